@@ -1,0 +1,91 @@
+//! Every string and type the cluster sees: kinds, conditions, reasons, names, labels.
+//!
+//! One file per kind. This room imports nothing of ours, has no client, no clock, no async.
+
+pub mod condition;
+pub mod crds;
+pub mod model_cache;
+pub mod model_cache_replica;
+pub mod name;
+pub mod node_cache_pool;
+pub mod pod_template;
+pub mod quantity;
+pub mod reason;
+pub mod source;
+pub mod volume;
+
+pub use condition::ConditionType;
+pub use model_cache::{ModelCache, ModelCacheSpec, ModelCacheStatus};
+pub use model_cache_replica::{ModelCacheReplica, ModelCacheReplicaSpec, ModelCacheReplicaStatus};
+pub use node_cache_pool::{NodeCachePool, NodeCachePoolSpec, NodeCachePoolStatus};
+pub use reason::{FailureClass, Reason};
+
+/// API group of every kind of ours.
+pub const GROUP: &str = "modelcache.dev";
+/// The version that is served and stored.
+pub const VERSION: &str = "v1alpha1";
+
+/// Field manager of the server-side applies that write children.
+pub const FIELD_MANAGER: &str = "modelcache-operator";
+/// Field manager of the server-side applies that write the status subresource.
+pub const STATUS_FIELD_MANAGER: &str = "modelcache-operator-status";
+
+/// Finalizer on a `ModelCache`: its data is retained or removed as `deletionPolicy` says before the object goes.
+pub const FINALIZER: &str = "modelcache.dev/data";
+
+/// Labels, on every child.
+pub mod label {
+    /// Name of the `ModelCache`.
+    pub const CACHE: &str = "modelcache.dev/cache";
+    /// Namespace of the `ModelCache`, on children outside it.
+    pub const NAMESPACE: &str = "modelcache.dev/namespace";
+    /// Name of the volume.
+    pub const VOLUME: &str = "modelcache.dev/volume";
+    /// Name of the source.
+    pub const SOURCE: &str = "modelcache.dev/source";
+    /// Name of the `ModelCacheReplica`.
+    pub const REPLICA: &str = "modelcache.dev/replica";
+    /// Name of the `NodeCachePool`.
+    pub const POOL: &str = "modelcache.dev/pool";
+    /// What a Job does: see [`super::JobRole`].
+    pub const JOB: &str = "modelcache.dev/job";
+    /// `true` on a `PersistentVolume` whose data is to be removed from the nodes it lists.
+    pub const TOMBSTONE: &str = "modelcache.dev/tombstone";
+    /// Standard label: the tool that manages the object.
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// The value of [`MANAGED_BY`].
+    pub const MANAGER: &str = "modelcache-operator";
+}
+
+/// Annotations, on children.
+pub mod annotation {
+    /// On a `PersistentVolume`: the nodes that hold a directory of it, as JSON.
+    pub const NODES: &str = "modelcache.dev/nodes";
+    /// On a plan `ConfigMap`: its place in the order of the plans of a volume; the highest is the memory of the pins.
+    pub const SEQUENCE: &str = "modelcache.dev/sequence";
+}
+
+/// What a Job of ours does: the value of [`label::JOB`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobRole {
+    /// Asks the origin of one source for its revision, files and bytes.
+    Resolve,
+    /// Makes the directory of a volume on a node.
+    Prepare,
+    /// Puts the content on the volume.
+    WarmUp,
+    /// Removes the directory of a volume from a node.
+    Purge,
+}
+
+impl JobRole {
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Prepare => "prepare",
+            Self::WarmUp => "warm-up",
+            Self::Purge => "purge",
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! `ModelCache`: what a user writes, and what the operator says about it.
+
+use super::condition::conditions_schema;
+use super::pod_template::PodTemplate;
+use super::reason::Reason as FailureReason;
+use super::source::Source;
+use super::volume::Volume;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Models, and the volumes that hold them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "modelcache.dev",
+    version = "v1alpha1",
+    kind = "ModelCache",
+    namespaced,
+    status = "ModelCacheStatus",
+    derive = "PartialEq",
+    shortname = "mcache",
+    category = "modelcache",
+    doc = "A ModelCache puts models on the nodes (or the shared volume) where pods need them, verified and ready to be used offline.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Nodes", type_ = "string", json_path = ".status.nodes", description = "Copies that are ready, of those wanted"),
+    printcolumn(name = "Size", type_ = "string", json_path = ".status.size"),
+    printcolumn(name = "Revision", type_ = "string", json_path = ".status.sources[0].revision", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')")
+        .message("the name of a ModelCache must be a DNS label of at most 63 characters, without dots")
+)]
+#[x_kube(
+    validation = Rule::new("!has(self.sources) || self.sources.all(s, has(s.volume) ? self.volumes.exists(v, v.name == s.volume) : self.volumes.size() == 1")
+        .message("every source must name one of `volumes`; `volume` may be left out only when there is one volume"),
+    validation = Rule::new("!self.volumes.exists(v, has(v.perNode)) || (has(self.placement) == has(oldSelf.placement) && (!has(self.placement) || self.placement == oldSelf.placement))")
+        .message("`placement` is immutable while a volume is `perNode`: make a new cache")
+)]
+pub struct ModelCacheSpec {
+    /// Where the content goes, 1 to 8 volumes.
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub volumes: Vec<Volume>,
+
+    /// What to cache, up to 32 sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub sources: Vec<Source>,
+
+    /// Narrows a pool to some of its nodes, and places the warm-up of shared volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+
+    /// How many copies are made at once, and how many may fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+
+    /// What happens to the data when this object is deleted: `Retain` keeps it for adoption by a cache of the same name,
+    /// `Delete` removes it from every node. `Retain` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+
+    /// Start nothing new while true. What runs is left to finish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+
+    /// Settings for all pods that the operator makes for this cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+}
+
+/// Which nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Placement {
+    /// Labels a node must have.
+    #[schemars(extend("maxProperties" = 16))]
+    pub node_selector: BTreeMap<String, String>,
+}
+
+/// How a plan reaches the nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Warm-ups of this cache at once: a number, or a percentage of the copies wanted, rounded up. 4 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "count_schema")]
+    pub max_parallel: Option<IntOrString>,
+
+    /// No new warm-up starts while more copies than this have failed: a number, or a percentage of the copies wanted,
+    /// rounded down. No limit when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "count_schema")]
+    pub max_failures: Option<IntOrString>,
+}
+
+/// What happens to the data when the object goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Kept, for adoption by a cache of the same name.
+    #[default]
+    Retain,
+    /// Removed, with the claims and volumes that we made.
+    Delete,
+}
+
+/// What the operator knows. It does not grow with nodes or files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelCacheStatus {
+    /// The generation of the spec that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// What is known, by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+
+    /// Copies that are ready of those wanted, such as `2/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub nodes: Option<String>,
+
+    /// Bytes of one copy of everything, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub size: Option<String>,
+
+    /// What each source resolved to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub sources: Vec<SourceStatus>,
+
+    /// The state of each volume.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub volumes: Vec<VolumeStatus>,
+}
+
+/// What a source resolved to, or why it did not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Name of the source.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Hash of the source's spec that this was said about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spec_hash: Option<String>,
+    /// The commit, ETag or hash that every copy gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub revision: Option<String>,
+    /// Files at that revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<i64>,
+    /// Bytes of those files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// Digest of the listing, SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub digest: Option<String>,
+    /// How often the origin was asked for this spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
+    /// The last failure to resolve. Absent once it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A failed attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Why.
+    pub reason: FailureReason,
+    /// What happened and what to do.
+    #[schemars(length(max = 4096))]
+    pub message: String,
+    /// Failures in a row that count.
+    pub count: i64,
+    /// When, RFC 3339.
+    #[schemars(length(max = 64))]
+    pub time: String,
+}
+
+/// The state of a volume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeStatus {
+    /// Name of the volume.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// The PersistentVolumeClaim that pods mount.
+    #[schemars(length(max = 253))]
+    pub claim_name: String,
+    /// Where pods see it.
+    #[schemars(length(max = 512))]
+    pub mount_path: String,
+    /// Identity of the content wanted: SHA-256 of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub plan: Option<String>,
+    /// Bytes of one copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// Copies, by state.
+    pub replicas: ReplicaCounts,
+    /// At most ten copies that have a problem.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub problems: Vec<NodeProblem>,
+}
+
+/// Copies, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaCounts {
+    /// Copies wanted.
+    pub desired: i32,
+    /// Copies that hold the plan wanted, verified, on a node that answers.
+    pub ready: i32,
+    /// Copies that are being made.
+    pub warming: i32,
+    /// Copies whose last attempt failed.
+    pub failed: i32,
+    /// Copies on nodes that do not report to the API server.
+    pub unreachable: i32,
+}
+
+/// A copy that has a problem.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeProblem {
+    /// The node; empty for a shared volume.
+    #[schemars(length(max = 253))]
+    pub node: String,
+    /// Why.
+    pub reason: FailureReason,
+    /// What happened and what to do.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// Schema of a count: a number from 0, or a percentage.
+fn count_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "x-kubernetes-validations": [{
+            "rule": "type(self) == int ? int(self) >= 0 : string(self).matches('^(100|[0-9]{1,2})%$')",
+            "message": "must be a number of at least 0 or a percentage such as 25%"
+        }]
+    })
+}
+
+impl ModelCacheSpec {
+    /// The volume that takes a source's content. `None` when the spec names a volume that is not there.
+    pub fn volume_of(&self, source: &Source) -> Option<&Volume> {
+        match &source.volume {
+            Some(name) => self.volumes.iter().find(|volume| &volume.name == name),
+            None => self.volumes.first().filter(|_| self.volumes.len() == 1),
+        }
+    }
+
+    /// The deletion policy in effect.
+    pub fn effective_deletion_policy(&self) -> DeletionPolicy {
+        self.deletion_policy.unwrap_or_default()
+    }
+
+    /// The pod template in effect.
+    pub fn effective_pod_template(&self) -> PodTemplate {
+        self.pod_template.clone().unwrap_or_default()
+    }
+
+    /// Whether nothing new is to be started.
+    pub fn suspended(&self) -> bool {
+        self.suspend.unwrap_or(false)
+    }
+}

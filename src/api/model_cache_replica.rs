@@ -1,0 +1,170 @@
+//! `ModelCacheReplica`: one copy of one volume's content in one place, and the truth about it.
+
+use super::condition::conditions_schema;
+use super::model_cache::Failure;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One copy of one volume's content, on one node or on the shared volume. Written by the operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "modelcache.dev",
+    version = "v1alpha1",
+    kind = "ModelCacheReplica",
+    namespaced,
+    status = "ModelCacheReplicaStatus",
+    derive = "PartialEq",
+    shortname = "mcreplica",
+    category = "modelcache",
+    doc = "A ModelCacheReplica is one copy of one volume of a ModelCache, on one node or on a shared volume. The operator writes it; read it to see what a node holds.",
+    printcolumn(name = "Cache", type_ = "string", json_path = ".spec.cache"),
+    printcolumn(name = "Volume", type_ = "string", json_path = ".spec.volume"),
+    printcolumn(name = "Node", type_ = "string", json_path = ".spec.node.name"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress.percent"),
+    printcolumn(name = "Attempt", type_ = "integer", json_path = ".status.attempt.number", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct ModelCacheReplicaSpec {
+    /// Name of the ModelCache, in the same namespace.
+    #[schemars(length(max = 63))]
+    pub cache: String,
+    /// Name of the volume.
+    #[schemars(length(max = 63))]
+    pub volume: String,
+    /// The claim that is filled.
+    #[schemars(length(max = 253))]
+    pub claim_name: String,
+    /// The node that holds the copy; absent for a shared volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<ReplicaNode>,
+    /// The plan wanted; absent until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanRef>,
+}
+
+/// A node, and which one of that name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaNode {
+    /// Name of the Node.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// UID of the Node: a rebuilt node of the same name starts cold.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Value of the node's `kubernetes.io/hostname` label, which Jobs are pinned by.
+    #[schemars(length(max = 63))]
+    pub hostname: String,
+    /// The pool that the node is part of.
+    #[schemars(length(max = 63))]
+    pub pool: String,
+}
+
+/// A plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanRef {
+    /// Name of the ConfigMap that holds it.
+    #[schemars(length(max = 253))]
+    pub config_map: String,
+    /// Identity of the content, SHA-256.
+    #[schemars(length(max = 64))]
+    pub hash: String,
+    /// Files it lists.
+    pub files: i64,
+    /// Bytes it lists.
+    pub bytes: i64,
+}
+
+/// The truth about one copy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelCacheReplicaStatus {
+    /// The generation of the spec that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What is known, by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// The attempt that was last begun. Recorded before its Job is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// What the copy holds, from the evidence of the agent that put it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holding>,
+    /// How far the running attempt is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ReplicaProgress>,
+    /// The last failure. Absent once an attempt succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// One attempt to make the copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Counts from 1 for ever: Jobs are named by it.
+    pub number: i64,
+    /// How far the attempt is.
+    pub stage: AttemptStage,
+    /// Hash of the plan that this attempt puts there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub plan: Option<String>,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AttemptStage {
+    /// The directory on the node is being made.
+    Prepare,
+    /// The directory is there; waits for its turn.
+    Prepared,
+    /// The content is being put there.
+    WarmUp,
+    /// Over, and its result recorded.
+    Done,
+}
+
+/// What a copy holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Holding {
+    /// Hash of the plan that is complete on the volume.
+    #[schemars(length(max = 64))]
+    pub plan: String,
+    /// Files.
+    pub files: i64,
+    /// Bytes.
+    pub bytes: i64,
+    /// Bytes that came over the network for it.
+    pub fetched_bytes: i64,
+}
+
+/// How far the running attempt is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaProgress {
+    /// Bytes on the volume, such as `45%`; `unknown` before the listing is read.
+    #[schemars(length(max = 16))]
+    pub percent: String,
+    /// Bytes on the volume.
+    pub bytes_done: i64,
+    /// Bytes wanted.
+    pub bytes_total: i64,
+    /// Bytes per second over the last few seconds.
+    pub bytes_per_second: i64,
+}

@@ -1,0 +1,138 @@
+//! What are children called? Deterministic, within the length Kubernetes allows, and never ambiguous.
+
+use sha2::{Digest, Sha256};
+
+/// A Job's name is a label value of its pods: at most 63 bytes.
+const JOB_NAME_LIMIT: usize = 63;
+/// Room for `-w9999` behind a Replica's name in a Job's name.
+const REPLICA_NAME_LIMIT: usize = JOB_NAME_LIMIT - 8;
+
+/// The claim that pods mount: `<cache>-<volume>`. Known to users and to the admission policy, so never hashed.
+/// Two caches can want the same name (`a-b` + `c`, `a` + `b-c`); the second one is told `ClaimConflict`.
+pub fn claim(cache: &str, volume: &str) -> String {
+    format!("{cache}-{volume}")
+}
+
+/// The `ConfigMap` that pods read their environment from: `<cache>-env`.
+pub fn environment(cache: &str) -> String {
+    format!("{cache}-env")
+}
+
+/// The `PersistentVolume` of a per-node volume: the namespace's UID keeps a re-created namespace from getting its
+/// predecessor's data.
+pub fn persistent_volume(namespace_uid: &str, namespace: &str, cache: &str, volume: &str) -> String {
+    bounded(&[namespace, cache, volume], &[namespace_uid, cache, volume], JOB_NAME_LIMIT)
+}
+
+/// The directory of a per-node volume below the pool's path. `_` is in no DNS label, so it cannot be ambiguous.
+pub fn directory(namespace_uid: &str, cache: &str, volume: &str) -> String {
+    format!("{namespace_uid}_{cache}_{volume}")
+}
+
+/// The Replica of a volume on a node (by the node's UID: a rebuilt node of the same name is another), or of a shared
+/// volume.
+pub fn replica(cache: &str, volume: &str, node: Option<(&str, &str)>) -> String {
+    let (name, uid) = node.unwrap_or(("shared", ""));
+    bounded(&[cache, volume, name], &[cache, volume, name, uid], REPLICA_NAME_LIMIT)
+}
+
+/// The plan `ConfigMap` of a volume, named by the hash of its data.
+pub fn plan(cache: &str, volume: &str, data_hash: &str) -> String {
+    bounded(&[cache, volume, "plan"], &[cache, volume, data_hash], JOB_NAME_LIMIT)
+}
+
+/// The resolve Job of a source, keyed by the source's own spec hash and numbered by attempt.
+pub fn resolve_job(cache: &str, source: &str, spec_hash: &str, attempt: u64) -> String {
+    let base = bounded(&[cache, source], &[cache, source, spec_hash], REPLICA_NAME_LIMIT);
+    format!("{base}-r{attempt}")
+}
+
+/// The warm-up Job of a Replica's attempt.
+pub fn warm_up_job(replica: &str, attempt: u64) -> String {
+    format!("{replica}-w{attempt}")
+}
+
+/// The prepare Job of a Replica's attempt. It lives in the node-jobs namespace, so the namespace is part of the key.
+pub fn prepare_job(namespace: &str, replica: &str, attempt: u64) -> String {
+    format!("{}-p{attempt}", bounded(&[replica], &[namespace, replica], REPLICA_NAME_LIMIT))
+}
+
+/// The purge Job of a volume on a node.
+pub fn purge_job(persistent_volume: &str, node_uid: &str) -> String {
+    bounded(&["purge", persistent_volume], &["purge", persistent_volume, node_uid], JOB_NAME_LIMIT)
+}
+
+/// The first 32 bits of a SHA-256 over the parts, kept apart by a byte that is in none of them, as eight hex digits.
+pub fn short_hash(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hex(&hasher.finalize()).chars().take(8).collect()
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A label value of at most 63 bytes: the text itself, or its start and a hash.
+pub fn label_value(text: &str) -> String {
+    if text.len() <= 63 { text.to_owned() } else { bounded(&[text], &[text], 63) }
+}
+
+/// `shown` joined by `-` and cut to fit, then `-` and a hash of `key`.
+fn bounded(shown: &[&str], key: &[&str], limit: usize) -> String {
+    let hash = short_hash(key);
+    let mut base: String = shown.join("-").chars().map(|c| if c == '.' { '-' } else { c }).collect();
+    base.truncate(limit - hash.len() - 1);
+    format!("{}-{hash}", base.trim_end_matches(['-', '_']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_name_is_a_valid_label_value_whatever_the_parts(
+            cache in "[a-z]([a-z0-9-]{0,61}[a-z0-9])?",
+            volume in "[a-z]([a-z0-9-]{0,61}[a-z0-9])?",
+            node in "[a-z]([a-z0-9.-]{0,251}[a-z0-9])?",
+            attempt in 1u64..9999,
+        ) {
+            let replica = replica(&cache, &volume, Some((&node, "uid")));
+            let names = [
+                warm_up_job(&replica, attempt),
+                prepare_job("studio", &replica, attempt),
+                resolve_job(&cache, &volume, "hash", attempt),
+                plan(&cache, &volume, "hash"),
+                persistent_volume("uid", "studio", &cache, &volume),
+                purge_job(&persistent_volume("uid", "studio", &cache, &volume), "uid"),
+            ];
+            for name in names {
+                prop_assert!(name.len() <= 63, "{name}");
+                prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+                prop_assert!(name.ends_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_join_to_the_same_text_still_get_different_names() {
+        assert_ne!(replica("a-b", "c", None), replica("a", "b-c", None));
+        assert_ne!(persistent_volume("u", "n", "a-b", "c"), persistent_volume("u", "n", "a", "b-c"));
+        assert_ne!(directory("u", "a-b", "c"), directory("u", "a", "b-c"));
+    }
+
+    #[test]
+    fn a_rebuilt_node_of_the_same_name_is_another_replica() {
+        assert_ne!(replica("a", "v", Some(("n", "1"))), replica("a", "v", Some(("n", "2"))));
+    }
+}

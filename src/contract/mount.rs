@@ -1,0 +1,25 @@
+//! Where does the agent find things in its pod?
+
+/// The volumes, each as a directory of its name.
+pub const VOLUMES: &str = "/volumes";
+/// The plan.
+pub const PLAN: &str = "/etc/modelcache/plan.json";
+/// Directory of the plan.
+pub const PLAN_DIRECTORY: &str = "/etc/modelcache";
+/// Secrets: `/secrets/<source>/<key>`. Mounted `optional`: a missing one is the agent's to report.
+pub const SECRETS: &str = "/secrets";
+/// The private certificate authority, when the user names one.
+pub const CA_BUNDLE: &str = "/etc/modelcache-ca/ca.crt";
+/// Directory of [`CA_BUNDLE`].
+pub const CA_BUNDLE_DIRECTORY: &str = "/etc/modelcache-ca";
+/// The pool's directory on the node, in prepare and purge Jobs.
+pub const POOL: &str = "/pool";
+/// A directory on the kubelet's own file system, in prepare Jobs: an `emptyDir`.
+pub const KUBELET: &str = "/kubelet";
+/// Where the kubelet reads the termination message.
+pub const TERMINATION_MESSAGE: &str = "/dev/termination-log";
+
+/// File of a source's Secret key in the pod.
+pub fn secret_file(source: &str) -> String {
+    format!("{SECRETS}/{source}/token")
+}

@@ -1,0 +1,90 @@
+//! What did an agent do, and how does it know? The termination message of its pod.
+
+use super::plan::Pin;
+use super::{ContractError, VERSION, read};
+use crate::api::Reason;
+use crate::api::condition::truncate;
+use serde::{Deserialize, Serialize};
+
+/// Kubernetes cuts a termination message at this many bytes
+/// (<https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>).
+pub const LIMIT: usize = 4096;
+
+/// The result of an agent's run. Without one there is no success, whatever the exit code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// Version of the document.
+    pub version: u32,
+    /// Whether everything asked for was done.
+    pub succeeded: bool,
+    /// Why.
+    pub reason: Reason,
+    /// What happened and what to do.
+    pub message: String,
+    /// What is on the volume now. Warm-up and verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// What the source resolved to. Resolve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+}
+
+/// What was found on the volume after the work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// Content hash of the plan that is complete.
+    pub plan: String,
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Bytes that came over the network in this run.
+    pub fetched_bytes: u64,
+    /// Files whose hash was computed from the bytes, in this run or in the run that published them.
+    pub hashed_files: u64,
+}
+
+impl Outcome {
+    /// A success.
+    pub fn success(reason: Reason, message: impl Into<String>) -> Self {
+        Self { version: VERSION, succeeded: true, reason, message: message.into(), evidence: None, pin: None }
+    }
+
+    /// A failure.
+    pub fn failure(reason: Reason, message: impl Into<String>) -> Self {
+        Self { succeeded: false, ..Self::success(reason, message) }
+    }
+
+    /// Reads a termination message.
+    pub fn parse(text: &str) -> Result<Self, ContractError> {
+        read("the outcome", text)
+    }
+
+    /// The outcome as JSON that fits a termination message.
+    pub fn to_json(&self) -> String {
+        let cut = Self { message: truncate(&self.message, 2048), ..self.clone() };
+        serde_json::to_string(&cut).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_fits_the_termination_message_with_room_to_spare() {
+        let mut outcome = Outcome::failure(Reason::NotFound, "é".repeat(9000));
+        outcome.pin = Some(Pin { revision: "r".repeat(512), files: u64::MAX, bytes: u64::MAX, digest: "d".repeat(64) });
+        outcome.evidence = Some(Evidence {
+            plan: "p".repeat(64),
+            files: u64::MAX,
+            bytes: u64::MAX,
+            fetched_bytes: u64::MAX,
+            hashed_files: u64::MAX,
+        });
+        assert!(outcome.to_json().len() < LIMIT - 512);
+        assert!(Outcome::parse(&outcome.to_json()).is_ok());
+    }
+}

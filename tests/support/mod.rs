@@ -1,0 +1,5 @@
+//! What several tests share.
+
+#![allow(dead_code, reason = "every test uses a part of it")]
+
+pub mod samples;

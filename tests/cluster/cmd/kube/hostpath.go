@@ -20,9 +20,8 @@ const hostPathVolumes = "/tmp/hostpath_pv"
 // StorageClasses the same property. The volume becomes known to the cluster
 // only after the directory exists, so no pod sees it before the chmod.
 func openHostPathVolumes() {
-	if err := os.MkdirAll(hostPathVolumes, 0o755); err != nil {
-		klog.Background().Error(err, "Host-path volumes stay closed to non-root pods")
-		return
+	if _, err := os.Stat(hostPathVolumes); err != nil {
+		return // a control plane without nodes provisions nothing
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {

@@ -67,7 +67,7 @@ func (c *ControlPlane) apiserverArguments() []string {
 
 func (c *ControlPlane) controllerManagerArguments() []string {
 	kubeconfig := c.dir.Config("kube-controller-manager.kubeconfig")
-	return []string{
+	arguments := []string{
 		"--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig,
 		"--authorization-kubeconfig=" + kubeconfig,
@@ -78,13 +78,16 @@ func (c *ControlPlane) controllerManagerArguments() []string {
 		"--root-ca-file=" + c.dir.PKI("ca.crt"),
 		"--cluster-signing-cert-file=" + c.dir.PKI("ca.crt"),
 		"--cluster-signing-key-file=" + c.dir.PKI("ca.key"),
-		"--enable-hostpath-provisioner",
 		// A stopped kubelet shows as NotReady after this long; kubelets renew every two seconds.
 		"--node-monitor-period=1s",
 		"--node-monitor-grace-period=10s",
 		"--pvclaimbinder-sync-period=5s",
 		"--profiling=false",
 	}
+	if !c.only { // it would write to the machine's own /tmp
+		arguments = append(arguments, "--enable-hostpath-provisioner")
+	}
+	return arguments
 }
 
 func (c *ControlPlane) schedulerArguments() []string {

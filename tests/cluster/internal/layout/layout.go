@@ -38,12 +38,20 @@ var shadowed = []string{"/run", "/var/run", "/var/lib", "/var/log"}
 // CheckStateRoot refuses a state directory that a node could not see, because
 // the node has its own directory over it.
 func CheckStateRoot(dir string) error {
-	for _, own := range shadowed {
-		if dir == own || strings.HasPrefix(dir, own+"/") {
-			return fmt.Errorf("the state of clusters must not lie under %s (it is %s): every node has its own %s; set MODELCACHE_TEST_CACHE", own, dir, own)
-		}
+	if OwnOfNode(dir) {
+		return fmt.Errorf("the state of clusters must not lie under any of %s (it is %s), as every node has its own: set MODELCACHE_TEST_CACHE", strings.Join(shadowed, ", "), dir)
 	}
 	return nil
+}
+
+// OwnOfNode says whether a path is not the machine's inside a node.
+func OwnOfNode(path string) bool {
+	for _, own := range shadowed {
+		if path == own || strings.HasPrefix(path, own+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 var clusterName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$`)

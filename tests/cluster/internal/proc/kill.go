@@ -58,10 +58,14 @@ func KillRecorded(pidFile string) error {
 
 // KillAll ends all processes of the owner and those list names (the pods',
 // which carry no marker), until none is left.
-func KillAll(owner Owner, list func() []int) error {
+func KillAll(owner Owner, list func() []int) error { return KillAllBut(0, owner, list) }
+
+// KillAllBut is KillAll that spares one process.
+func KillAllBut(spared int, owner Owner, list func() []int) error {
+	isSpared := func(pid int) bool { return pid == spared }
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		marked, others := Find(owner), list()
+		marked, others := slices.DeleteFunc(Find(owner), isSpared), list()
 		if len(marked)+len(others) == 0 {
 			return nil
 		}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -40,6 +41,20 @@ func (o Owner) Environment() []string {
 	return []string{searchPath, "HOME=/root", "LANG=C.UTF-8", Marker + "=" + o.value()}
 }
 
+// starting is held for reading while a process is started; refused ends that.
+var (
+	starting sync.RWMutex
+	refused  bool
+)
+
+// Refuse makes every later Start fail, and waits for those under way. What is
+// killed after it stays dead.
+func Refuse() {
+	starting.Lock()
+	defer starting.Unlock()
+	refused = true
+}
+
 // Process is a started process.
 type Process struct {
 	Name string
@@ -58,6 +73,11 @@ type Options struct {
 // Start runs argv in its own session, its output appended to logFile, and
 // records it in pidFile.
 func Start(owner Owner, name string, argv []string, logFile, pidFile string, options Options) (*Process, error) {
+	starting.RLock()
+	defer starting.RUnlock()
+	if refused {
+		return nil, fmt.Errorf("%s is not started any more", name)
+	}
 	for _, file := range []string{logFile, pidFile} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return nil, err

@@ -25,17 +25,15 @@ type Node struct {
 
 // Record is everything "down" and the other commands must know.
 type Record struct {
-	Name             string            `json:"name"`
-	Slot             int               `json:"slot"`
-	AddressRange     string            `json:"addressRange"`
-	ControlPlaneOnly bool              `json:"controlPlaneOnly"`
-	PoolPath         string            `json:"poolPath"`
-	Binaries         string            `json:"binaries"` // directory of the Kubernetes programs
-	Images           []string          `json:"images"`   // archives every node gets
-	Nodes            []Node            `json:"nodes"`
-	MadeDirectories  []string          `json:"madeDirectories"` // on the machine; removed if empty
-	Sysctls          map[string]string `json:"sysctls"`         // what they were before
-	Complete         bool              `json:"complete"`        // "up" came to its end
+	Name             string   `json:"name"`
+	Slot             int      `json:"slot"`
+	AddressRange     string   `json:"addressRange"`
+	ControlPlaneOnly bool     `json:"controlPlaneOnly"`
+	PoolPath         string   `json:"poolPath"`
+	Binaries         string   `json:"binaries"` // directory of the Kubernetes programs
+	Images           []string `json:"images"`   // archives every node gets
+	Nodes            []Node   `json:"nodes"`
+	Complete         bool     `json:"complete"` // "up" came to its end
 }
 
 // Plan is the cluster's address plan.

@@ -40,7 +40,7 @@ pub struct Volume {
 
     /// Directories to make on the volume, relative to its root, with mode 0755.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 255)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = Rule::new("self.all(d, !d.startsWith('/') && !d.split('/').exists(p, p == '..' || p == '.' || p == '' || p == '.modelcache'))")
         .message("`directories` must be relative paths without `.`, `..`, empty parts or `.modelcache`"))]

@@ -4,6 +4,7 @@
 
 pub mod condition;
 pub mod crds;
+mod embedded;
 pub mod model_cache;
 pub mod model_cache_replica;
 pub mod name;

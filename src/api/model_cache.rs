@@ -1,6 +1,7 @@
 //! `ModelCache`: what a user writes, and what the operator says about it.
 
 use super::condition::conditions_schema;
+use super::embedded::labels;
 use super::pod_template::PodTemplate;
 use super::reason::Reason as FailureReason;
 use super::source::Source;
@@ -36,7 +37,7 @@ use std::collections::BTreeMap;
         .message("the name of a ModelCache must be a DNS label of at most 63 characters, without dots")
 )]
 #[x_kube(
-    validation = Rule::new("!has(self.sources) || self.sources.all(s, has(s.volume) ? self.volumes.exists(v, v.name == s.volume) : self.volumes.size() == 1")
+    validation = Rule::new("!has(self.sources) || self.sources.all(s, has(s.volume) ? self.volumes.exists(v, v.name == s.volume) : self.volumes.size() == 1)")
         .message("every source must name one of `volumes`; `volume` may be left out only when there is one volume"),
     validation = Rule::new("!self.volumes.exists(v, has(v.perNode)) || (has(self.placement) == has(oldSelf.placement) && (!has(self.placement) || self.placement == oldSelf.placement))")
         .message("`placement` is immutable while a volume is `perNode`: make a new cache")
@@ -64,6 +65,7 @@ pub struct ModelCacheSpec {
     /// What happens to the data when this object is deleted: `Retain` keeps it for adoption by a cache of the same name,
     /// `Delete` removes it from every node. `Retain` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
 
     /// Start nothing new while true. What runs is left to finish.
@@ -80,7 +82,7 @@ pub struct ModelCacheSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
     /// Labels a node must have.
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(schema_with = "labels")]
     pub node_selector: BTreeMap<String, String>,
 }
 
@@ -90,13 +92,13 @@ pub struct Placement {
 pub struct Rollout {
     /// Warm-ups of this cache at once: a number, or a percentage of the copies wanted, rounded up. 4 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "count_schema")]
+    #[schemars(schema_with = "parallel_schema")]
     pub max_parallel: Option<IntOrString>,
 
     /// No new warm-up starts while more copies than this have failed: a number, or a percentage of the copies wanted,
     /// rounded down. No limit when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "count_schema")]
+    #[schemars(schema_with = "failures_schema")]
     pub max_failures: Option<IntOrString>,
 }
 
@@ -254,15 +256,27 @@ pub struct NodeProblem {
     pub message: String,
 }
 
-/// Schema of a count: a number from 0, or a percentage.
-fn count_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+/// Schema of a count of warm-ups: a number from 1, or a percentage.
+fn parallel_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    count_schema(
+        "type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^(100|[1-9][0-9]?)%$')",
+        "must be a number from 1 to 100000 or a percentage from 1% to 100%",
+    )
+}
+
+/// Schema of a count of failures: a number from 0, or a percentage.
+fn failures_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    count_schema(
+        "type(self) == int ? int(self) >= 0 && int(self) <= 100000 : string(self).matches('^(100|[1-9]?[0-9])%$')",
+        "must be a number from 0 to 100000 or a percentage from 0% to 100%",
+    )
+}
+
+fn count_schema(rule: &str, message: &str) -> schemars::Schema {
     schemars::json_schema!({
         "x-kubernetes-int-or-string": true,
-        "anyOf": [{"type": "integer"}, {"type": "string"}],
-        "x-kubernetes-validations": [{
-            "rule": "type(self) == int ? int(self) >= 0 : string(self).matches('^(100|[0-9]{1,2})%$')",
-            "message": "must be a number of at least 0 or a percentage such as 25%"
-        }]
+        "maxLength": 4,
+        "x-kubernetes-validations": [{"rule": rule, "message": message}]
     })
 }
 

@@ -1,6 +1,7 @@
 //! `NodeCachePool`: which nodes hold per-node caches, where on their disk, how much, and for whom.
 
 use super::condition::conditions_schema;
+use super::embedded::{label_selector, tolerations};
 use super::quantity::size_schema;
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -21,11 +22,18 @@ use serde::{Deserialize, Serialize};
     shortname = "ncpool",
     category = "modelcache",
     doc = "A NodeCachePool names the nodes that hold per-node caches, the directory on their disks, how much of it may be used, and by which namespaces.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes"),
     printcolumn(name = "Capacity", type_ = "string", json_path = ".spec.capacity"),
     printcolumn(name = "Reserved", type_ = "string", json_path = ".status.reserved"),
     printcolumn(name = "Caches", type_ = "integer", json_path = ".status.volumes"),
     printcolumn(name = "Path", type_ = "string", json_path = ".spec.path", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')")
         .message("the name of a NodeCachePool must be a DNS label of at most 63 characters, without dots")
@@ -38,11 +46,13 @@ use serde::{Deserialize, Serialize};
 pub struct NodeCachePoolSpec {
     /// Labels of the nodes. With `gpu` both must hold. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "label_selector")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("`nodeSelector` is immutable, because a PersistentVolume's node affinity is: make a new pool"))]
     pub node_selector: Option<LabelSelector>,
 
     /// Nodes with GPUs of this vendor, by the labels that its operator sets, and tolerations for its usual taint. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Gpu")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("`gpu` is immutable, because a PersistentVolume's node affinity is: make a new pool"))]
     pub gpu: Option<Gpu>,
 
@@ -50,7 +60,7 @@ pub struct NodeCachePoolSpec {
     /// reach a directory of somebody else. Immutable.
     #[schemars(length(max = 256), regex(pattern = r"^(/[A-Za-z0-9._-]+)*/modelcache[A-Za-z0-9._-]*$"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("`path` is immutable, because a PersistentVolume's source is: make a new pool"))]
-    #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message("`path` must not contain `.` or `..`"))]
+    #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message("no part of `path` must be `.` or `..`"))]
     pub path: String,
 
     /// How much the caches of this pool may reserve on each node, as a quantity of bytes such as `500Gi`.
@@ -68,7 +78,7 @@ pub struct NodeCachePoolSpec {
 
     /// Taints that our pods tolerate on these nodes, beside those of the GPU preset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(schema_with = "tolerations")]
     pub tolerations: Vec<Toleration>,
 
     /// Warm-ups in this pool at once, over all caches. No limit when left out.
@@ -105,6 +115,7 @@ pub struct NamespaceAdmission {
     pub names: Vec<String>,
     /// Labels of namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "label_selector")]
     pub selector: Option<LabelSelector>,
 }
 

@@ -1,5 +1,6 @@
 //! What may a user say about the pods that we make? Not a full pod spec, on purpose.
 
+use super::embedded;
 use k8s_openapi::api::core::v1::{EnvVar, LocalObjectReference, ResourceRequirements, SELinuxOptions, Toleration};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -12,11 +13,12 @@ use std::collections::BTreeMap;
 pub struct PodTemplate {
     /// Requests and limits. When left out: 100m CPU and 128Mi memory requested, 1Gi memory at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "embedded::resources")]
     pub resources: Option<ResourceRequirements>,
 
     /// Tolerations beside those of the pool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(schema_with = "embedded::tolerations")]
     pub tolerations: Vec<Toleration>,
 
     /// User, group and SELinux label.
@@ -25,38 +27,38 @@ pub struct PodTemplate {
 
     /// PriorityClass of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub priority_class_name: Option<String>,
 
     /// RuntimeClass of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub runtime_class_name: Option<String>,
 
     /// Secrets of this namespace for pulling the agent's image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(schema_with = "embedded::pull_secrets")]
     pub image_pull_secrets: Vec<LocalObjectReference>,
 
     /// ServiceAccount of this namespace. Its token is not mounted: the agent has no use for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub service_account_name: Option<String>,
 
     /// Environment, for proxies (`HTTPS_PROXY`, `NO_PROXY`) and the like.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(schema_with = "embedded::environment")]
     pub env: Vec<EnvVar>,
 
     /// Labels for the pods. Ours win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "embedded::labels")]
     #[x_kube(validation = Rule::new("self.all(k, !k.contains('modelcache.dev/') && !k.contains('kubernetes.io/'))").message("`labels` must not use the prefixes modelcache.dev/ and kubernetes.io/"))]
     pub labels: BTreeMap<String, String>,
 
     /// Annotations for the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "embedded::annotations")]
     pub annotations: BTreeMap<String, String>,
 
     /// A ConfigMap of this namespace with a private certificate authority, in PEM.
@@ -82,6 +84,7 @@ pub struct PodSecurity {
     pub fs_group: Option<i64>,
     /// SELinux label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "embedded::selinux")]
     pub se_linux_options: Option<SELinuxOptions>,
 }
 
@@ -90,10 +93,10 @@ pub struct PodSecurity {
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKeyRef {
     /// Name of the ConfigMap.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key in the ConfigMap.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._A-Za-z0-9]+$"))]
     pub key: String,
 }
 

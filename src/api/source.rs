@@ -44,6 +44,7 @@ pub struct HuggingFace {
 
     /// What the repository holds; `Model` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RepoType")]
     pub repo_type: Option<RepoType>,
 
     /// Branch, tag or commit; `main` when left out. It is resolved once to a commit, and every node gets that commit.
@@ -121,10 +122,10 @@ pub struct Http {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key in the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._A-Za-z0-9]+$"))]
     pub key: String,
 }
 

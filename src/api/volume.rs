@@ -23,7 +23,7 @@ pub struct Volume {
     /// Where pods see the volume: an absolute path. `/modelcache/<name>` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 512), regex(pattern = r"^/[^:]*[^:/]$"))]
-    #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message("`mountPath` must not contain `.` or `..`"))]
+    #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message("no part of `mountPath` must be `.` or `..`"))]
     pub mount_path: Option<String>,
 
     /// A directory on every matching node of a NodeCachePool; each node holds its own copy.
@@ -40,7 +40,7 @@ pub struct Volume {
 
     /// Directories to make on the volume, relative to its root, with mode 0755.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 255)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = Rule::new("self.all(d, !d.startsWith('/') && !d.split('/').exists(p, p == '..' || p == '.' || p == '' || p == '.modelcache'))")
         .message("`directories` must be relative paths without `.`, `..`, empty parts or `.modelcache`"))]
@@ -65,6 +65,14 @@ pub struct PerNode {
 /// One claim from a StorageClass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
+        .message("`storageClassName` is immutable, because a PersistentVolumeClaim's is: add a volume of another name instead"),
+    validation = Rule::new("has(self.accessModes) == has(oldSelf.accessModes) && (!has(self.accessModes) || self.accessModes == oldSelf.accessModes)")
+        .message("`accessModes` is immutable, because a PersistentVolumeClaim's is: add a volume of another name instead"),
+    validation = Rule::new("quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
+        .message("`size` must not shrink, because a PersistentVolumeClaim cannot")
+)]
 pub struct Shared {
     /// Size of the claim, as a quantity of bytes such as `60Gi`. May grow where the StorageClass allows expansion.
     #[schemars(schema_with = "size_schema")]
@@ -72,13 +80,14 @@ pub struct Shared {
 
     /// StorageClass of the claim; the cluster's default class when left out. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub storage_class_name: Option<String>,
 
     /// Access modes of the claim; `ReadWriteMany` when left out. Immutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = Rule::new("self.size() <= 1 || !('ReadWriteOncePod' in self)").message("the access mode ReadWriteOncePod must stand alone"))]
     pub access_modes: Vec<AccessMode>,
 }
 
@@ -107,7 +116,7 @@ impl AccessMode {
 #[serde(rename_all = "camelCase")]
 pub struct ExistingClaim {
     /// Name of the PersistentVolumeClaim, in the cache's namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("`claimName` is immutable: add a volume of another name instead"))]
     pub claim_name: String,
 }

@@ -1,0 +1,14 @@
+//! What does a real API server make of our kinds, samples, policies and roles?
+//!
+//! Needs Go and nothing else: the control plane is built from modules and started by `tests/cluster/cluster`.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod install;
+mod permissions;
+mod policies;
+mod rejections;
+mod samples;

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A read from the API server failed.
-    #[error("failed to read {what}: {source}")]
+    #[error("failed to read {what}: {}", said(source))]
     Read {
         /// What was read.
         what: String,
@@ -14,13 +14,21 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// A write to the API server failed.
-    #[error("failed to write {what}: {source}")]
+    #[error("failed to write {what}: {}", said(source))]
     Write {
         /// What was written.
         what: String,
         /// The API server's answer.
         source: Box<kube::Error>,
     },
+}
+
+/// What the API server said, without the structure around it.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// Who is to blame, for the metric and the pause.

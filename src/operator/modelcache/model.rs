@@ -105,6 +105,9 @@ fn volume_model(cache: &ModelCache, volume: &Volume, observed: &Observed) -> Vol
                 place.pool.name_any()
             ),
         )),
+        Ok(_) if claim.is_none() => {
+            Some(Problem::new(Reason::VolumePending, format!("PersistentVolumeClaim `{claim_name}` is being made")))
+        }
         _ => claim.and_then(pending_claim),
     };
     VolumeModel { spec: volume.clone(), claim_name, claim_uid, place, pending }

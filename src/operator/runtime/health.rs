@@ -45,9 +45,9 @@ impl Health {
         self.ready();
     }
 
-    /// Not ready, and why.
-    pub(super) fn not_ready(&self, why: String) {
-        self.with(|it| it.obstacle = Some(why));
+    /// Not ready, and why. Whether that is news.
+    pub(super) fn not_ready(&self, why: String) -> bool {
+        self.with(|it| it.obstacle.replace(why.clone()) != Some(why))
     }
 
     /// A watch delivers.

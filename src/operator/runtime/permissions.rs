@@ -73,9 +73,10 @@ pub(super) async fn keep_checking(client: Client, health: Arc<Health>, _options:
 }
 
 fn say(health: &Health, missing: &[String]) {
-    let text = missing.join("; ");
-    tracing::warn!(missing = text, "something is missing in the cluster");
-    health.not_ready(text);
+    let text = missing.join("\n");
+    if health.not_ready(text.clone()) {
+        tracing::warn!(missing = text, "something is missing in the cluster");
+    }
 }
 
 async fn missing_reads(client: &Client) -> Vec<String> {
@@ -91,7 +92,7 @@ async fn missing_reads(client: &Client) -> Vec<String> {
                 ));
             }
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
-                missing.push(format!("the permission to list {plural} is missing: {}", status.message));
+                missing.push(format!("the permission to list {plural} is missing: apply config/rbac"));
             }
             Err(error) => missing.push(format!("cannot list {plural}: {error}")),
         }
@@ -136,6 +137,9 @@ async fn denied(client: &Client, group: &str, resource: &str, verb: &str, namesp
     match api.create(&PostParams::default(), &review).await {
         Ok(answer) if answer.status.as_ref().is_some_and(|it| it.allowed) => None,
         Ok(_) => Some(format!("the permission to {verb} {resource} is missing: apply config/rbac")),
+        Err(kube::Error::Api(status)) => {
+            Some(format!("cannot ask whether {verb} {resource} is allowed: {}", status.message))
+        }
         Err(error) => Some(format!("cannot ask whether {verb} {resource} is allowed: {error}")),
     }
 }

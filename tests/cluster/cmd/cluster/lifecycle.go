@@ -128,10 +128,10 @@ func build(arguments []string) error {
 
 func kubectl(arguments []string) error {
 	flags := newFlags("kubectl")
-	rest, err := flags.parse(arguments)
-	if err != nil {
+	if err := flags.Parse(arguments); err != nil { // the first other argument and all after it is kubectl's
 		return err
 	}
+	rest := flags.Args()
 	description, err := cluster.Status(*flags.name)
 	if err != nil {
 		return err

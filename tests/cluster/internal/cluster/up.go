@@ -117,7 +117,8 @@ func Up(options Options, stop <-chan os.Signal) (*Description, error) {
 		return nil, err
 	}
 	done := make(chan error, 1)
-	go func() { done <- start(record, dir, options.Audit) }()
+	control := controlplane.New(record, dir, options.Audit)
+	go func() { done <- start(record, dir, control) }()
 	select {
 	case err = <-done:
 	case signal := <-stop:
@@ -134,7 +135,8 @@ func Up(options Options, stop <-chan os.Signal) (*Description, error) {
 		return nil, err
 	}
 	description := Describe(record, dir)
-	description.Seconds = float64(time.Since(begin).Milliseconds()) / 1000
+	description.Seconds = time.Since(begin).Round(time.Millisecond).Seconds()
+	description.APISeconds = control.ReadyAt.Sub(begin).Round(time.Millisecond).Seconds()
 	return description, nil
 }
 
@@ -233,8 +235,7 @@ func prepareMachine(record *state.Record) error {
 
 // start runs the control plane and the nodes' runtimes side by side, then the
 // kubelets.
-func start(record *state.Record, dir layout.Cluster, audit bool) error {
-	control := controlplane.New(record, dir, audit)
+func start(record *state.Record, dir layout.Cluster, control *controlplane.ControlPlane) error {
 	if err := control.Prepare(); err != nil {
 		return err
 	}

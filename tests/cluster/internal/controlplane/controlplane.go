@@ -32,6 +32,7 @@ type ControlPlane struct {
 
 	Authority *pki.Authority
 	API       *kubeapi.Client
+	ReadyAt   time.Time // when /readyz first said yes
 }
 
 // New describes the control plane of a recorded cluster.
@@ -103,6 +104,7 @@ func (c *ControlPlane) Start() error {
 	if err := apiserver.WaitFor("/readyz says yes", startLimit, c.API.Ready); err != nil {
 		return err
 	}
+	c.ReadyAt = time.Now()
 	if _, err := c.start("kube-scheduler", c.schedulerArguments(), 0); err != nil {
 		return err
 	}

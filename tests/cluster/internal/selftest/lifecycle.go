@@ -70,11 +70,10 @@ func killedLauncher(t *T) {
 	}
 	clean := func(when string) {
 		t.must("down", "--name", "selftest")
-		after, err := lookAtMachine()
+		traces, err := tracesSince(before)
 		if err != nil {
 			panic(fatal{err.Error()})
 		}
-		traces := after.since(before)
 		t.check(len(traces) == 0, "%s, down leaves nothing %s", when, strings.Join(traces, "; "))
 	}
 	for range 5 {

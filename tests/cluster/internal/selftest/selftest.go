@@ -64,11 +64,11 @@ func Run(filter string) error {
 			t.fail("down %s: %v", name, err)
 		}
 	}
-	after, err := lookAtMachine()
+	traces, err := tracesSince(before)
 	if err != nil {
 		return err
 	}
-	for _, trace := range after.since(before) {
+	for _, trace := range traces {
 		t.fail("left on the machine: %s", trace)
 	}
 	if t.failures > 0 {

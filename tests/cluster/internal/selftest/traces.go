@@ -4,23 +4,24 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"modelcache.test/cluster/internal/host"
+	"modelcache.test/cluster/internal/state"
 )
 
 // machine is what clusters could leave behind.
 type machine struct{ traces map[string]bool }
 
 // lookAtMachine lists mounts, interfaces, routes, firewall rules, loop devices,
-// cgroups, namespaces and files at well-known places.
+// cgroups, processes and files at well-known places.
 func lookAtMachine() (*machine, error) {
 	m := &machine{map[string]bool{}}
 	for what, argv := range map[string][]string{
 		"mount":       {"cat", "/proc/self/mountinfo"},
 		"route":       {"ip", "route"},
 		"loop device": {"losetup", "--noheadings", "--output", "BACK-FILE"},
-		"namespace":   {"lsns", "--noheadings", "--output", "NS,TYPE,COMMAND", "--type", "net"},
 	} {
 		output, err := host.Output(argv...)
 		if err != nil {
@@ -77,12 +78,52 @@ func (m *machine) add(what string, lines ...string) {
 	}
 }
 
-func (m *machine) since(before *machine) []string {
+// since lists what is new, except what belongs to clusters of others that came
+// up in the meantime.
+func (m *machine) since(before *machine) ([]string, error) {
+	foreign, err := foreignTokens()
+	if err != nil {
+		return nil, err
+	}
 	var added []string
 	for trace := range m.traces {
-		if !before.traces[trace] {
+		isForeign := slices.ContainsFunc(foreign, func(token string) bool { return strings.Contains(trace, token) })
+		if !before.traces[trace] && !isForeign {
 			added = append(added, trace)
 		}
 	}
-	return added
+	return added, nil
+}
+
+// tracesSince is what is there now and was not before.
+func tracesSince(before *machine) ([]string, error) {
+	now, err := lookAtMachine()
+	if err != nil {
+		return nil, err
+	}
+	return now.since(before)
+}
+
+// foreignTokens are what the traces of the clusters of others contain.
+func foreignTokens() ([]string, error) {
+	names, err := state.List()
+	if err != nil {
+		return nil, err
+	}
+	var tokens []string
+	for _, name := range names {
+		if slices.Contains(clusterNames, name) {
+			continue
+		}
+		record, dir, err := state.Load(name)
+		if err != nil {
+			return nil, err
+		}
+		plan := record.Plan()
+		tokens = append(tokens, string(dir)+"/", plan.BridgeName(), plan.VethName(1)[:len(plan.VethName(1))-1], plan.RuleComment(), plan.Bridge().String())
+		if !record.ControlPlaneOnly {
+			tokens = append(tokens, "/tmp/hostpath_pv") // goes with the last cluster
+		}
+	}
+	return tokens, nil
 }

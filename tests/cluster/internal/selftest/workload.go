@@ -137,6 +137,7 @@ func podsOnTwoNodes(t *T) {
 	limitsAndStreams(t, d)
 	networks(t, d)
 	loadPython(t, d, python)
+	productImage(t, d)
 	audit, err := os.ReadFile(d.AuditLog)
 	t.check(err == nil && strings.Contains(string(audit), `"username":"admin"`), "the audit log names who wrote")
 }
@@ -236,4 +237,24 @@ print(urllib.request.urlopen("https://" + os.environ["KUBERNETES_SERVICE_HOST"] 
 	printed := t.kubectl(d.Name, "logs", "--namespace=user", "python")
 	t.check(strings.HasPrefix(printed, "2.4.0\n"), "a restricted pod imports huggingface_hub")
 	t.check(strings.Contains(printed, `"gitVersion": "v1.36`), "a pod reaches the API server through its service, with the certificate checked")
+}
+
+// productImage puts a dynamically linked program in the product's place: its
+// libraries must be in the image, and its user must count as non-root.
+func productImage(t *T, d *cluster.Description) {
+	archive := filepath.Join(d.StateDir, "product.tar")
+	t.must("image", "product", "--binary", "/usr/bin/id", "--ref", "localhost/product:selftest", "--output", archive)
+	t.must("load", "--name", d.Name, archive)
+	t.apply(d.Name, `
+apiVersion: v1
+kind: Pod
+metadata: {name: product, namespace: user}
+spec:
+  restartPolicy: Never
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers: [{name: main, image: "localhost/product:selftest", args: [-u], securityContext: `+containerSecurity+`}]
+`)
+	t.kubectl(d.Name, "wait", "--namespace=user", "--for=jsonpath={.status.phase}=Succeeded", "pod/product", "--timeout=60s")
+	user := t.kubectl(d.Name, "logs", "--namespace=user", "product")
+	t.check(user == "65532", "the product image runs a dynamic program as user 65532 (%s)", user)
 }

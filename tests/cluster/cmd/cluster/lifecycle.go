@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -32,9 +31,7 @@ func up(arguments []string) error {
 	}
 	options.Name, options.Images = *flags.name, archives
 	options.DiskBytes, options.NodeDiskBytes = disks.all, disks.perNode
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	description, err := cluster.Up(options, interrupted)
+	description, err := cluster.Up(options)
 	if err != nil {
 		return err
 	}

@@ -58,9 +58,10 @@ pub struct NodeCachePoolSpec {
 
     /// Directory on every node, on a disk of its own. Its last part must begin with `modelcache`, so that a mistake cannot
     /// reach a directory of somebody else. Immutable.
-    #[schemars(length(max = 256), regex(pattern = r"^(/[A-Za-z0-9._-]+)*/modelcache[A-Za-z0-9._-]*$"))]
+    #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("`path` is immutable, because a PersistentVolume's source is: make a new pool"))]
-    #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message("no part of `path` must be `.` or `..`"))]
+    #[x_kube(validation = Rule::new("self.matches('^(/[A-Za-z0-9._-]+)*/modelcache[A-Za-z0-9._-]*$') && !self.split('/').exists(p, p == '..' || p == '.')")
+        .message("`path` must be an absolute path whose last part begins with `modelcache`, of letters, digits, dots, dashes and underscores, without `.` and `..`"))]
     pub path: String,
 
     /// How much the caches of this pool may reserve on each node, as a quantity of bytes such as `500Gi`.

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct Source {
     /// Name of the source, unique in the cache: a DNS label of at most 63 characters.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("`name` must be a DNS label: lower-case letters, digits and dashes, with no dash at either end"))]
     pub name: String,
 
     /// Name of the volume that takes the content. May be left out when the cache has one volume.
@@ -35,11 +36,8 @@ pub struct Source {
 #[serde(rename_all = "camelCase")]
 pub struct HuggingFace {
     /// The repository: `organisation/name`, or a bare name such as `gpt2`.
-    #[schemars(
-        length(min = 1, max = 193),
-        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")
-    )]
-    #[x_kube(validation = Rule::new("!self.contains('..') && !self.contains('--')").message("`repo` must be `organisation/name` as the hub shows it, without `..` and `--`"))]
+    #[schemars(length(min = 1, max = 193))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$') && !self.contains('..') && !self.contains('--')").message("`repo` must be `organisation/name` as the hub shows it, without `..` and `--`"))]
     pub repo: String,
 
     /// What the repository holds; `Model` when left out.
@@ -49,8 +47,8 @@ pub struct HuggingFace {
 
     /// Branch, tag or commit; `main` when left out. It is resolved once to a commit, and every node gets that commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"))]
-    #[x_kube(validation = Rule::new("!self.contains('..')").message("`revision` must not contain `..`"))]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._/-]*$') && !self.contains('..')").message("`revision` must be a branch, tag or commit: letters, digits, dots, dashes, underscores and slashes, without `..`"))]
     pub revision: Option<String>,
 
     /// Only files that match one of these patterns, as Python's fnmatch reads them: `*` also crosses `/`, a pattern that
@@ -68,7 +66,8 @@ pub struct HuggingFace {
 
     /// Base URL of the hub or a mirror; `https://huggingface.co` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^\s?#]+$"))]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^[:space:]?#@]+$') && isURL(self)").message("`endpoint` must be an http or https URL without user name, password, query and fragment"))]
     pub endpoint: Option<String>,
 
     /// The access token, in a Secret of this namespace. Without a cluster `HF_TOKEN` stands in for it.
@@ -100,13 +99,14 @@ pub enum RepoType {
 #[serde(rename_all = "camelCase")]
 pub struct Http {
     /// The address of the file.
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^\s#]+$"))]
-    #[x_kube(validation = Rule::new("isURL(self) && !self.contains('@')").message("`url` must be an http or https URL without user name and password"))]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^[:space:]/?#@]+([/?][^[:space:]#]*)?$') && isURL(self)").message("`url` must be an http or https URL without user name, password and fragment"))]
     pub url: String,
 
     /// SHA-256 of the file, 64 hex digits. Without it the server's ETag is the pin, and a server without one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), regex(pattern = r"^[0-9a-fA-F]{64}$"))]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-fA-F]{64}$')").message("`sha256` must be 64 hex digits"))]
     pub sha256: Option<String>,
 
     /// Where the file goes on the volume, relative to its root; `files/<last part of the URL>` when left out.

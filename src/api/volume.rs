@@ -17,13 +17,15 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct Volume {
     /// Name of the volume, unique in the cache: a DNS label of at most 63 characters.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("`name` must be a DNS label: lower-case letters, digits and dashes, with no dash at either end"))]
     pub name: String,
 
     /// Where pods see the volume: an absolute path. `/modelcache/<name>` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 512), regex(pattern = r"^/[^:]*[^:/]$"))]
-    #[x_kube(validation = Rule::new("!self.split('/').exists(p, p == '..' || p == '.')").message("no part of `mountPath` must be `.` or `..`"))]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^/[^:]*[^:/]$') && !self.split('/').exists(p, p == '..' || p == '.')")
+        .message("`mountPath` must be an absolute path below the root, without `.`, `..`, a colon or a slash at its end"))]
     pub mount_path: Option<String>,
 
     /// A directory on every matching node of a NodeCachePool; each node holds its own copy.
@@ -52,7 +54,8 @@ pub struct Volume {
 #[serde(rename_all = "camelCase")]
 pub struct PerNode {
     /// Name of the NodeCachePool that says which nodes and where on their disks. Immutable.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("`pool` must be a DNS label: lower-case letters, digits and dashes, with no dash at either end"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("`pool` is immutable: make a new volume or a new cache"))]
     pub pool: String,
 

@@ -27,7 +27,8 @@ async fn every_policy_passes_the_servers_type_check() {
     for policy in policies.list(&ListParams::default()).await.unwrap() {
         let name = policy.metadata.name.clone().unwrap_or_default();
         let checked = eventually(&format!("the type check of {name}"), || async {
-            policies.get_status(&name).await.ok().and_then(|it| it.status).filter(|it| it.type_checking.is_some())
+            let answer = policies.get_status(&name).await.map_err(|error| error.to_string())?;
+            answer.status.filter(|it| it.type_checking.is_some()).ok_or_else(|| "not checked yet".to_owned())
         })
         .await;
         let warnings = checked.type_checking.and_then(|it| it.expression_warnings).unwrap_or_default();

@@ -134,7 +134,7 @@ async fn people_who_may_view_a_namespace_see_caches_and_people_who_may_edit_it_w
     eventually("the roles are aggregated", || async move {
         let seen = may(view, "get", caches, Some("people"), None).await
             && may(edit, "create", caches, Some("people"), None).await;
-        seen.then_some(())
+        seen.then_some(()).ok_or_else(String::new)
     })
     .await;
     assert!(may(view, "list", "modelcachereplicas.modelcache.dev", Some("people"), None).await);

@@ -1,1 +1,320 @@
-//! Policies.
+//! Policies: what the operator's rights may not be used for, tried under its own name.
+//!
+//! Every case is one change to an object that is admitted as it stands.
+
+use crate::support::apiserver::{administrator, eventually, operator, refusal, send};
+use kube::Client;
+use serde_json::{Value, json};
+
+const IMAGE: &str = "localhost/modelcache:dev";
+const POOL_PATH: &str = "/mnt/nvme/modelcache";
+
+/// The policies are in force when they have refused something.
+async fn ready() -> (Client, Client) {
+    let (administrator, operator) = (administrator().await, operator().await);
+    for name in ["tenant", "modelcache-node-jobs"] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        send(&administrator, "PATCH", &format!("/api/v1/namespaces/{name}?fieldManager=policies"), &namespace)
+            .await
+            .unwrap();
+    }
+    for (name, path) in [("policy-pool", POOL_PATH), ("policy-other", "/mnt/sata/modelcache-slow")] {
+        let pool = json!({
+            "apiVersion": "modelcache.dev/v1alpha1", "kind": "NodeCachePool", "metadata": {"name": name},
+            "spec": {"nodeSelector": {}, "path": path, "capacity": "1Gi"}
+        });
+        let target = format!("/apis/modelcache.dev/v1alpha1/nodecachepools/{name}?fieldManager=policies");
+        send(&administrator, "PATCH", &target, &pool).await.unwrap();
+    }
+    let container = "/spec/template/spec/containers/0/image";
+    let path = "/spec/template/spec/volumes/0/hostPath/path";
+    let probes = [
+        ("jobs", changed(&warm_up_job(), container, json!("busybox")), "every container must run"),
+        ("jobs", changed(&prepare_job(), path, json!("/modelcache")), "NodeCachePool policy-pool"),
+        ("persistentvolumes", changed(&persistent_volume(), "/spec/local/path", json!("/etc")), "must be local"),
+        ("persistentvolumes", changed(&persistent_volume(), "/metadata/labels", json!({})), "must carry the label"),
+    ];
+    let (client, probes) = (&operator, &probes);
+    eventually("the policies are in force", || async move {
+        for (resource, document, expected) in probes {
+            let refused = create(client, resource, document).await.err().unwrap_or_default();
+            refused.contains(expected).then_some(()).ok_or_else(|| format!("`{refused}` does not say `{expected}`"))?;
+        }
+        Ok(())
+    })
+    .await;
+    (administrator, operator)
+}
+
+fn labels(pool: Option<&str>) -> Value {
+    let mut labels = json!({"app.kubernetes.io/managed-by": "modelcache-operator", "modelcache.dev/cache": "studio"});
+    if let Some(pool) = pool {
+        labels["modelcache.dev/pool"] = json!(pool);
+    }
+    labels
+}
+
+/// A warm-up Job as the operator makes them, with all that a user may ask for.
+fn warm_up_job() -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"generateName": "warm-up-", "namespace": "tenant", "labels": labels(None)},
+        "spec": {"backoffLimit": 0, "template": {"spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "agent", "image": IMAGE, "args": ["prefetch"],
+                "env": [{"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}}],
+                "ports": [{"containerPort": 8080}],
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}
+            }],
+            "volumes": [
+                {"name": "models", "persistentVolumeClaim": {"claimName": "studio-models"}},
+                {"name": "plan", "configMap": {"name": "plan"}},
+                {"name": "token", "secret": {"secretName": "hf", "optional": true}},
+                {"name": "tmp", "emptyDir": {}}
+            ]
+        }}}
+    })
+}
+
+/// A prepare Job as the operator makes them.
+fn prepare_job() -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"generateName": "prepare-", "namespace": "modelcache-node-jobs", "labels": labels(Some("policy-pool"))},
+        "spec": {"backoffLimit": 0, "template": {"spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "containers": [{
+                "name": "agent", "image": IMAGE, "args": ["prepare"],
+                "securityContext": {
+                    "runAsUser": 0, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "FOWNER"]}
+                }
+            }],
+            "volumes": [
+                {"name": "pool", "hostPath": {"path": POOL_PATH, "type": "DirectoryOrCreate"}},
+                {"name": "kubelet", "emptyDir": {}}
+            ]
+        }}}
+    })
+}
+
+/// The `PersistentVolume` of a per-node volume.
+fn persistent_volume() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"generateName": "policy-", "labels": labels(Some("policy-pool"))},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
+            "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "tenant", "name": "studio-models"},
+            "local": {"path": format!("{POOL_PATH}/0f0e0d0c-0b0a-0908-0706-050403020100_studio_models")},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]}
+            ]}]}}
+        }
+    })
+}
+
+/// The document with the value at a pointer replaced, made, or (by null) removed.
+fn changed(document: &Value, pointer: &str, value: Value) -> Value {
+    let mut document = document.clone();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let key = key.replace("~1", "/");
+    match document.pointer_mut(parent).unwrap_or_else(|| panic!("no {parent}")) {
+        Value::Object(object) if value.is_null() => drop(object.remove(&key)),
+        Value::Object(object) => drop(object.insert(key, value)),
+        Value::Array(items) if key == "-" => items.push(value),
+        Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
+        other => panic!("{parent} is {other}"),
+    }
+    document
+}
+
+async fn create(client: &Client, resource: &str, document: &Value) -> Result<Value, String> {
+    let group = if resource == "jobs" { "/apis/batch/v1" } else { "/api/v1" };
+    let namespace =
+        document["metadata"]["namespace"].as_str().map(|it| format!("/namespaces/{it}")).unwrap_or_default();
+    let path = format!("{group}{namespace}/{resource}?dryRun=All&fieldValidation=Strict");
+    send(client, "POST", &path, document).await.map_err(|status| refusal(&status).join("; "))
+}
+
+#[tokio::test]
+async fn the_operators_own_objects_are_admitted() {
+    let (_, operator) = ready().await;
+    for (resource, document) in
+        [("jobs", warm_up_job()), ("jobs", prepare_job()), ("persistentvolumes", persistent_volume())]
+    {
+        let answer = create(&operator, resource, &document).await;
+        assert!(answer.is_ok(), "{resource}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_directory_of_a_pool_that_is_gone_can_still_be_purged() {
+    let (_, operator) = ready().await;
+    let job = changed(&prepare_job(), "/metadata/labels/modelcache.dev~1pool", json!("deleted-pool"));
+    let job = changed(&job, "/spec/template/spec/volumes/0/hostPath/path", json!("/mnt/gone/modelcache"));
+    let answer = create(&operator, "jobs", &job).await;
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_job_of_the_operator_is_bound_to_our_image_and_our_volumes() {
+    let (_, operator) = ready().await;
+    let pod = "/spec/template/spec";
+    let container = "/spec/template/spec/containers/0";
+    for (pointer, value, expected) in [
+        (
+            format!("{container}/image"),
+            json!("busybox"),
+            "every container must run the image localhost/modelcache:dev, not busybox",
+        ),
+        (
+            format!("{pod}/initContainers"),
+            json!([{"name": "x", "image": "evil", "securityContext": {"allowPrivilegeEscalation": false}}]),
+            "every container must run the image localhost/modelcache:dev, not evil",
+        ),
+        (
+            format!("{pod}/volumes/-"),
+            json!({"name": "x", "hostPath": {"path": "/"}}),
+            "hostPath belongs to the namespace modelcache-node-jobs",
+        ),
+        (
+            format!("{pod}/volumes/-"),
+            json!({"name": "x", "hostPath": {"path": POOL_PATH}}),
+            "hostPath belongs to the namespace modelcache-node-jobs",
+        ),
+        (
+            format!("{pod}/volumes/-"),
+            json!({"name": "x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}),
+            "volumes must be of the kinds",
+        ),
+        (
+            format!("{pod}/volumes/-"),
+            json!({"name": "x", "nfs": {"server": "s", "path": "/"}}),
+            "volumes must be of the kinds",
+        ),
+        (format!("{pod}/automountServiceAccountToken"), json!(true), "automountServiceAccountToken must be false"),
+        (format!("{pod}/automountServiceAccountToken"), Value::Null, "automountServiceAccountToken must be false"),
+        (format!("{pod}/hostNetwork"), json!(true), "the host's network"),
+        (format!("{pod}/hostPID"), json!(true), "the host's network"),
+        (format!("{pod}/hostIPC"), json!(true), "the host's network"),
+        (format!("{pod}/nodeName"), json!("node-1"), "spec.nodeName must not be set"),
+        (format!("{container}/securityContext"), json!({"privileged": true}), "no container must be privileged"),
+        (format!("{container}/securityContext"), json!({}), "allowPrivilegeEscalation must be false"),
+        (format!("{container}/securityContext/capabilities"), json!({"add": ["CHOWN"]}), "no capability must be added"),
+        (format!("{container}/ports"), json!([{"containerPort": 8080, "hostPort": 8080}]), "hostPort must not be set"),
+        ("/metadata/labels".to_owned(), json!({}), "must carry the label"),
+        ("/metadata/namespace".to_owned(), json!("modelcache-system"), "must not write into its own namespace"),
+    ] {
+        let answer = create(&operator, "jobs", &changed(&warm_up_job(), &pointer, value.clone())).await;
+        let message = answer.expect_err(&format!("{pointer} = {value} was admitted"));
+        assert!(message.contains(expected), "{pointer} = {value}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_on_a_node_is_bound_to_the_directory_of_its_pool() {
+    let (_, operator) = ready().await;
+    let path = "/spec/template/spec/volumes/0/hostPath/path";
+    let outside = "hostPath must be a directory whose name begins with modelcache";
+    let another = "hostPath must be /mnt/nvme/modelcache, the path of the NodeCachePool policy-pool";
+    // Without a pool to compare with, the rule about the name still holds.
+    let without_pool = changed(&prepare_job(), "/metadata/labels/modelcache.dev~1pool", json!("deleted-pool"));
+    for value in ["/", "/etc", "/modelcache/../etc", "/mnt/nvme/modelcache/", "/mnt/modelcache/kubelet", "modelcache"] {
+        let message = create(&operator, "jobs", &changed(&without_pool, path, json!(value))).await.expect_err(value);
+        assert!(message.contains(outside) || message.contains("must not contain '..'"), "{value}: {message}");
+    }
+    for (pointer, value, expected) in [
+        (path, json!("/mnt/other/modelcache"), another),
+        (path, json!("/mnt/sata/modelcache-slow"), another),
+        ("/spec/template/spec/volumes/0/hostPath/type", json!("Socket"), outside),
+        ("/metadata/labels/modelcache.dev~1pool", Value::Null, "must name its NodeCachePool"),
+        ("/metadata/labels/modelcache.dev~1pool", json!("policy-other"), "hostPath must be /mnt/sata/modelcache-slow"),
+        (
+            "/spec/template/spec/volumes/-",
+            json!({"name": "x", "secret": {"secretName": "x"}}),
+            "volumes in the namespace modelcache-node-jobs must be of the kinds hostPath and emptyDir",
+        ),
+        ("/spec/template/spec/containers/0/image", json!("busybox"), "every container must run the image"),
+        ("/spec/template/spec/containers/0/securityContext/capabilities/add/-", json!("SYS_ADMIN"), "none but CHOWN"),
+    ] {
+        let answer = create(&operator, "jobs", &changed(&prepare_job(), pointer, value.clone())).await;
+        let message = answer.expect_err(&format!("{pointer} = {value} was admitted"));
+        assert!(message.contains(expected), "{pointer} = {value}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_persistent_volume_of_the_operator_is_a_leaf_below_a_pool() {
+    let (_, operator) = ready().await;
+    let leaf = "0f0e0d0c-0b0a-0908-0706-050403020100_studio_models";
+    let outside = "must be local, at <path of a pool>";
+    for (pointer, value, expected) in [
+        ("/spec/local/path", json!("/etc"), outside),
+        ("/spec/local/path", json!(POOL_PATH), outside),
+        ("/spec/local/path", json!(format!("/var/lib/kubelet/{leaf}")), outside),
+        ("/spec/local/path", json!(format!("{POOL_PATH}/{leaf}/x")), outside),
+        ("/spec/local/path", json!(format!("{POOL_PATH}/studio_models")), outside),
+        ("/spec/persistentVolumeReclaimPolicy", json!("Delete"), "the reclaim policy must be Retain"),
+        ("/spec/storageClassName", json!("fast"), "storageClassName must be empty"),
+        ("/spec/claimRef", Value::Null, "claimRef must name the claim"),
+        ("/metadata/labels", json!({}), "must carry the label"),
+    ] {
+        let answer =
+            create(&operator, "persistentvolumes", &changed(&persistent_volume(), pointer, value.clone())).await;
+        let message = answer.expect_err(&format!("{pointer} = {value} was admitted"));
+        assert!(message.contains(expected), "{pointer} = {value}: {message}");
+    }
+    let mut host_path = persistent_volume();
+    host_path["spec"]["local"].take();
+    let host_path = changed(&host_path, "/spec/local", Value::Null);
+    let host_path = changed(&host_path, "/spec/hostPath", json!({"path": "/"}));
+    let message = create(&operator, "persistentvolumes", &host_path).await.expect_err("a hostPath volume was admitted");
+    assert!(message.contains(outside), "{message}");
+}
+
+#[tokio::test]
+async fn the_operator_leaves_alone_what_belongs_to_somebody_else() {
+    let (administrator, operator) = ready().await;
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "theirs", "namespace": "tenant"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}
+    });
+    let target = "/api/v1/namespaces/tenant/persistentvolumeclaims/theirs";
+    send(&administrator, "PATCH", &format!("{target}?fieldManager=policies"), &claim).await.unwrap();
+    let foreign = "must not change or delete what does not carry the label";
+
+    let status = send(&operator, "DELETE", &format!("{target}?dryRun=All"), &json!({})).await.expect_err("deleted");
+    assert!(status.message.contains(foreign), "{}", status.message);
+
+    let mut adopted = claim.clone();
+    adopted["metadata"]["labels"] = labels(None);
+    let forced = format!("{target}?fieldManager=modelcache-operator&force=true&dryRun=All");
+    let status = send(&operator, "PATCH", &forced, &adopted).await.expect_err("taken over");
+    assert!(status.message.contains(foreign), "{}", status.message);
+
+    let parameters = "/api/v1/namespaces/modelcache-system/configmaps/modelcache-operator-config";
+    let looser = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "modelcache-operator-config", "namespace": "modelcache-system", "labels": labels(None)},
+        "data": {"agentImage": "evil"}
+    });
+    let forced = format!("{parameters}?fieldManager=modelcache-operator&force=true&dryRun=All");
+    let status = send(&operator, "PATCH", &forced, &looser).await.expect_err("its own policy was changed");
+    assert!(status.message.contains(foreign), "{}", status.message);
+    let status = send(&operator, "DELETE", &format!("{parameters}?dryRun=All"), &json!({})).await.expect_err("deleted");
+    assert!(status.message.contains(foreign), "{}", status.message);
+}
+
+#[tokio::test]
+async fn nobody_else_is_bound_by_the_operators_policies() {
+    let (administrator, _) = ready().await;
+    let theirs = changed(&warm_up_job(), "/spec/template/spec/containers/0/image", json!("busybox"));
+    let answer = create(&administrator, "jobs", &theirs).await;
+    assert!(answer.is_ok(), "{answer:?}");
+}

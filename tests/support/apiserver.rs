@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub const OPERATOR: &str = "system:serviceaccount:modelcache-system:modelcache-operator";
 
 /// How long anything here may take. Generous: the machine may be busy with builds.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 static CONTROL_PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
 
@@ -133,6 +133,8 @@ pub async fn send(client: &Client, method: &str, path: &str, body: &Value) -> Re
 /// What a refusal says: each cause as `field: message`, or the whole message where there are no causes.
 pub fn refusal(status: &Status) -> Vec<String> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
+    // The server's remark that rules wait for the schema's own checks says nothing about the object.
+    let causes = causes.filter(|cause| !cause.message.contains("some validation rules were not checked"));
     let mut lines: Vec<String> =
         causes
             .map(|cause| {
@@ -149,14 +151,15 @@ pub fn refusal(status: &Status) -> Vec<String> {
     lines
 }
 
-/// Asks again until there is an answer, or the deadline is over.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+/// Asks again until there is an answer, or the deadline is over: then it fails with the last reason why there is none.
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let start = Instant::now();
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(start.elapsed() < DEADLINE, "not within {} s: {what}", DEADLINE.as_secs());
+        let reason = match ask().await {
+            Ok(answer) => return answer,
+            Err(reason) => reason,
+        };
+        assert!(start.elapsed() < DEADLINE, "not within {} s: {what}: {reason}", DEADLINE.as_secs());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

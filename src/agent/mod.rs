@@ -1,3 +1,10 @@
 //! The data plane: what the Jobs run, and what the same binary does without a cluster.
+//!
+//! ```text
+//! source (spec ──► list of files) ──► fetch (bytes, verified) ──► layout (where they go, for whom)
+//!                         └──────────── command (one file per subcommand) ────────────┘
+//! ```
 
+pub mod failure;
 pub mod fetch;
+pub mod source;

@@ -39,6 +39,7 @@ mod options;
 mod part;
 mod partial;
 mod pause;
+mod probe;
 mod progress;
 mod ranges;
 mod redirect;
@@ -61,6 +62,7 @@ pub use self::{
     fence::Writer,
     hash::{file_matches, git_blob_of_file, hex, over_cores, sha256_of_file, unhex},
     options::FetchOptions,
+    probe::Probe,
     progress::{Progress, Snapshot},
     staging::{Staging, Swept},
 };

@@ -5,6 +5,13 @@
 //!                         └──────────── command (one file per subcommand) ────────────┘
 //! ```
 
+pub mod command;
+pub mod directory;
 pub mod failure;
 pub mod fetch;
+pub mod layout;
+pub mod local;
+pub mod prefetch;
 pub mod source;
+pub mod verify;
+pub mod wait;

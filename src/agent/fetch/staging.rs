@@ -85,7 +85,7 @@ impl Staging {
     }
 
     /// Fails once another writer has taken over: before anything that this run may not do then.
-    pub(super) fn check(&self) -> Result<(), FetchError> {
+    pub fn check(&self) -> Result<(), FetchError> {
         self.inner.fence.check()
     }
 

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn totals_are_not_told_before_they_are_known() {
         let report = Report::default();
-        assert!(!exposition(&report).contains("bytes_total"), "{}", exposition(&report));
+        assert!(!exposition(&report).contains("agent_bytes_total"), "{}", exposition(&report));
         report.wanted(3, 10);
         report.listed();
         assert!(exposition(&report).contains("modelcache_agent_bytes_total 10\n"));

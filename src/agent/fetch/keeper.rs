@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The life of the keeper: until the run stops, and then once more, so that what has arrived is kept.
 pub(super) fn keep(run: &Arc<Run>) {
     loop {
-        let full = run.dirty.wait_for_work(INTERVAL);
+        let full = run.dirty.wait_for_work(INTERVAL, || run.is_stopping());
         let stopping = run.is_stopping();
         if let Err(error) = checkpoint_all(run, full || stopping) {
             run.fail(error);

@@ -303,3 +303,21 @@ fn one_bad_file_does_not_spoil_the_others() {
     assert_eq!(volume.published(0).as_ref(), Some(&good));
     assert_eq!(volume.published(1), None);
 }
+
+#[test]
+fn a_call_to_the_api_has_the_same_manners() {
+    use modelcache::agent::fetch::{ClientOptions, HttpClient};
+    let server = Server::start();
+    server.put("/api", b"{}".to_vec(), |request| if request.nth == 0 { status(502) } else { Reply::Good });
+    server.put("/gated", vec![], |_| Reply::Status(403, vec![("X-Error-Code", "GatedRepo".into())]));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = HttpClient::new(&ClientOptions { proxy_from_env: false, ..ClientOptions::default() }).unwrap();
+    let get = |path: &str, limit| {
+        let origin = content(&server.url(path), &[]).origin;
+        runtime.block_on(client.get("listing", &origin, "application/json", limit, &options()))
+    };
+    assert_eq!(get("/api", 10).unwrap().body, "{}");
+    assert_eq!(get("/api", 1).unwrap_err().reason(), Reason::Unreachable);
+    assert_eq!(get("/gated", 10).unwrap_err().reason(), Reason::Gated);
+    assert_eq!(get("/missing", 10).unwrap_err().reason(), Reason::NotFound);
+}

@@ -113,14 +113,46 @@ fn a_torn_or_lying_journal_costs_bytes_and_never_correctness() {
         let (server, volume) = (Server::start(), Volume::new());
         let body = bytes(3, 8 << 20);
         server.put("/model", body.clone(), |request| if request.nth < 6 { Reply::Good } else { Reply::Hang(10) });
-        let options = FetchOptions { connections: 2, give_up_after: Duration::from_millis(1), ..options() };
-        volume.fetch(vec![content(&server.url("/model"), &body)], &options).unwrap_err();
+        let hasty = FetchOptions {
+            connections: 2,
+            stall_after: Duration::from_millis(200),
+            give_up_after: Duration::from_millis(1),
+            ..options()
+        };
+        volume.fetch(vec![content(&server.url("/model"), &body)], &hasty).unwrap_err();
         let journal = volume.left().into_iter().find(|path| path.extension().is_some_and(|e| e == "journal")).unwrap();
         spoil(&journal);
         server.put("/model", body.clone(), |_| Reply::Good);
-        volume.fetch(vec![content(&server.url("/model"), &body)], &options).ok();
-        volume.fetch(vec![content(&server.url("/model"), &body)], &options).ok();
-        let published = volume.published(0);
-        assert!(published.as_ref().is_none_or(|published| *published == body), "wrong bytes were published");
+        volume.fetch(vec![content(&server.url("/model"), &body)], &options()).unwrap();
+        assert!(volume.published(0).is_some_and(|published| published == body), "wrong bytes were published");
+        assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
+fn content_without_a_digest_goes_on_under_its_tag_and_starts_over_under_another() {
+    for changed in [false, true] {
+        let (server, volume) = (Server::start(), Volume::new());
+        let (old, new) = (bytes(4, 8 << 20), bytes(5, 8 << 20));
+        server.put_tagged("/file", old.clone(), Some("v1"), |request| {
+            if request.nth < 6 { Reply::Good } else { Reply::Hang(10) }
+        });
+        let wanted = || {
+            let mut wanted = content(&server.url("/file"), &old);
+            (wanted.size, wanted.digest) = (None, None);
+            vec![wanted]
+        };
+        let hasty = FetchOptions {
+            stall_after: Duration::from_millis(200),
+            give_up_after: Duration::from_millis(1),
+            ..options()
+        };
+        volume.fetch(wanted(), &hasty).unwrap_err();
+        let before = server.sent();
+        let (body, tag) = if changed { (&new, "v2") } else { (&old, "v1") };
+        server.put_tagged("/file", body.clone(), Some(tag), |_| Reply::Good);
+        volume.fetch(wanted(), &options()).unwrap();
+        assert!(volume.published(0).is_some_and(|published| published == *body));
+        assert_eq!(changed, server.sent() - before >= 8 << 20);
     }
 }

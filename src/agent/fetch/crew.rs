@@ -11,9 +11,9 @@ use super::{lock::lock, options::MIB};
 /// Connections that a run starts with.
 const FIRST: usize = 4;
 /// A connection slower than this, in bytes per second, certainly leaves room for another.
-const SLOW: u64 = 64 * MIB;
+const SLOW: u64 = 48 * MIB;
 /// How often the rate is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(200);
 /// How long twice the connections are tried when they are not slow.
 const TRIAL: Duration = Duration::from_secs(1);
 

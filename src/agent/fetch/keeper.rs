@@ -48,8 +48,6 @@ pub(super) fn checkpoint(run: &Run, active: &Active) -> Result<(), FetchError> {
             size: mark.size,
             validator: mark.validator,
             held: mark.held.iter().map(|range| (range.start, range.end)).collect(),
-            hashed: mark.hashed,
-            middle: mark.middle,
         })?;
     }
     active.release_pages(mark.hashed);

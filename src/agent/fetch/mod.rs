@@ -180,7 +180,14 @@ where
     }
     handle.end().await;
     progress.tick(Instant::now());
-    outcome?;
+    outcome.map_err(|error| match error {
+        // The system says that a disk is full, not by how much.
+        FetchError::InsufficientSpace { available: 0, limit, .. } => {
+            let available = staging.free_bytes().unwrap_or_default();
+            FetchError::InsufficientSpace { needed: progress.remaining().max(available + 1), available, limit }
+        }
+        other => other,
+    })?;
     summary.fetched_bytes = progress.snapshot().bytes_fetched - before;
     Ok(summary)
 }

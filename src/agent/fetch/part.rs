@@ -294,3 +294,20 @@ impl Pace {
         fast
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_trickles_is_given_up_and_one_that_waits_for_us_is_not() {
+        let second = Duration::from_secs(1);
+        let mut trickle = Pace::new(20 * second, 16 * 1024);
+        let kept = (0..20).take_while(|_| trickle.keeps_up(100, second)).count();
+        assert_eq!(kept, 19, "dropped once the twenty seconds are over");
+        let mut slow = Pace::new(20 * second, 16 * 1024);
+        assert!((0..100).all(|_| slow.keeps_up(16 * 1024, second)));
+        let mut ours = Pace::new(20 * second, 16 * 1024);
+        assert!((0..100).all(|_| ours.keeps_up(1, Duration::ZERO)), "only waiting for the network counts");
+    }
+}

@@ -41,6 +41,8 @@ pub(super) struct Active {
     state: Mutex<State>,
     follower: Mutex<Follower>,
     hashed: AtomicU64,
+    /// Up to where pages were given back to the system.
+    released: AtomicU64,
     queued: AtomicBool,
     finished: AtomicBool,
 }
@@ -84,8 +86,6 @@ pub(super) struct State {
 struct Follower {
     hasher: Option<Hasher>,
     at: u64,
-    /// Up to where pages were given back to the system.
-    released: u64,
 }
 
 /// What a content has for a connection that asks for work.
@@ -102,14 +102,15 @@ pub(super) struct Mark {
     pub(super) size: Option<u64>,
     pub(super) validator: Option<String>,
     pub(super) held: RangeSet,
+    /// Up to where nobody needs the pages again.
     pub(super) hashed: u64,
-    pub(super) middle: Option<String>,
     pub(super) unsynced: u64,
 }
 
 impl Active {
     pub(super) fn new(index: usize, content: Content, name: String, partial: Partial, history: History) -> Self {
-        let Partial { file, journal, size, validator, held, hashed, hasher } = partial;
+        let Partial { file, journal, size, validator, held } = partial;
+        let hasher = Hasher::start(content.digest.as_ref(), size);
         let state = State {
             size,
             validator,
@@ -134,8 +135,9 @@ impl Active {
             target: tokio::sync::Mutex::new(None),
             journal: Mutex::new(journal),
             state: Mutex::new(state),
-            follower: Mutex::new(Follower { hasher, at: hashed, released: 0 }),
-            hashed: AtomicU64::new(hashed),
+            follower: Mutex::new(Follower { hasher, at: 0 }),
+            hashed: AtomicU64::new(0),
+            released: AtomicU64::new(0),
             queued: AtomicBool::new(false),
             finished: AtomicBool::new(false),
         }
@@ -201,6 +203,11 @@ impl Active {
         Some((state.held.total(), std::mem::take(&mut state.unsynced)))
     }
 
+    /// Whether the work on this file was ended.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.state().dropped
+    }
+
     /// Whether a claimed range is still to be asked for. Not when the work was ended, nor when it turned out
     /// meanwhile that the origin has no ranges and another connection reads the one stream.
     pub(super) fn wants_request(&self) -> bool {
@@ -236,7 +243,11 @@ impl Active {
         }
         // The hash is of what is on the disk: bytes that were held already are read back by a follower instead.
         if new == bytes.len() as u64 {
-            self.hash_arrived(at, bytes)?;
+            match self.hash_arrived(at, bytes) {
+                // A restart has emptied the file under the reader.
+                Err(_) if self.is_dropped() => return Ok(None),
+                other => other?,
+            }
         }
         Ok(Some(new))
     }
@@ -319,32 +330,25 @@ impl Active {
         Some((follower.hasher.clone().or_else(empty)?.finish(), size))
     }
 
-    /// What the journal may say once the data is synced. The hash is looked at first: it never runs ahead of what is
-    /// held.
+    /// What the journal may say once the data is synced.
     pub(super) fn mark(&self) -> Mark {
-        let (hashed, middle) = {
-            let follower = lock(&self.follower);
-            (follower.at, follower.hasher.as_ref().map(Hasher::save))
-        };
+        let hashed = self.hashed.load(SeqCst);
         let mut state = self.state();
         Mark {
             size: state.size,
             validator: state.validator.clone(),
             held: state.held.clone(),
             hashed,
-            middle,
             unsynced: std::mem::take(&mut state.unsynced),
         }
     }
 
     /// Gives back the pages of bytes that are synced and hashed: nobody here needs them again.
     pub(super) fn release_pages(&self, up_to: u64) {
-        let mut follower = lock(&self.follower);
-        let start = follower.released;
+        let start = self.released.swap(up_to, SeqCst);
         if let Some(length) = std::num::NonZeroU64::new(up_to.saturating_sub(start)) {
             // Advice only: a file system without it keeps them a while.
             let _ = rustix::fs::fadvise(&self.file, start, Some(length), rustix::fs::Advice::DontNeed);
-            follower.released = up_to;
         }
     }
 }

@@ -72,6 +72,10 @@ impl HttpClient {
         let start = Target::origin(origin);
         let (mut answer, target) =
             send(self.api(), self.pauses(), label, &start, &headers, options.stall_after).await?;
+        if !answer.status().is_success() {
+            let cause = format!("{} answered {}", shown(&target.url), answer.status());
+            return Err(Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause }));
+        }
         let mut body = Vec::new();
         loop {
             let fault = |cause: String| Trouble::Transient(Fault::new(&target.url, cause));

@@ -18,8 +18,11 @@ use super::{
 /// What a connection takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Everything.
-    Any,
+    /// Everything; the higher its number, the sooner it is not needed.
+    Any {
+        /// From zero.
+        number: usize,
+    },
     /// Small content only: its cost is latency, not bandwidth, so more of it may be under way at a time.
     Small,
 }
@@ -104,11 +107,12 @@ impl Board {
         {
             return inner.open(true);
         }
-        if inner.active.is_empty() && inner.opening == 0 && inner.waiting.is_empty() {
-            Next::Done
-        } else {
-            Next::Wait(until)
-        }
+        if inner.is_done() { Next::Done } else { Next::Wait(until) }
+    }
+
+    /// Whether all contents are done.
+    pub(super) fn is_done(&self) -> bool {
+        lock(&self.inner).is_done()
     }
 
     /// A content was taken up.
@@ -149,6 +153,10 @@ impl Board {
 }
 
 impl Inner {
+    fn is_done(&self) -> bool {
+        self.active.is_empty() && self.opening == 0 && self.waiting.is_empty()
+    }
+
     fn open(&mut self, largest: bool) -> Next {
         let next = if largest { self.waiting.pop_front() } else { self.waiting.pop_back() };
         match next {

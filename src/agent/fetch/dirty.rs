@@ -49,16 +49,18 @@ impl Dirty {
     }
 
     /// Blocks until there is enough to sync, at most for `longest`. True when there is.
-    pub(super) fn wait_for_work(&self, longest: Duration) -> bool {
+    pub(super) fn wait_for_work(&self, longest: Duration, stopping: impl Fn() -> bool) -> bool {
         let dirty = lock(&self.bytes);
-        let enough = |dirty: &mut i64| *dirty < self.window / 2;
-        let waited = self.changed.wait_timeout_while(dirty, longest, enough);
+        let idle = |dirty: &mut i64| *dirty < self.window / 2 && !stopping();
+        let waited = self.changed.wait_timeout_while(dirty, longest, idle);
         let dirty = waited.unwrap_or_else(PoisonError::into_inner).0;
         *dirty >= self.window / 2
     }
 
     /// Wakes all who wait, to see that the run stops.
     pub(super) fn wake(&self) {
+        // Under the lock, so that nobody is between looking and waiting.
+        let _looked = lock(&self.bytes);
         self.changed.notify_all();
     }
 }

@@ -52,6 +52,8 @@ pub(super) fn follow(run: &Arc<Run>) {
     while let Some(active) = run.followers.pop() {
         let outcome = match active.follow() {
             Ok(()) => run.complete(&active),
+            // A restart has emptied the file under the reader.
+            Err(_) if active.is_dropped() => continue,
             Err(error) => Err(Trouble::Terminal(FetchError::io(&active.content.label, error))),
         };
         // More may have come between the last look and the end of this round.

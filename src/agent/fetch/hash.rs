@@ -1,4 +1,4 @@
-//! Hashes of content: while it is fetched, from a saved middle, and of files that are there already.
+//! Hashes of content: while it is fetched, and of files that are there already.
 
 use std::{
     fs::File,
@@ -8,10 +8,7 @@ use std::{
 };
 
 use sha1::Sha1;
-use sha2::{
-    Digest as _, Sha256,
-    digest::common::hazmat::{SerializableState, SerializedState},
-};
+use sha2::{Digest as _, Sha256};
 
 use super::content::Digest;
 
@@ -55,23 +52,6 @@ impl Hasher {
     pub(super) fn finish(&self) -> Hashed {
         Hashed { sha256: self.sha256.clone().finalize().into(), git: self.git.clone().map(|git| git.finalize().into()) }
     }
-
-    /// The middle of a hash, as text, from which `restore` goes on.
-    pub(super) fn save(&self) -> String {
-        let git = self.git.as_ref().map(|git| hex(&git.serialize())).unwrap_or_default();
-        format!("{}:{git}", hex(&self.sha256.serialize()))
-    }
-
-    /// Goes on from a saved middle. `None` when the text is not one, or is of another kind of digest.
-    pub(super) fn restore(text: &str, digest: Option<&Digest>) -> Option<Self> {
-        let (sha256, git) = text.split_once(':')?;
-        let sha256 = Sha256::deserialize(&state::<Sha256>(sha256)?).ok()?;
-        let git = match digest {
-            Some(Digest::GitBlob(_)) => Some(Sha1::deserialize(&state::<Sha1>(git)?).ok()?),
-            _ => None,
-        };
-        Some(Self { sha256, git })
-    }
 }
 
 impl Hashed {
@@ -91,10 +71,6 @@ impl Hashed {
             _ => Digest::Sha256(self.sha256),
         }
     }
-}
-
-fn state<T: SerializableState>(text: &str) -> Option<SerializedState<T>> {
-    SerializedState::<T>::try_from(unhex(text)?.as_slice()).ok()
 }
 
 fn git_hasher(size: u64) -> Sha1 {
@@ -218,17 +194,16 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_goes_on_from_its_saved_middle() {
+    fn gits_hash_waits_for_the_size_that_it_begins_with() {
         let digest = Digest::GitBlob([0; 20]);
         assert!(Hasher::start(Some(&digest), None).is_none());
-        let mut hasher = Hasher::start(Some(&digest), Some(11)).unwrap();
-        hasher.update(b"hello ");
-        let mut again = Hasher::restore(&hasher.save(), Some(&digest)).unwrap();
-        hasher.update(b"world");
-        again.update(b"world");
-        assert_eq!(hasher.finish(), again.finish());
-        assert!(Hasher::restore("zz:", None).is_none());
-        assert!(Hasher::restore("", None).is_none());
+        let mut hasher = Hasher::start(Some(&digest), Some(6)).unwrap();
+        hasher.update(
+            b"hello
+",
+        );
+        let name = hasher.finish().like(Some(&digest)).to_string();
+        assert_eq!(name, "git-blob:ce013625030ba8dba906f756967f9e9ca394464a");
     }
 
     #[test]

@@ -22,10 +22,6 @@ pub(super) struct Record {
     pub(super) validator: Option<String>,
     /// Bytes that are on the disk, as start and end.
     pub(super) held: Vec<(u64, u64)>,
-    /// How far the hash has come.
-    pub(super) hashed: u64,
-    /// The hash's state there (`Hasher::save`).
-    pub(super) middle: Option<String>,
 }
 
 /// The journal of one partial.
@@ -118,8 +114,8 @@ mod tests {
     use super::*;
     use crate::agent::fetch::Writer;
 
-    fn record(hashed: u64) -> Record {
-        Record { size: Some(100), held: vec![(0, hashed)], hashed, ..Record::default() }
+    fn record(held: u64) -> Record {
+        Record { size: Some(100), held: vec![(0, held)], ..Record::default() }
     }
 
     #[test]
@@ -133,7 +129,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            let read = Journal::read(&staging, "x").unwrap().map(|(_, record)| record.hashed);
+            let read = Journal::read(&staging, "x").unwrap().map(|(_, record)| record.held[0].1);
             assert!(matches!(read, None | Some(1)), "cut at {cut}: {read:?}");
         }
         std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();

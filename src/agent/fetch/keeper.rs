@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The life of the keeper: until the run stops, and then once more, so that what has arrived is kept.
 pub(super) fn keep(run: &Arc<Run>) {
     loop {
-        let full = run.dirty.wait_for_work(INTERVAL);
+        let full = run.dirty.wait_for_work(INTERVAL, || run.is_stopping());
         let stopping = run.is_stopping();
         if let Err(error) = checkpoint_all(run, full || stopping) {
             run.fail(error);
@@ -48,8 +48,6 @@ pub(super) fn checkpoint(run: &Run, active: &Active) -> Result<(), FetchError> {
             size: mark.size,
             validator: mark.validator,
             held: mark.held.iter().map(|range| (range.start, range.end)).collect(),
-            hashed: mark.hashed,
-            middle: mark.middle,
         })?;
     }
     active.release_pages(mark.hashed);

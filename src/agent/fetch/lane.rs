@@ -3,10 +3,15 @@
 //! A lane reads the network, writes the file and may hash, all on its own thread with a runtime of its own: no byte
 //! changes threads, a slow disk slows down only the connection that meets it, and the caller's runtime stays free.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     board::{Lane, Next},
+    crew::Crew,
     error::FetchError,
     part::fetch_part,
     run::Run,
@@ -42,6 +47,13 @@ async fn serve(run: &Arc<Run>, http: &reqwest::Client, lane: Lane) {
     loop {
         let mut changed = pin!(run.board.changed.notified());
         changed.as_mut().enable();
+        if let Lane::Any { number } = lane {
+            let now = Instant::now();
+            if number >= run.crew.allowed(now, run.progress.snapshot().bytes_fetched) && !run.board.is_done() {
+                let _ = tokio::time::timeout_at(Crew::look_again(now).into(), changed).await;
+                continue;
+            }
+        }
         match run.board.next(lane, run.progress.remaining()) {
             Next::Done => return,
             Next::Open(index) => {

@@ -6,7 +6,7 @@
 //!               └─ again ────┘                            keeper (sync, journal)
 //! ```
 //!
-//! - `board` says who fetches what next; a `lane` is one connection; `part` is one range.
+//! - `board` says who fetches what next, `crew` how many do; a `lane` is one connection; `part` is one range.
 //! - `redirect`, `answer`, `pause` say where a request goes, what its answer means, how long to wait.
 //! - `partial`, `journal`, `staging`, `fence` are what is on the disk, and who may write it.
 //! - `active`, `ranges`, `hash`, `follower`, `keeper`, `dirty` turn arriving bytes into verified, synced content.
@@ -26,6 +26,7 @@ mod bandwidth;
 mod board;
 mod client;
 mod content;
+mod crew;
 mod dirty;
 mod error;
 mod fence;
@@ -181,7 +182,14 @@ where
     }
     handle.end().await;
     progress.tick(Instant::now());
-    outcome?;
+    outcome.map_err(|error| match error {
+        // The system says that a disk is full, not by how much.
+        FetchError::InsufficientSpace { available: 0, limit, .. } => {
+            let available = staging.free_bytes().unwrap_or_default();
+            FetchError::InsufficientSpace { needed: progress.remaining().max(available + 1), available, limit }
+        }
+        other => other,
+    })?;
     summary.fetched_bytes = progress.snapshot().bytes_fetched - before;
     Ok(summary)
 }

@@ -66,7 +66,12 @@ async fn ask(
         return Ok((answer, target, span));
     }
     let origin = Target::origin(&active.content.origin);
-    let (answer, target) = send(http, run.client.pauses(), label, &origin, &headers, patience).await?;
+    let (mut answer, mut target) = send(http, run.client.pauses(), label, &origin, &headers, patience).await?;
+    if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE && unsatisfied_size(answer.headers()) == Some(0) {
+        // No range fits into an empty file. Asked for the whole, the origin says with its tag that it is empty.
+        headers.remove(RANGE);
+        (answer, target) = send(http, run.client.pauses(), label, &origin, &headers, patience).await?;
+    }
     let span = accept(run, active, &answer, &target, &range)?;
     *found = Some(target.clone());
     Ok((answer, target, span))
@@ -131,10 +136,6 @@ fn accept(
             }
             learn(run, active, length, Mode::Stream)?;
             Ok(Span { start: 0, end: size.or(length).map_or(End::Body, End::At) })
-        }
-        StatusCode::RANGE_NOT_SATISFIABLE if unsatisfied_size(headers) == Some(0) && size.is_none() => {
-            learn(run, active, Some(0), Mode::Stream)?;
-            Ok(Span { start: 0, end: End::At(0) })
         }
         StatusCode::RANGE_NOT_SATISFIABLE => Err(Trouble::Restart(differs(&at, size, unsatisfied_size(headers)))),
         status => {
@@ -291,5 +292,22 @@ impl Pace {
         let fast = self.got >= self.least;
         (self.got, self.waited) = (0, Duration::ZERO);
         fast
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_trickles_is_given_up_and_one_that_waits_for_us_is_not() {
+        let second = Duration::from_secs(1);
+        let mut trickle = Pace::new(20 * second, 16 * 1024);
+        let kept = (0..20).take_while(|_| trickle.keeps_up(100, second)).count();
+        assert_eq!(kept, 19, "dropped once the twenty seconds are over");
+        let mut slow = Pace::new(20 * second, 16 * 1024);
+        assert!((0..100).all(|_| slow.keeps_up(16 * 1024, second)));
+        let mut ours = Pace::new(20 * second, 16 * 1024);
+        assert!((0..100).all(|_| ours.keeps_up(1, Duration::ZERO)), "only waiting for the network counts");
     }
 }

@@ -11,7 +11,6 @@ use super::{
     answer::plain_etag,
     content::Content,
     error::FetchError,
-    hash::Hasher,
     journal::{Journal, Record},
     options::SMALL,
     ranges::RangeSet,
@@ -26,9 +25,9 @@ pub(super) struct Partial {
     pub(super) journal: Option<Journal>,
     pub(super) size: Option<u64>,
     pub(super) validator: Option<String>,
+    /// Bytes that are on the disk. They are hashed again from there: what a power cut or another writer did to them
+    /// shows, and it costs no network.
     pub(super) held: RangeSet,
-    pub(super) hashed: u64,
-    pub(super) hasher: Option<Hasher>,
 }
 
 impl Partial {
@@ -57,8 +56,6 @@ impl Partial {
             size: content.size,
             validator: content.origin.validator.as_deref().map(|tag| plain_etag(tag).to_owned()),
             held: RangeSet::default(),
-            hashed: 0,
-            hasher: Hasher::start(content.digest.as_ref(), content.size),
         })
     }
 
@@ -70,22 +67,7 @@ impl Partial {
         if !believable(content, &record, &held, length) {
             return Ok(None);
         }
-        let digest = content.digest.as_ref();
-        let saved = record.middle.as_deref().and_then(|text| Hasher::restore(text, digest));
-        let (hasher, at) = match saved {
-            Some(hasher) if record.hashed <= held.contiguous() => (Some(hasher), record.hashed),
-            // The bytes are here: hashing them again costs no network.
-            _ => (Hasher::start(digest, record.size), 0),
-        };
-        Ok(Some(Self {
-            file,
-            journal: Some(journal),
-            size: record.size,
-            validator: record.validator,
-            held,
-            hashed: at,
-            hasher,
-        }))
+        Ok(Some(Self { file, journal: Some(journal), size: record.size, validator: record.validator, held }))
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     board::{Board, Lane},
     client::HttpClient,
     content::Content,
+    crew::Crew,
     dirty::Dirty,
     error::FetchError,
     follower::{Queue, follow},
@@ -47,6 +48,7 @@ pub(super) struct Run {
     pub(super) contents: Vec<Content>,
     pub(super) progress: Arc<Progress>,
     pub(super) board: Board,
+    pub(super) crew: Crew,
     pub(super) space: Space,
     pub(super) dirty: Dirty,
     pub(super) bandwidth: Bandwidth,
@@ -110,6 +112,7 @@ impl Handle {
         let connections = options.connections.max(1);
         let run = Arc::new(Run {
             board: Board::new(&contents, which, options.part_size, connections),
+            crew: Crew::new(connections),
             dirty: Dirty::new(options.dirty_window),
             bandwidth: Bandwidth::new(options.max_bandwidth),
             followers: Queue::default(),
@@ -132,8 +135,8 @@ impl Handle {
             spawned.map(drop).map_err(|error| FetchError::io("starting a thread", error))
         };
         let (any, small) = handle.run.lanes(which);
-        for _ in 0..any {
-            spawn("fetch", Box::new(|run| work(run, Lane::Any)))?;
+        for number in 0..any {
+            spawn("fetch", Box::new(move |run| work(run, Lane::Any { number })))?;
         }
         for _ in 0..small {
             spawn("fetch-small", Box::new(|run| work(run, Lane::Small)))?;

@@ -77,7 +77,7 @@ pub fn agent_job(job: AgentJob, role: JobRole, template: &PodTemplate, settings:
         resources: Some(template.resources.clone().unwrap_or_else(default_resources)),
         security_context: Some(restricted_container()),
         termination_message_path: Some(mount::TERMINATION_MESSAGE.into()),
-        termination_message_policy: Some("File".into()),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: non_empty(mounts.into_iter().chain(ca_mount).collect()),
         ..Container::default()
     };

@@ -1,7 +1,8 @@
 //! Promises kept on real nodes: real API server, kubelets, containerd, disks, pods; only the hub is ours.
 //!
 //! `cargo test --test nodes -- [WORDS…] [--keep]` runs the scenarios whose names contain all the words. Needs root and the
-//! image archive (`make image`). The cluster is started once, and removed at the end whatever happened.
+//! image archive (`make image`). The cluster is started once, and removed at the end whatever happened; with `--keep` it
+//! stays, and the next run with `--keep` takes it up.
 
 #![allow(
     clippy::cast_precision_loss,

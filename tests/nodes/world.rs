@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// Name of the cluster; another one may run beside it.
 const CLUSTER: &str = "tests";
-/// The image that the operator and its Jobs run.
-pub const IMAGE: &str = "localhost/modelcache:test";
 /// Two looks at a thing that should be there soon.
 pub const SOON: Duration = Duration::from_secs(90);
 
@@ -57,6 +55,12 @@ pub fn cluster(arguments: &[&str]) -> String {
     run(&root().join("tests/cluster/cluster"), arguments, None)
 }
 
+/// Whether a cluster that was kept is still there.
+fn running() -> bool {
+    let status = Command::new(root().join("tests/cluster/cluster")).args(["status", "--name", CLUSTER]).output();
+    status.is_ok_and(|it| it.status.success())
+}
+
 impl World {
     /// Starts the cluster and installs the operator in it, as the README says.
     pub async fn start(keep: bool) -> Self {
@@ -65,25 +69,17 @@ impl World {
         assert!(archive.exists(), "{} is missing: `make image` makes it", archive.display());
         let python = cluster(&["image", "python", "huggingface_hub==2.4.0"]);
         let busybox = cluster(&["image", "busybox"]);
-        cluster(&["down", "--name", CLUSTER]);
-        let up = [
-            "up",
-            "--name",
-            CLUSTER,
-            "--nodes",
-            "2",
-            "-o",
-            "json",
-            "--disk-size",
-            "3Gi",
-            "--image",
-            archive.to_str().unwrap(),
-            "--image",
-            python.trim(),
-            "--image",
-            busybox.trim(),
-        ];
-        let said: Value = serde_json::from_str(&cluster(&up)).unwrap();
+        let said = if keep && running() {
+            cluster(&["load", "--name", CLUSTER, archive.to_str().unwrap()]);
+            cluster(&["status", "--name", CLUSTER, "-o", "json"])
+        } else {
+            cluster(&["down", "--name", CLUSTER]);
+            let nodes = ["up", "--name", CLUSTER, "--nodes", "2", "-o", "json", "--disk-size", "3Gi"];
+            let images =
+                [archive.to_str().unwrap(), python.trim(), busybox.trim()].into_iter().flat_map(|it| ["--image", it]);
+            cluster(&nodes.into_iter().chain(images).collect::<Vec<_>>())
+        };
+        let said: Value = serde_json::from_str(&said).unwrap();
         let path = |key: &str| PathBuf::from(said[key].as_str().unwrap());
         let kubeconfig = path("kubeconfig");
         let options = kube::config::KubeConfigOptions::default();
@@ -101,8 +97,16 @@ impl World {
         for node in ["node-1", "node-2"] {
             world.make_gpu_node(node);
         }
-        world.kubectl(&["apply", "--server-side", "-k", root().join("config/default").to_str().unwrap()]);
+        world.kubectl(&[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-k",
+            root().join("config/default").to_str().unwrap(),
+        ]);
         world.set_operator(&[]);
+        // The image may be another one of the same name.
+        world.kubectl(&["-n", "modelcache-system", "rollout", "restart", "deployment/modelcache-operator"]);
         world.operator_ready().await;
         world
     }
@@ -126,10 +130,8 @@ impl World {
             .chain(environment)
             .map(|(key, value)| format!(r#"{{"name":"{key}","value":"{value}"}}"#))
             .collect();
-        let image = format!(r#"{{"name":"MODELCACHE_AGENT_IMAGE","value":"{IMAGE}"}}"#);
-        let toleration = r#"[{"operator":"Exists"}]"#;
         let patch = format!(
-            r#"{{"spec":{{"template":{{"spec":{{"tolerations":{toleration},"containers":[{{"name":"operator","image":"{IMAGE}","env":[{image},{}]}}]}}}}}}}}"#,
+            r#"{{"spec":{{"template":{{"spec":{{"tolerations":[{{"operator":"Exists"}}],"containers":[{{"name":"operator","env":[{}]}}]}}}}}}}}"#,
             env.join(",")
         );
         self.kubectl(&[
@@ -141,16 +143,6 @@ impl World {
             "--type=strategic",
             "-p",
             &patch,
-        ]);
-        let parameter = format!(r#"{{"data":{{"agentImage":"{IMAGE}"}}}}"#);
-        self.kubectl(&[
-            "-n",
-            "modelcache-system",
-            "patch",
-            "configmap",
-            "modelcache-operator-config",
-            "-p",
-            &parameter,
         ]);
     }
 

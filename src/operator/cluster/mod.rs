@@ -9,7 +9,7 @@ mod unchanged;
 
 pub use apply::{Children, Removal};
 pub use events::Note;
-pub use lease::{LEASE, hold_lease};
+pub use lease::{LEASE, Leadership};
 
 use crate::operator::error::Error;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};

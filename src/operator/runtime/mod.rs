@@ -8,7 +8,7 @@ mod permissions;
 
 pub use context::{Context, Stores};
 
-use crate::operator::cluster::{Cluster, hold_lease};
+use crate::operator::cluster::{Cluster, Leadership};
 use crate::operator::options::OperatorOptions;
 use health::Health;
 use std::sync::Arc;
@@ -61,31 +61,33 @@ pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
     }
     tracing::info!(identity = options.identity, "waits for the Lease");
     health.standby();
-    let lost = loop {
-        let lease = hold_lease(client.clone(), &options.namespace, &options.identity, options.lease_seconds);
+    let mut leadership = loop {
+        let gained = Leadership::gain(client.clone(), &options.namespace, &options.identity, options.lease_seconds);
         let result = tokio::select! {
-            result = lease => result,
+            result = gained => result,
             () = &mut shutdown => return Ok(()),
         };
         match result {
-            Ok(lost) => break lost,
+            Ok(leadership) => break leadership,
             Err(error) => {
-                tracing::warn!(%error, "failed to take the Lease");
                 health.not_ready(format!("the Lease cannot be taken: {error}"));
+                tracing::warn!(%error, "failed to take the Lease");
                 tokio::time::sleep(std::time::Duration::from_secs(2)).await;
             }
         }
     };
     tracing::info!("leads");
     let cluster = Cluster::new(client.clone(), &options.identity);
-    let controllers = controllers::run(client.clone(), cluster, options.settings(), health.clone());
-    let watch_permissions = permissions::keep_checking(client, health.clone(), options.clone());
     let result = tokio::select! {
-        () = controllers => Ok(()),
-        () = watch_permissions => Ok(()),
-        () = lost => Err(RunError::LeaseLost),
+        () = controllers::run(client.clone(), cluster, options.settings(), health.clone()) => Ok(()),
+        () = permissions::keep_checking(client, health.clone()) => Ok(()),
+        () = leadership.lost() => Err(RunError::LeaseLost),
         () = &mut shutdown => Ok(()),
     };
+    // Nothing of ours writes any more: now another may.
+    if result.is_ok() {
+        leadership.release().await;
+    }
     server.abort();
     result
 }

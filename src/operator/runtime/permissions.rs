@@ -60,7 +60,7 @@ pub(super) async fn wait(client: &Client, health: &Health, options: &OperatorOpt
 }
 
 /// Keeps looking for as long as the process leads.
-pub(super) async fn keep_checking(client: Client, health: Arc<Health>, _options: OperatorOptions) {
+pub(super) async fn keep_checking(client: Client, health: Arc<Health>) {
     loop {
         tokio::time::sleep(RECHECK).await;
         let missing = missing_reads(&client).await;

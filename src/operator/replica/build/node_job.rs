@@ -111,7 +111,7 @@ fn node_job(
             ..pod::restricted_container()
         }),
         termination_message_path: Some(mount::TERMINATION_MESSAGE.into()),
-        termination_message_policy: Some("File".into()),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: Some([pool_mount].into_iter().chain(more_mount).collect()),
         ..Container::default()
     };

@@ -104,6 +104,9 @@ fn arguments(
         mount::PLAN.to_owned(),
         "--volumes-dir".to_owned(),
         mount::VOLUMES.to_owned(),
+        // Attempts count anew for a Replica that was made anew: the fence must know whose they are.
+        "--owner".to_owned(),
+        replica.uid().unwrap_or_default(),
         "--attempt".to_owned(),
         attempt.to_string(),
         "--progress-address".to_owned(),

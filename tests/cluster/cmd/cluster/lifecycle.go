@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -32,9 +31,7 @@ func up(arguments []string) error {
 	}
 	options.Name, options.Images = *flags.name, archives
 	options.DiskBytes, options.NodeDiskBytes = disks.all, disks.perNode
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	description, err := cluster.Up(options, interrupted)
+	description, err := cluster.Up(options)
 	if err != nil {
 		return err
 	}
@@ -128,10 +125,10 @@ func build(arguments []string) error {
 
 func kubectl(arguments []string) error {
 	flags := newFlags("kubectl")
-	rest, err := flags.parse(arguments)
-	if err != nil {
+	if err := flags.Parse(arguments); err != nil { // the first other argument and all after it is kubectl's
 		return err
 	}
+	rest := flags.Args()
 	description, err := cluster.Status(*flags.name)
 	if err != nil {
 		return err

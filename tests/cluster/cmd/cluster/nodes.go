@@ -43,23 +43,30 @@ func nodeVerb(arguments []string) error {
 	if len(rest) == 0 {
 		return usage
 	}
+	name, rest := rest[0], rest[1:]
 	switch arguments[0] {
-	case "remove":
-		return errors.Join(none(rest[1:]), cluster.RemoveNode(*flags.name, rest[0]))
-	case "stop":
-		return errors.Join(none(rest[1:]), cluster.StopNode(*flags.name, rest[0], powerOff))
-	case "start":
-		return errors.Join(none(rest[1:]), cluster.StartNode(*flags.name, rest[0]))
-	case "egress":
-		if len(rest) != 2 || rest[1] != "on" && rest[1] != "off" {
+	case "exec":
+		if len(rest) == 0 {
 			return usage
 		}
-		return cluster.SetEgress(*flags.name, rest[0], rest[1] == "on")
+		return nodeExec(*flags.name, name, rest)
+	case "egress":
+		if len(rest) != 1 || rest[0] != "on" && rest[0] != "off" {
+			return usage
+		}
+		return cluster.SetEgress(*flags.name, name, rest[0] == "on")
 	}
-	if len(rest) < 2 {
-		return usage
+	if err := none(rest); err != nil {
+		return err
 	}
-	return nodeExec(*flags.name, rest[0], rest[1:])
+	switch arguments[0] {
+	case "remove":
+		return cluster.RemoveNode(*flags.name, name)
+	case "stop":
+		return cluster.StopNode(*flags.name, name, powerOff)
+	default:
+		return cluster.StartNode(*flags.name, name)
+	}
 }
 
 // nodeExec becomes the command, so that its exit code and signals are its own.

@@ -1,5 +1,17 @@
 package main
 
-import "errors"
+import (
+	"strings"
 
-func selftestVerb(arguments []string) error { return errors.New("not yet") }
+	"modelcache.test/cluster/internal/selftest"
+)
+
+// selftestVerb runs all scenarios, or those whose name contains the words.
+func selftestVerb(arguments []string) error {
+	flags := newFlags("selftest")
+	words, err := flags.parse(arguments)
+	if err != nil {
+		return err
+	}
+	return selftest.Run(strings.Join(words, " "))
+}

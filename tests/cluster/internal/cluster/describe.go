@@ -25,8 +25,9 @@ type Description struct {
 	AuditLog         string            `json:"auditLog"`
 	PoolPath         string            `json:"poolPath,omitempty"`
 	Nodes            []NodeDescription `json:"nodes"`
-	Stopped          []string          `json:"stopped"` // recorded processes that do not run
-	Seconds          float64           `json:"seconds,omitempty"`
+	Stopped          []string          `json:"stopped"`              // recorded processes that do not run
+	Seconds          float64           `json:"seconds,omitempty"`    // what "up" took, without building
+	APISeconds       float64           `json:"apiSeconds,omitempty"` // … until /readyz said yes
 }
 
 // NodeDescription is one node.

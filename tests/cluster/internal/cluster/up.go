@@ -4,14 +4,14 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
-	"modelcache.test/cluster/internal/addr"
 	"modelcache.test/cluster/internal/controlplane"
 	"modelcache.test/cluster/internal/host"
 	"modelcache.test/cluster/internal/images"
@@ -22,75 +22,8 @@ import (
 	"modelcache.test/cluster/internal/state"
 )
 
-// DefaultDisk is the size of a node's disk; the image is sparse.
-const DefaultDisk = 4 << 30
-
-// Options are what "up" is asked for.
-type Options struct {
-	Name             string
-	Nodes            int
-	ControlPlaneOnly bool
-	AddressRange     string
-	PoolPath         string
-	DiskBytes        int64
-	NodeDiskBytes    map[string]int64
-	Images           []string
-	Audit            bool
-	Progress         io.Writer
-}
-
-// Check refuses what cannot work, before anything is made.
-func (o *Options) Check() error {
-	if err := layout.CheckName(o.Name); err != nil {
-		return err
-	}
-	for index, archive := range o.Images {
-		absolute, err := filepath.Abs(archive)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(absolute); err != nil {
-			return fmt.Errorf("the image archive must exist: %w", err)
-		}
-		o.Images[index] = absolute
-	}
-	if o.ControlPlaneOnly {
-		return nil
-	}
-	if o.Nodes < 1 || o.Nodes > addr.MaxNodes {
-		return fmt.Errorf("--nodes must be 1 to %d (or use --control-plane-only)", addr.MaxNodes)
-	}
-	for name := range o.NodeDiskBytes {
-		if !isNodeOf(name, o.Nodes) {
-			return fmt.Errorf("--disk-size names %q, but the nodes are node-1 to node-%d", name, o.Nodes)
-		}
-	}
-	if os.Geteuid() != 0 {
-		return errors.New("a cluster with nodes must be started as root (it makes namespaces, bridges and mounts): use sudo, or --control-plane-only")
-	}
-	if !filepath.IsAbs(o.PoolPath) || filepath.Clean(o.PoolPath) != o.PoolPath || filepath.Dir(o.PoolPath) == "/" {
-		return fmt.Errorf("--pool-path %q must be a clean absolute path at least two levels deep", o.PoolPath)
-	}
-	root, err := layout.ClustersRoot()
-	if err != nil {
-		return err
-	}
-	return layout.CheckStateRoot(root)
-}
-
-func isNodeOf(name string, nodes int) bool {
-	for number := 1; number <= nodes; number++ {
-		if name == nodeName(number) {
-			return true
-		}
-	}
-	return false
-}
-
-func nodeName(number int) string { return fmt.Sprintf("node-%d", number) }
-
-// Up starts a cluster. If it fails, or stop is closed, nothing stays behind.
-func Up(options Options, stop <-chan os.Signal) (*Description, error) {
+// Up starts a cluster. If it fails or is interrupted, nothing stays behind.
+func Up(options Options) (*Description, error) {
 	if err := options.Check(); err != nil {
 		return nil, err
 	}
@@ -112,16 +45,19 @@ func Up(options Options, stop <-chan os.Signal) (*Description, error) {
 		}
 	}
 	begin := time.Now()
+	interrupted := make(chan os.Signal, 1) // from here on there is something to clean up
+	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	record, dir, err := claim(options, binaries)
 	if err != nil {
 		return nil, err
 	}
 	done := make(chan error, 1)
-	go func() { done <- start(record, dir, options.Audit) }()
+	control := controlplane.New(record, dir, options.Audit)
+	go func() { done <- start(record, dir, control) }()
 	select {
 	case err = <-done:
-	case signal := <-stop:
-		err = fmt.Errorf("interrupted by signal %q", signal)
+	case received := <-interrupted:
+		err = fmt.Errorf("interrupted by signal %q", received)
 		proc.Refuse()
 		// Whoever waits for a process gives up when it ends.
 		err = errors.Join(err, proc.KillAll(proc.Owner{StateDir: string(dir)}, func() []int { return nil }))
@@ -134,7 +70,8 @@ func Up(options Options, stop <-chan os.Signal) (*Description, error) {
 		return nil, err
 	}
 	description := Describe(record, dir)
-	description.Seconds = float64(time.Since(begin).Milliseconds()) / 1000
+	description.Seconds = time.Since(begin).Round(time.Millisecond).Seconds()
+	description.APISeconds = control.ReadyAt.Sub(begin).Round(time.Millisecond).Seconds()
 	return description, nil
 }
 
@@ -199,14 +136,6 @@ func claim(options Options, binaries string) (*state.Record, layout.Cluster, err
 	return record, dir, record.Save(dir)
 }
 
-func newNode(number int, diskBytes int64, perNode map[string]int64) state.Node {
-	name := nodeName(number)
-	if size, own := perNode[name]; own {
-		diskBytes = size
-	}
-	return state.Node{Name: name, Number: number, DiskBytes: diskBytes}
-}
-
 // prepareMachine makes what all clusters share. The caller holds the machine's lock.
 func prepareMachine(record *state.Record) error {
 	machine, err := state.LoadMachine()
@@ -233,8 +162,7 @@ func prepareMachine(record *state.Record) error {
 
 // start runs the control plane and the nodes' runtimes side by side, then the
 // kubelets.
-func start(record *state.Record, dir layout.Cluster, audit bool) error {
-	control := controlplane.New(record, dir, audit)
+func start(record *state.Record, dir layout.Cluster, control *controlplane.ControlPlane) error {
 	if err := control.Prepare(); err != nil {
 		return err
 	}

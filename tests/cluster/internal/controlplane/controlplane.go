@@ -4,8 +4,10 @@ package controlplane
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +34,7 @@ type ControlPlane struct {
 
 	Authority *pki.Authority
 	API       *kubeapi.Client
+	ReadyAt   time.Time // when /readyz first said yes
 }
 
 // New describes the control plane of a recorded cluster.
@@ -92,10 +95,14 @@ func (c *ControlPlane) Prepare() error {
 // Start returns when the API server is ready and new namespaces get their
 // service accounts, so that pods can be created at once.
 func (c *ControlPlane) Start() error {
-	if _, err := c.start("etcd", c.etcdArguments(), 0); err != nil {
+	etcd, err := c.start("etcd", c.etcdArguments(), 0)
+	if err != nil {
 		return err
 	}
-	// The API server retries until etcd answers: nothing is gained by waiting.
+	// An API server that finds etcd closed tries again only a second later.
+	if err := etcd.WaitFor("it listens", startLimit, c.etcdListens); err != nil {
+		return err
+	}
 	apiserver, err := c.start("kube-apiserver", c.apiserverArguments(), 0)
 	if err != nil {
 		return err
@@ -103,6 +110,7 @@ func (c *ControlPlane) Start() error {
 	if err := apiserver.WaitFor("/readyz says yes", startLimit, c.API.Ready); err != nil {
 		return err
 	}
+	c.ReadyAt = time.Now()
 	if _, err := c.start("kube-scheduler", c.schedulerArguments(), 0); err != nil {
 		return err
 	}
@@ -121,6 +129,14 @@ func (c *ControlPlane) Start() error {
 		return err
 	}
 	return classError
+}
+
+func (c *ControlPlane) etcdListens() bool {
+	connection, err := net.DialTimeout("tcp", strings.TrimPrefix(c.etcdURL(), "http://"), time.Second)
+	if err == nil {
+		connection.Close()
+	}
+	return err == nil
 }
 
 // startControllerManager gives it, if the launcher may, a mount namespace in

@@ -133,3 +133,15 @@ func withoutLoopback(resolvConf string) string {
 	}
 	return strings.Join(kept, "\n") + "\n"
 }
+
+// Nameservers are the name servers of a resolv.conf.
+func Nameservers(resolvConf string) []string {
+	var servers []string
+	for _, line := range strings.Split(resolvConf, "\n") {
+		fields := strings.Fields(line)
+		if len(fields) >= 2 && fields[0] == "nameserver" {
+			servers = append(servers, fields[1])
+		}
+	}
+	return servers
+}

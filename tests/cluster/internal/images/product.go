@@ -15,6 +15,10 @@ const NonRoot = 65532
 
 const certificates = "/etc/ssl/certs/ca-certificates.crt"
 
+// nameServices names every database: for one without a line a static program
+// would load a library that the image does not have, and crash.
+const nameServices = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\nnetworks: files\n"
+
 // base has what every program expects to find.
 func base(ref string) *Image {
 	passwd := fmt.Sprintf("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:%d:%d:nonroot:/home/nonroot:/sbin/nologin\n", NonRoot, NonRoot)
@@ -22,7 +26,7 @@ func base(ref string) *Image {
 	return &Image{Ref: ref, Files: map[string]Entry{
 		"/etc/passwd":        {Mode: 0o644, Content: []byte(passwd)},
 		"/etc/group":         {Mode: 0o644, Content: []byte(group)},
-		"/etc/nsswitch.conf": {Mode: 0o644, Content: []byte("hosts: files dns\n")},
+		"/etc/nsswitch.conf": {Mode: 0o644, Content: []byte(nameServices)},
 		"/tmp":               {Mode: os.ModeDir | os.ModeSticky | 0o777},
 	}}
 }

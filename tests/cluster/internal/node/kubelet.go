@@ -20,7 +20,7 @@ authentication:
 authorization: {mode: Webhook}
 containerRuntimeEndpoint: unix://` + containerdSocket + `
 resolvConf: %q
-clusterDomain: cluster.local
+%sclusterDomain: cluster.local
 cgroupDriver: cgroupfs
 cgroupRoot: %q
 failCgroupV1: false # machines with the old hierarchy still build and test this
@@ -52,10 +52,17 @@ func (n *Node) Enroll(authority *pki.Authority) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(n.file("etc/resolv.conf"), []byte(host.Resolvers()), 0o644); err != nil {
+	resolvers := host.Resolvers()
+	if err := os.WriteFile(n.file("etc/resolv.conf"), []byte(resolvers), 0o644); err != nil {
 		return err
 	}
-	config := fmt.Sprintf(kubeletConfig, n.dir.PKI("ca.crt"), n.file("etc/resolv.conf"), "/"+n.plan.CgroupName(n.Number))
+	// There is no cluster DNS. With the machine's resolvers in its place every
+	// pod can look up public names, and none gets a warning event about it.
+	clusterDNS := ""
+	if servers := host.Nameservers(resolvers); len(servers) > 0 {
+		clusterDNS = fmt.Sprintf("clusterDNS: [%q]\n", servers[0])
+	}
+	config := fmt.Sprintf(kubeletConfig, n.dir.PKI("ca.crt"), n.file("etc/resolv.conf"), clusterDNS, "/"+n.plan.CgroupName(n.Number))
 	return os.WriteFile(n.file("etc/kubelet.yaml"), []byte(config), 0o644)
 }
 

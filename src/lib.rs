@@ -15,3 +15,5 @@
 pub mod agent;
 pub mod api;
 pub mod contract;
+
+pub mod operator;

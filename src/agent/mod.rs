@@ -1,3 +1,3 @@
 //! The data plane: what the Jobs run, and what the same binary does without a cluster.
 
-pub mod fetch;
+pub mod layout;

@@ -45,6 +45,10 @@ pub struct ModelCacheReplicaSpec {
     /// The claim that is filled.
     #[schemars(length(max = 253))]
     pub claim_name: String,
+    /// UID of the claim, once there is one: a claim that was lost and made again starts cold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub claim_uid: Option<String>,
     /// The node that holds the copy; absent for a shared volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<ReplicaNode>,
@@ -124,6 +128,10 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub plan: Option<String>,
+    /// UID of the claim that this attempt fills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub claim_uid: Option<String>,
 }
 
 /// How far an attempt is.
@@ -146,6 +154,10 @@ pub struct Holding {
     /// Hash of the plan that is complete on the volume.
     #[schemars(length(max = 64))]
     pub plan: String,
+    /// UID of the claim that was filled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub claim_uid: Option<String>,
     /// Files.
     pub files: i64,
     /// Bytes.

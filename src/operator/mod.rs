@@ -1,0 +1,24 @@
+//! The controller: what it does with a `ModelCache`, room by room.
+//!
+//! - [`modelcache`]: a cache to volumes, pins, plans and Replicas.
+//! - [`replica`]: a Replica to attempts: prepare, warm up, record.
+//! - [`pool`]: what a pool has and gives.
+//! - [`tombstone`]: data that is to be removed from nodes, as they answer.
+//! - [`cluster`]: the only room that writes to the API server.
+//! - [`runtime`]: watches, leadership, health, metrics.
+
+pub mod cluster;
+pub mod error;
+pub mod job;
+pub mod modelcache;
+pub mod options;
+pub mod placement;
+pub mod pod;
+pub mod pool;
+pub mod replica;
+pub mod retry;
+pub mod runtime;
+pub mod tombstone;
+
+pub use options::OperatorOptions;
+pub use runtime::run;

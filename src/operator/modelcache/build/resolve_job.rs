@@ -1,0 +1,69 @@
+//! The Job that asks one source's origin: it mounts that source's Secret and nothing else.
+
+use super::{labels, owner};
+use crate::api::{JobRole, ModelCache, label, name};
+use crate::operator::modelcache::resolution::{Resolution, SPEC_HASH};
+use crate::operator::options::Settings;
+use crate::operator::pod::{AgentJob, agent_job};
+use crate::operator::replica::build::secret::secret_volume;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{EnvVar, Toleration};
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+
+/// Seconds that an origin has to answer.
+const DEADLINE_SECONDS: i64 = 600;
+
+/// The resolve Job of the next attempt.
+pub fn resolve_job(
+    cache: &ModelCache,
+    resolution: &Resolution,
+    tolerations: Vec<Toleration>,
+    settings: &Settings,
+) -> Job {
+    let source = &resolution.source;
+    let mut labels = labels(cache, None);
+    labels.insert(label::SOURCE.into(), source.name.clone());
+    let (volumes, mounts) = secret_volume(source).into_iter().unzip();
+    let job = AgentJob {
+        name: name::resolve_job(&cache.name_any(), &source.name, &resolution.spec_hash, resolution.attempt + 1),
+        namespace: cache.namespace().unwrap_or_default(),
+        labels,
+        annotations: BTreeMap::from([(SPEC_HASH.into(), resolution.spec_hash.clone())]),
+        args: vec!["resolve".into()],
+        env: vec![EnvVar {
+            name: "MODELCACHE_SOURCE".into(),
+            value: serde_json::to_string(source).ok(),
+            value_from: None,
+        }],
+        volumes,
+        mounts,
+        tolerations,
+        deadline_seconds: DEADLINE_SECONDS,
+        owner: Some(owner(cache)),
+        ..AgentJob::default()
+    };
+    agent_job(job, JobRole::Resolve, &cache.spec.effective_pod_template(), settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{cache, settings};
+    use super::*;
+    use crate::operator::modelcache::resolution::ResolutionState;
+
+    #[test]
+    fn a_resolve_job_is_restricted_and_mounts_only_its_sources_secret() {
+        let cache = cache();
+        let source = cache.spec.sources[0].clone();
+        let resolution = Resolution {
+            spec_hash: source.spec_hash(),
+            source,
+            attempt: 0,
+            recorded: 0,
+            failure: None,
+            state: ResolutionState::Due,
+        };
+        insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &settings()));
+    }
+}

@@ -1,0 +1,174 @@
+//! The reconcile of a `ModelCache`: a table of contents.
+
+pub mod build;
+pub mod deletion;
+pub mod model;
+pub mod observe;
+pub mod plan;
+pub mod resolution;
+pub mod status;
+
+use crate::api::condition::{self, ConditionType, Statement, Truth};
+use crate::api::{FINALIZER, ModelCache, ModelCacheStatus, Reason, label};
+use crate::operator::cluster::Note;
+use crate::operator::error::Error;
+use crate::operator::runtime::Context;
+use deletion::DeletionStep;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use resolution::{Resolution, ResolutionState};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Brings the children and the status of a cache to what its spec says.
+///
+/// # Flow
+/// read → understand → decide → write → say. The status is written whatever happened before.
+///
+/// # Guarantees
+/// Every step may be the last one of this process: the next reconcile goes on from what it finds. A pass over a cache that
+/// is as it should be writes nothing.
+pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<Action, Error> {
+    let namespace = cache.namespace().unwrap_or_default();
+    let api = context.cluster.namespaced::<ModelCache>(&namespace);
+    // The watch may be behind what we wrote ourselves: attempts are counted from what is stored.
+    let Some(cache) = context.cluster.get(&api, &cache.name_any()).await? else { return Ok(Action::await_change()) };
+    if cache.metadata.deletion_timestamp.is_some() {
+        return Box::pin(delete(&cache, &context)).await;
+    }
+    if !cache.finalizers().iter().any(|it| it == FINALIZER) {
+        context.cluster.set_finalizer(&cache, true).await?;
+    }
+    if cache.status.is_none() {
+        let first = status::first_status(&cache, Timestamp::now());
+        context.cluster.apply_status(&api, &cache, None, &first).await?;
+    }
+
+    let now = Timestamp::now();
+    let observed =
+        observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, &cache).await?;
+    let model = model::model(&cache, &observed);
+    let resolutions = resolution::resolutions(&cache, &observed, &context.settings.retry, now);
+    let mut wanted = plan::plan(&cache, &model, &resolutions, &observed, &context.settings);
+    let applied = Box::pin(context.cluster.apply(std::mem::take(&mut wanted.children))).await;
+    let facts = status::Facts {
+        cache: &cache,
+        observed: &observed,
+        model: &model,
+        resolutions: &resolutions,
+        wanted: &wanted,
+        error: applied.as_ref().err(),
+    };
+    let status = status::status(&facts, now);
+    context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
+    context.cluster.publish(notes(&cache, &resolutions, &status), &cache.object_ref(&())).await;
+    applied?;
+    Ok(next_look(&resolutions, now))
+}
+
+/// When to look again without being woken: the earliest retry of a source.
+fn next_look(resolutions: &[Resolution], now: Timestamp) -> Action {
+    let later =
+        resolutions.iter().filter_map(|it| if let ResolutionState::Later(due) = it.state { Some(due) } else { None });
+    let running = resolutions.iter().any(|it| matches!(it.state, ResolutionState::Running(_)));
+    let due = later
+        .min()
+        .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_millis(100));
+    match (due, running) {
+        (Some(due), _) => Action::requeue(due),
+        // A Job that gets no pod wakes nobody.
+        (None, true) => Action::requeue(Duration::from_secs(5)),
+        (None, false) => Action::await_change(),
+    }
+}
+
+/// What changed since the last status, for people.
+fn notes(cache: &ModelCache, resolutions: &[Resolution], status: &ModelCacheStatus) -> Vec<Note> {
+    let mut notes = vec![];
+    let before = cache.status.clone().unwrap_or_default();
+    for (resolution, source) in resolutions.iter().zip(&status.sources) {
+        let old = before.sources.iter().find(|it| it.name == source.name);
+        if let Some(revision) =
+            source.revision.as_ref().filter(|it| old.and_then(|old| old.revision.as_ref()) != Some(it))
+        {
+            notes.push(Note::normal(
+                Reason::Resolved,
+                "Resolve",
+                format!("source `{}` is pinned to {revision}", source.name),
+            ));
+        }
+        if let Some(failure) =
+            resolution.failure.as_ref().filter(|it| old.and_then(|old| old.failure.as_ref()) != Some(it))
+        {
+            notes.push(Note::warning(
+                failure.reason,
+                "Resolve",
+                format!("source `{}`: {}", source.name, failure.message),
+            ));
+        }
+    }
+    let was = condition::find(&before.conditions, ConditionType::Ready);
+    if let Some(is) = condition::find(&status.conditions, ConditionType::Ready)
+        && was.map(|it| (&it.status, &it.reason)) != Some((&is.status, &is.reason))
+        && let Ok(reason) = serde_json::from_value::<Reason>(serde_json::Value::String(is.reason.clone()))
+    {
+        let bad = is.status == "False" && condition::find(&status.conditions, ConditionType::Reconciling).is_none();
+        notes.push(Note { warning: bad, reason, action: "Reconcile", message: is.message.clone() });
+    }
+    notes
+}
+
+/// One step of a deletion.
+async fn delete(cache: &ModelCache, context: &Context) -> Result<Action, Error> {
+    if !cache.finalizers().iter().any(|it| it == FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let soon = Action::requeue(Duration::from_secs(2));
+    let observed =
+        observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, cache).await?;
+    match deletion::next_step(cache, &observed, context.settings.unreachable_grace, Timestamp::now()) {
+        DeletionStep::InUse(note) => {
+            say_deleting(cache, context, note).await?;
+            Ok(Action::requeue(Duration::from_secs(5)))
+        }
+        DeletionStep::Remove(removals) => {
+            for removal in removals {
+                context.cluster.remove(removal).await?;
+            }
+            Ok(soon)
+        }
+        DeletionStep::Bury(volumes) => {
+            for volume in volumes {
+                let mark = serde_json::json!({"labels": {label::TOMBSTONE: "true"}});
+                context.cluster.annotate_volume(&volume, mark).await?;
+            }
+            Ok(soon)
+        }
+        DeletionStep::Wait(note) => {
+            say_deleting(cache, context, note).await?;
+            Ok(soon)
+        }
+        DeletionStep::Done(note) => {
+            context.cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
+            context.cluster.set_finalizer(cache, false).await?;
+            Ok(Action::await_change())
+        }
+    }
+}
+
+async fn say_deleting(cache: &ModelCache, context: &Context, note: Note) -> Result<(), Error> {
+    let previous = cache.status.clone().unwrap_or_default();
+    let said = [Statement::new(ConditionType::Ready, Truth::False, note.reason, note.message.clone())];
+    let now = Time(crate::operator::retry::whole_seconds(Timestamp::now()));
+    let conditions = condition::merge(&previous.conditions, &said, cache.metadata.generation, &now);
+    let status = ModelCacheStatus { conditions, ..previous };
+    let api = context.cluster.namespaced::<ModelCache>(&cache.namespace().unwrap_or_default());
+    let changed = cache.status.as_ref() != Some(&status);
+    context.cluster.apply_status(&api, cache, cache.status.as_ref(), &status).await?;
+    if changed {
+        context.cluster.publish(vec![note], &cache.object_ref(&())).await;
+    }
+    Ok(())
+}

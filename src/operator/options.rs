@@ -1,0 +1,84 @@
+//! What can be set about the operator?
+
+use clap::Args;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Flags of `modelcache operator`. Every one has an environment variable.
+#[derive(Clone, Debug, Args)]
+pub struct OperatorOptions {
+    /// Image of the agent's pods; the operator's own image.
+    #[arg(long, env = "MODELCACHE_AGENT_IMAGE")]
+    pub agent_image: String,
+
+    /// Namespace of the prepare and purge Jobs, the only pods with a hostPath.
+    #[arg(long, env = "MODELCACHE_NODE_JOBS_NAMESPACE", default_value = "modelcache-node-jobs")]
+    pub node_jobs_namespace: String,
+
+    /// Namespace of the operator: its Lease is there.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "modelcache-system")]
+    pub namespace: String,
+
+    /// Name of this process in the Lease.
+    #[arg(long, env = "POD_NAME", default_value = "modelcache-operator")]
+    pub identity: String,
+
+    /// Address of `/livez`, `/readyz` and `/metrics`.
+    #[arg(long, env = "MODELCACHE_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Seconds before the first retry of a failure that passes by itself; doubled each time, with jitter.
+    #[arg(long, env = "MODELCACHE_RETRY_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub retry_seconds: u32,
+
+    /// Seconds between retries at most.
+    #[arg(long, env = "MODELCACHE_RETRY_MAX_SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
+    pub retry_max_seconds: u32,
+
+    /// Seconds between retries of a failure that a person must mend (wrong token, no such repository).
+    #[arg(long, env = "MODELCACHE_STALLED_RETRY_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    pub stalled_retry_seconds: u32,
+
+    /// Seconds that a deletion waits for nodes that do not answer. After that the object goes, and the PersistentVolume
+    /// stays as a tombstone that is worked off when they return.
+    #[arg(long, env = "MODELCACHE_UNREACHABLE_GRACE_SECONDS", default_value_t = 60)]
+    pub unreachable_grace_seconds: u32,
+
+    /// Seconds that a Lease holds without renewal. At least 5.
+    #[arg(long, env = "MODELCACHE_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(5..))]
+    pub lease_seconds: u16,
+
+    /// Log as JSON.
+    #[arg(long, env = "MODELCACHE_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// What the pure rooms need of the options.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Image of the agent's pods.
+    pub agent_image: String,
+    /// Namespace of the prepare and purge Jobs.
+    pub node_jobs_namespace: String,
+    /// When failures are tried again.
+    pub retry: super::retry::RetryPolicy,
+    /// How long a deletion waits for nodes that do not answer.
+    pub unreachable_grace: Duration,
+}
+
+impl OperatorOptions {
+    /// What the pure rooms need.
+    pub fn settings(&self) -> Settings {
+        let seconds = |it: u32| Duration::from_secs(u64::from(it));
+        Settings {
+            agent_image: self.agent_image.clone(),
+            node_jobs_namespace: self.node_jobs_namespace.clone(),
+            retry: super::retry::RetryPolicy {
+                first: seconds(self.retry_seconds),
+                most: seconds(self.retry_max_seconds),
+                stalled: seconds(self.stalled_retry_seconds),
+            },
+            unreachable_grace: seconds(self.unreachable_grace_seconds),
+        }
+    }
+}

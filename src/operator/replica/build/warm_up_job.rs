@@ -1,0 +1,185 @@
+//! The Job that puts the content on a volume.
+
+use super::labels;
+use super::secret::secret_volume;
+use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label, name, quantity};
+use crate::contract::{mount, progress};
+use crate::operator::options::Settings;
+use crate::operator::placement;
+use crate::operator::pod::{AgentJob, agent_job};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+    PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
+
+/// Seconds that a warm-up may run: a day. Large models over slow lines take hours, and a kill only costs what is in flight.
+const DEADLINE_SECONDS: i64 = 86_400;
+
+/// What a pool keeps free on its disks when it does not say.
+pub const DEFAULT_MIN_FREE: u64 = 1 << 30;
+
+/// Where the pod of a shared volume must run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Beside {
+    /// Wherever the cache's placement allows.
+    #[default]
+    Anywhere,
+    /// On the node that has the ReadWriteOnce claim mounted.
+    Node(String),
+}
+
+/// The warm-up Job of an attempt.
+pub fn warm_up_job(
+    replica: &ModelCacheReplica,
+    attempt: u64,
+    cache: &ModelCache,
+    pool: Option<&NodeCachePool>,
+    beside: &Beside,
+    settings: &Settings,
+) -> Job {
+    let spec = &replica.spec;
+    let plan = spec.plan.as_ref().map(|it| it.config_map.clone()).unwrap_or_default();
+    let sources =
+        cache.spec.sources.iter().filter(|it| cache.spec.volume_of(it).is_some_and(|it| it.name == spec.volume));
+    let (secrets, secret_mounts): (Vec<Volume>, Vec<VolumeMount>) = sources.filter_map(secret_volume).unzip();
+    let own = [
+        Volume {
+            name: "volume".into(),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: spec.claim_name.clone(),
+                read_only: None,
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "plan".into(),
+            config_map: Some(ConfigMapVolumeSource { name: plan, ..ConfigMapVolumeSource::default() }),
+            ..Volume::default()
+        },
+    ];
+    let mounts = [
+        VolumeMount {
+            name: "volume".into(),
+            mount_path: format!("{}/{}", mount::VOLUMES, spec.volume),
+            ..VolumeMount::default()
+        },
+        VolumeMount {
+            name: "plan".into(),
+            mount_path: mount::PLAN_DIRECTORY.into(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        },
+    ];
+    let mut labels = labels(replica);
+    labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
+    let job = AgentJob {
+        name: name::warm_up_job(&replica.name_any(), attempt),
+        namespace: replica.namespace().unwrap_or_default(),
+        labels,
+        args: arguments(replica, attempt, cache, pool),
+        volumes: own.into_iter().chain(secrets).collect(),
+        mounts: mounts.into_iter().chain(secret_mounts).collect(),
+        affinity: affinity(replica, cache, beside),
+        tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
+        deadline_seconds: DEADLINE_SECONDS,
+        owner: replica.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it }),
+        give_volume_to_group: spec.node.is_none(),
+        ..AgentJob::default()
+    };
+    agent_job(job, JobRole::WarmUp, &cache.spec.effective_pod_template(), settings)
+}
+
+fn arguments(
+    replica: &ModelCacheReplica,
+    attempt: u64,
+    cache: &ModelCache,
+    pool: Option<&NodeCachePool>,
+) -> Vec<String> {
+    let mut arguments = vec![
+        "prefetch".to_owned(),
+        "--plan".to_owned(),
+        mount::PLAN.to_owned(),
+        "--volumes-dir".to_owned(),
+        mount::VOLUMES.to_owned(),
+        "--attempt".to_owned(),
+        attempt.to_string(),
+        "--progress-address".to_owned(),
+        format!("0.0.0.0:{}", progress::PORT),
+    ];
+    let volume = cache.spec.volumes.iter().find(|it| it.name == replica.spec.volume);
+    let budget = volume.and_then(|it| it.per_node.as_ref()).and_then(|it| quantity::bytes(&it.size).ok());
+    if let Some(budget) = budget {
+        arguments.extend(["--budget".to_owned(), budget.to_string()]);
+    }
+    if let Some(pool) = pool {
+        let free = pool.spec.min_free.as_ref().and_then(|it| quantity::bytes(it).ok()).unwrap_or(DEFAULT_MIN_FREE);
+        arguments.extend(["--min-free".to_owned(), free.to_string()]);
+    }
+    arguments
+}
+
+fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: &Beside) -> Option<NodeAffinity> {
+    if let Some(node) = &replica.spec.node {
+        return Some(placement::pinned_to(&node.hostname));
+    }
+    if let Beside::Node(name) = beside {
+        return Some(placement::beside(name));
+    }
+    let labels = cache.spec.placement.as_ref().map(|it| &it.node_selector).filter(|it| !it.is_empty())?;
+    let expressions = labels
+        .iter()
+        .map(|(key, value)| NodeSelectorRequirement {
+            key: key.clone(),
+            operator: "In".into(),
+            values: Some(vec![value.clone()]),
+        })
+        .collect();
+    let term = NodeSelectorTerm { match_expressions: Some(expressions), match_fields: None };
+    Some(NodeAffinity {
+        required_during_scheduling_ignored_during_execution: Some(NodeSelector { node_selector_terms: vec![term] }),
+        ..NodeAffinity::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model_cache_replica::{PlanRef, ReplicaNode};
+    use crate::operator::modelcache::build::fixtures::{cache, pool, settings, shared_cache, volume};
+    use crate::operator::modelcache::build::replica::replica;
+
+    fn plan() -> PlanRef {
+        PlanRef { config_map: "studio-models-plan-0".into(), hash: "h".repeat(64), files: 3, bytes: 9 }
+    }
+
+    #[test]
+    fn a_warm_up_on_a_node_is_pinned_by_its_hostname_label_and_tolerates_the_pools_taints() {
+        let cache = cache();
+        let node = ReplicaNode {
+            name: "node-1".into(),
+            uid: "node-uid".into(),
+            hostname: "node-1".into(),
+            pool: "gpu".into(),
+        };
+        let mut replica = replica(&cache, "studio-models-0", &volume(&cache), Some(node), Some(plan()));
+        replica.metadata.uid = Some("replica-uid".into());
+        insta::assert_yaml_snapshot!(warm_up_job(&replica, 2, &cache, Some(&pool()), &Beside::Anywhere, &settings()));
+    }
+
+    #[test]
+    fn a_warm_up_of_a_shared_volume_gives_the_volume_to_its_group() {
+        let cache = shared_cache();
+        let replica = replica(&cache, "studio-models-0", &volume(&cache), None, Some(plan()));
+        insta::assert_yaml_snapshot!(warm_up_job(
+            &replica,
+            1,
+            &cache,
+            None,
+            &Beside::Node("node-7".into()),
+            &settings()
+        ));
+    }
+}

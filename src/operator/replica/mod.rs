@@ -1,0 +1,224 @@
+//! The reconcile of a `ModelCacheReplica`: a table of contents.
+
+pub mod build;
+pub mod observe;
+pub mod slots;
+pub mod status;
+pub mod step;
+
+use crate::api::model_cache_replica::{AttemptStage, ModelCacheReplica};
+use crate::api::{ModelCache, NodeCachePool, Reason, name};
+use crate::operator::cluster::{Note, Removal};
+use crate::operator::error::Error;
+use crate::operator::job::{JobState, ObservedJob};
+use crate::operator::modelcache::resolution::attempt_of;
+use crate::operator::placement;
+use crate::operator::runtime::Context;
+use build::node_job::{NodeDirectory, prepare_job};
+use build::warm_up_job::{Beside, warm_up_job};
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use observe::Observed;
+use slots::NoSlot;
+use std::sync::Arc;
+use std::time::Duration;
+use step::{Recording, Situation, Step};
+
+/// Between two looks at a running warm-up: also the shortest time between two writes of its progress.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Brings one copy to the plan that is wanted.
+///
+/// # Guarantees
+/// An attempt is recorded before its Job is created, and a Job is deleted only after its result is recorded. Two warm-ups of
+/// one Replica never run at once.
+pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -> Result<Action, Error> {
+    let api = context.cluster.namespaced::<ModelCacheReplica>(&replica.namespace().unwrap_or_default());
+    // The watch may be behind what we wrote ourselves: attempts are counted from what is stored.
+    let Some(replica) = context.cluster.get(&api, &replica.name_any()).await? else {
+        return Ok(Action::await_change());
+    };
+    if replica.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let now = Timestamp::now();
+    let observed =
+        observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, &replica).await?;
+    let mut step = situation(&replica, &observed, &context, now).next_step();
+    let no_slot = take_slot(&replica, &observed, &context, &mut step);
+    let progress = match &step {
+        Step::Watch { pod_ip: Some(pod_ip), .. } => context.cluster.progress(pod_ip).await,
+        _ => None,
+    };
+    let status = status::status(&replica, observed.node, &step, no_slot.as_ref(), progress.as_ref(), now);
+    context.cluster.apply_status(&api, &replica, replica.status.as_ref(), &status).await?;
+    carry_out(&replica, &observed, &context, &step).await?;
+    Ok(next_look(&step, no_slot.is_some(), now))
+}
+
+fn situation<'a>(
+    replica: &'a ModelCacheReplica,
+    observed: &Observed,
+    context: &'a Context,
+    now: Timestamp,
+) -> Situation<'a> {
+    let number = replica.status.as_ref().and_then(|it| it.attempt.as_ref()).map_or(0, |it| it.number);
+    let of_attempt = |jobs: &[ObservedJob]| {
+        jobs.iter().find(|it| i64::try_from(attempt_of(it)) == Ok(number)).map(ObservedJob::state)
+    };
+    // A Job of an earlier attempt that is still there may still write: ours waits for it.
+    let earlier = observed.warm_up_jobs.iter().any(|it| i64::try_from(attempt_of(it)).is_ok_and(|it| it < number));
+    Situation {
+        replica,
+        node: observed.node,
+        suspended: observed
+            .cache
+            .as_ref()
+            .is_none_or(|it| it.spec.suspended() || it.metadata.deletion_timestamp.is_some()),
+        prepare: of_attempt(&observed.prepare_jobs),
+        warm_up: of_attempt(&observed.warm_up_jobs).or_else(|| earlier.then_some(JobState::Ending)),
+        claim_busy: observed.beside.as_ref().err().cloned(),
+        retry: &context.settings.retry,
+        now,
+    }
+}
+
+/// With a slot the attempt is recorded as warming up; without one it waits.
+fn take_slot(replica: &ModelCacheReplica, observed: &Observed, context: &Context, step: &mut Step) -> Option<NoSlot> {
+    let Step::AskForSlot(attempt) = step.clone() else { return None };
+    let rollout = observed.cache.as_ref().and_then(|it| it.spec.rollout.clone());
+    match context.slots.take(replica, &context.stores.replicas.state(), rollout.as_ref(), observed.pool.as_deref()) {
+        Ok(()) => {
+            let failure = replica.status.as_ref().and_then(|it| it.failure.clone());
+            *step = Step::Record(Recording { attempt, holds: None, failure });
+            None
+        }
+        Err(no_slot) => Some(no_slot),
+    }
+}
+
+/// Does what the step says; the status that records it is already written.
+async fn carry_out(
+    replica: &ModelCacheReplica,
+    observed: &Observed,
+    context: &Context,
+    step: &Step,
+) -> Result<(), Error> {
+    let cluster = &context.cluster;
+    let Some(cache) = observed.cache.as_deref() else { return Ok(()) };
+    let number = replica
+        .status
+        .as_ref()
+        .and_then(|it| it.attempt.as_ref())
+        .and_then(|it| u64::try_from(it.number).ok())
+        .unwrap_or(0);
+    match step {
+        Step::CreatePrepareJob => {
+            if let Some(pool) = &observed.pool {
+                let job = prepare(replica, number, cache, pool, &observed.namespace_uid, context);
+                cluster.create(&cluster.namespaced(&context.settings.node_jobs_namespace), &job).await?;
+            }
+        }
+        Step::CreateWarmUpJob => {
+            let beside = observed.beside.clone().unwrap_or(Beside::Anywhere);
+            let job = warm_up_job(replica, number, cache, observed.pool.as_deref(), &beside, &context.settings);
+            cluster.create(&cluster.namespaced(&replica.namespace().unwrap_or_default()), &job).await?;
+        }
+        Step::StopWarmUp => {
+            for job in &observed.warm_up_jobs {
+                cluster.remove(Removal::Job(job.job.clone())).await?;
+            }
+        }
+        Step::Record(recording) => {
+            if recording.attempt.stage == AttemptStage::Done {
+                context.slots.give_back(replica, recording.attempt.number);
+                cluster.publish(vec![note(replica, recording)], &cache.object_ref(&())).await;
+            }
+        }
+        Step::Rest | Step::Wait(..) | Step::AskForSlot(_) | Step::Watch { .. } => {
+            remove_recorded(replica, observed, context).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Jobs whose result is recorded: finished ones of attempts that are over, and prepare Jobs that have done their part.
+async fn remove_recorded(replica: &ModelCacheReplica, observed: &Observed, context: &Context) -> Result<(), Error> {
+    let Some(attempt) = replica.status.as_ref().and_then(|it| it.attempt.clone()) else { return Ok(()) };
+    let over = |job: &ObservedJob, stage: bool| {
+        let number = i64::try_from(attempt_of(job)).unwrap_or(i64::MAX);
+        number < attempt.number || (number == attempt.number && stage)
+    };
+    let prepared = attempt.stage != AttemptStage::Prepare;
+    let done = attempt.stage == AttemptStage::Done;
+    let recorded = observed.prepare_jobs.iter().filter(|it| over(it, prepared));
+    for job in recorded.chain(observed.warm_up_jobs.iter().filter(|it| over(it, done))) {
+        context.cluster.remove(Removal::Job(job.job.clone())).await?;
+    }
+    Ok(())
+}
+
+fn prepare(
+    replica: &ModelCacheReplica,
+    number: u64,
+    cache: &ModelCache,
+    pool: &NodeCachePool,
+    namespace_uid: &str,
+    context: &Context,
+) -> k8s_openapi::api::batch::v1::Job {
+    let namespace = replica.namespace().unwrap_or_default();
+    let directory = name::directory(namespace_uid, &replica.spec.cache, &replica.spec.volume);
+    let directory = NodeDirectory {
+        job: name::prepare_job(&namespace, &replica.name_any(), number),
+        labels: build::labels(replica),
+        pool: &pool.name_any(),
+        pool_path: &pool.spec.path,
+        directory: &directory,
+        hostname: replica.spec.node.as_ref().map_or("", |it| &it.hostname),
+        tolerations: placement::tolerations(&pool.spec),
+    };
+    prepare_job(
+        directory,
+        &cache.spec.effective_pod_template(),
+        pool.spec.allow_root_filesystem.unwrap_or(false),
+        &context.settings,
+    )
+}
+
+fn note(replica: &ModelCacheReplica, recording: &Recording) -> Note {
+    let place =
+        replica.spec.node.as_ref().map_or_else(|| "the shared copy".to_owned(), |it| format!("node `{}`", it.name));
+    let what = format!("volume `{}` on {place}", replica.spec.volume);
+    match (&recording.failure, &recording.holds) {
+        (Some(failure), _) => Note::warning(failure.reason, "WarmUp", format!("{what}: {}", failure.message)),
+        (None, Some(holds)) => {
+            let fetched = crate::api::quantity::human(u64::try_from(holds.fetched_bytes).unwrap_or(0));
+            Note::normal(
+                Reason::Warmed,
+                "WarmUp",
+                format!("{what}: {} files are complete, {fetched} fetched", holds.files),
+            )
+        }
+        (None, None) => {
+            Note::normal(Reason::Superseded, "WarmUp", format!("{what}: stopped, since another content is wanted now"))
+        }
+    }
+}
+
+fn next_look(step: &Step, queued: bool, now: Timestamp) -> Action {
+    match step {
+        // A slot that is given back wakes nobody.
+        _ if queued => Action::requeue(WATCH_INTERVAL),
+        Step::Watch { .. } => Action::requeue(WATCH_INTERVAL),
+        Step::Wait(_, Some(due)) => {
+            let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+            Action::requeue(pause + Duration::from_millis(100))
+        }
+        // What we wrote comes back through the watch; this is for a watch that sleeps.
+        Step::Record(_) | Step::CreatePrepareJob | Step::CreateWarmUpJob | Step::StopWarmUp => {
+            Action::requeue(Duration::from_secs(5))
+        }
+        Step::Rest | Step::Wait(_, None) | Step::AskForSlot(_) => Action::await_change(),
+    }
+}

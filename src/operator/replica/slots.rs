@@ -1,0 +1,211 @@
+//! How many warm-ups run at once? One ledger for the process that leads.
+//!
+//! A slot is taken before the attempt is recorded and given back when its end is recorded, so that two Replicas that look
+//! at the same moment cannot both be the last one allowed.
+
+use crate::api::model_cache::Rollout;
+use crate::api::model_cache_replica::AttemptStage;
+use crate::api::{ModelCacheReplica, NodeCachePool};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Warm-ups of a cache at once, when its spec does not say.
+const DEFAULT_MAX_PARALLEL: usize = 4;
+
+/// Who holds a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holder {
+    cache: (String, String),
+    pool: Option<String>,
+}
+
+/// The ledger.
+#[derive(Debug, Default)]
+pub struct Slots {
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Who was given a slot by this process, by the Replica's UID.
+    held: BTreeMap<String, Holder>,
+    /// The last attempt of each Replica that is known to be over: the watch may still show it at work.
+    over: BTreeMap<String, i64>,
+}
+
+/// Why there is no slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoSlot {
+    /// As many warm-ups of the cache run as `rollout.maxParallel` allows.
+    Cache(usize),
+    /// As many warm-ups run in the pool as it allows.
+    Pool(usize),
+    /// More copies failed than `rollout.maxFailures` allows.
+    Failures(usize),
+}
+
+impl Slots {
+    /// Takes a slot for a Replica, if cache and pool allow one more. Asking twice takes one slot.
+    pub fn take(
+        &self,
+        replica: &ModelCacheReplica,
+        all: &[Arc<ModelCacheReplica>],
+        rollout: Option<&Rollout>,
+        pool: Option<&NodeCachePool>,
+    ) -> Result<(), NoSlot> {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.over.retain(|held, _| all.iter().any(|it| key(it) == *held));
+        ledger.held.retain(|held, _| all.iter().any(|it| key(it) == *held) || *held == key(replica));
+        let mut held = ledger.held.clone();
+        // What runs since before this process led.
+        let at_work = |it: &&Arc<ModelCacheReplica>| {
+            attempt(it).is_some_and(|number| ledger.over.get(&key(it)).is_none_or(|over| number > *over))
+        };
+        held.extend(all.iter().filter(at_work).map(|it| (key(it), holder(it))));
+        let me = holder(replica);
+        let others = || held.iter().filter(|(it, _)| **it != key(replica)).map(|(_, holder)| holder);
+        let siblings: Vec<_> = all.iter().filter(|it| holder(it).cache == me.cache).collect();
+        if let Some(limit) = rollout.and_then(|it| it.max_failures.as_ref()).map(|it| count(it, siblings.len(), false))
+        {
+            let failed = siblings.iter().filter(|it| key(it) != key(replica) && failed(it)).count();
+            if failed > limit {
+                return Err(NoSlot::Failures(limit));
+            }
+        }
+        let limit = rollout
+            .and_then(|it| it.max_parallel.as_ref())
+            .map_or(DEFAULT_MAX_PARALLEL, |it| count(it, siblings.len(), true));
+        if others().filter(|it| it.cache == me.cache).count() >= limit {
+            return Err(NoSlot::Cache(limit));
+        }
+        if let Some(limit) = pool.and_then(|it| it.spec.max_parallel).and_then(|it| usize::try_from(it).ok())
+            && others().filter(|it| it.pool == me.pool).count() >= limit
+        {
+            return Err(NoSlot::Pool(limit));
+        }
+        ledger.held.insert(key(replica), me);
+        Ok(())
+    }
+
+    /// Gives a slot back: this attempt is over.
+    pub fn give_back(&self, replica: &ModelCacheReplica, attempt: i64) {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.held.remove(&key(replica));
+        ledger.over.insert(key(replica), attempt);
+    }
+}
+
+fn key(replica: &ModelCacheReplica) -> String {
+    replica.uid().unwrap_or_else(|| replica.name_any())
+}
+
+fn holder(replica: &ModelCacheReplica) -> Holder {
+    let cache = (replica.namespace().unwrap_or_default(), replica.spec.cache.clone());
+    Holder { cache, pool: replica.spec.node.as_ref().map(|it| it.pool.clone()) }
+}
+
+/// The number of the attempt that warms up, if one does.
+fn attempt(replica: &ModelCacheReplica) -> Option<i64> {
+    let attempt = replica.status.as_ref().and_then(|it| it.attempt.as_ref());
+    attempt.filter(|it| it.stage == AttemptStage::WarmUp).map(|it| it.number)
+}
+
+fn failed(replica: &ModelCacheReplica) -> bool {
+    replica.status.as_ref().is_some_and(|it| it.failure.is_some())
+}
+
+/// A number, or a percentage of `total`: rounded up for what must move, and then at least one; down for what is tolerated.
+fn count(value: &IntOrString, total: usize, at_least_one: bool) -> usize {
+    let number = match value {
+        IntOrString::Int(number) => usize::try_from(*number).unwrap_or(0),
+        IntOrString::String(text) => {
+            let percent: usize = text.trim_end_matches('%').parse().unwrap_or(0);
+            if at_least_one { (total * percent).div_ceil(100) } else { total * percent / 100 }
+        }
+    };
+    if at_least_one { number.max(1) } else { number }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model_cache_replica::{Attempt, ModelCacheReplicaStatus, ReplicaNode};
+    use crate::operator::modelcache::build::fixtures::{cache, pool, volume};
+    use crate::operator::modelcache::build::replica::replica;
+
+    fn on_node(name: &str, stage: Option<AttemptStage>) -> Arc<ModelCacheReplica> {
+        let cache = cache();
+        let node = ReplicaNode { name: name.into(), uid: name.into(), hostname: name.into(), pool: "gpu".into() };
+        let mut replica = replica(&cache, name, &volume(&cache), Some(node), None);
+        replica.metadata.uid = Some(name.into());
+        replica.status = stage.map(|stage| ModelCacheReplicaStatus {
+            attempt: Some(Attempt { number: 1, stage, plan: None, claim_uid: None }),
+            ..ModelCacheReplicaStatus::default()
+        });
+        Arc::new(replica)
+    }
+
+    fn rollout(max_parallel: i32) -> Rollout {
+        Rollout { max_parallel: Some(IntOrString::Int(max_parallel)), max_failures: None }
+    }
+
+    #[test]
+    fn the_last_slot_is_taken_once_even_if_the_watch_has_not_seen_it_yet() {
+        let slots = Slots::default();
+        let all = [on_node("a", None), on_node("b", None)];
+        assert_eq!(slots.take(&all[0], &all, Some(&rollout(1)), None), Ok(()));
+        assert_eq!(slots.take(&all[0], &all, Some(&rollout(1)), None), Ok(()), "asking twice takes one slot");
+        assert_eq!(slots.take(&all[1], &all, Some(&rollout(1)), None), Err(NoSlot::Cache(1)));
+        slots.give_back(&all[0], 1);
+        assert_eq!(slots.take(&all[1], &all, Some(&rollout(1)), None), Ok(()));
+    }
+
+    #[test]
+    fn what_ran_before_this_process_led_is_counted() {
+        let slots = Slots::default();
+        let all = [on_node("a", Some(AttemptStage::WarmUp)), on_node("b", None)];
+        assert_eq!(slots.take(&all[1], &all, Some(&rollout(1)), None), Err(NoSlot::Cache(1)));
+    }
+
+    #[test]
+    fn an_attempt_that_is_over_holds_no_slot_even_while_the_watch_still_shows_it() {
+        let slots = Slots::default();
+        let all = [on_node("a", Some(AttemptStage::WarmUp)), on_node("b", None)];
+        slots.give_back(&all[0], 1);
+        assert_eq!(slots.take(&all[1], &all, Some(&rollout(1)), None), Ok(()));
+    }
+
+    #[test]
+    fn a_pools_own_limit_holds_over_all_caches() {
+        let slots = Slots::default();
+        let all = [on_node("a", Some(AttemptStage::WarmUp)), on_node("b", None)];
+        let mut pool = pool();
+        pool.spec.max_parallel = Some(1);
+        assert_eq!(slots.take(&all[1], &all, None, Some(&pool)), Err(NoSlot::Pool(1)));
+    }
+
+    #[test]
+    fn a_replica_that_is_gone_gives_its_slot_back() {
+        let slots = Slots::default();
+        let (a, b) = (on_node("a", None), on_node("b", None));
+        assert_eq!(slots.take(&a, &[a.clone(), b.clone()], Some(&rollout(1)), None), Ok(()));
+        assert_eq!(slots.take(&b, std::slice::from_ref(&b), Some(&rollout(1)), None), Ok(()));
+    }
+
+    #[test]
+    fn percentages_round_so_that_something_moves_and_nothing_more_fails() {
+        let percent = |text: &str| IntOrString::String(text.into());
+        for (value, total, up, expected) in [
+            (percent("25%"), 10, true, 3),
+            (percent("1%"), 10, true, 1),
+            (percent("0%"), 10, true, 1),
+            (percent("25%"), 10, false, 2),
+            (percent("0%"), 10, false, 0),
+            (IntOrString::Int(0), 10, true, 1),
+        ] {
+            assert_eq!(count(&value, total, up), expected, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What is the next step of a Replica? One pure function from what is there to what is done.
+//!
+//! ```text
+//! Done ──begin──► Prepare ──directory is there──► Prepared ──slot──► WarmUp ──evidence──► Done
+//!   ▲                └───────────── failure, or another plan is wanted ────────────────────┘
+//! ```
+//!
+//! Every arrow is recorded in the status before the Job that follows from it is created: a second operator, a restart or a
+//! retry cannot make a duplicate.
+
+use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
+use crate::api::{Reason, model_cache::Failure};
+use crate::operator::job::{JobState, Problem};
+use crate::operator::placement::NodeState;
+use crate::operator::retry::{RetryPolicy, next_failure};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+/// What the step is decided from.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// The Replica.
+    pub replica: &'a ModelCacheReplica,
+    /// Its node; nothing when it is gone.
+    pub node: Option<NodeState>,
+    /// Whether the cache is suspended, or gone.
+    pub suspended: bool,
+    /// What the prepare Job of the attempt does.
+    pub prepare: Option<JobState>,
+    /// What the warm-up Job of the attempt does.
+    pub warm_up: Option<JobState>,
+    /// What keeps the claim from being mounted.
+    pub claim_busy: Option<String>,
+    /// When failures are tried again.
+    pub retry: &'a RetryPolicy,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is done next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Everything wanted is there.
+    Rest,
+    /// Nothing can be done now; why, and when to look again if nobody wakes us.
+    Wait(Problem, Option<Timestamp>),
+    /// Record this attempt.
+    Record(Recording),
+    /// Create the prepare Job of the attempt.
+    CreatePrepareJob,
+    /// Ask for a slot; with one, record that the attempt warms up.
+    AskForSlot(Attempt),
+    /// Create the warm-up Job of the attempt.
+    CreateWarmUpJob,
+    /// Look at the running Job again soon.
+    Watch {
+        /// Which stage it is.
+        stage: AttemptStage,
+        /// What keeps its pod from starting.
+        problem: Option<Problem>,
+        /// Address of its pod.
+        pod_ip: Option<String>,
+    },
+    /// The running warm-up makes what is no longer wanted: delete its Job.
+    StopWarmUp,
+}
+
+/// What is recorded in the status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What the copy holds, if that is known anew.
+    pub holds: Option<Holding>,
+    /// The failure, or `None` when there is none any more.
+    pub failure: Option<Failure>,
+}
+
+impl Situation<'_> {
+    /// The next step.
+    pub fn next_step(&self) -> Step {
+        let attempt = self.replica.status.as_ref().and_then(|it| it.attempt.clone());
+        match attempt {
+            Some(attempt) if attempt.stage == AttemptStage::Prepare => self.preparing(attempt),
+            Some(attempt) if attempt.stage == AttemptStage::Prepared => self.prepared(&attempt),
+            Some(attempt) if attempt.stage == AttemptStage::WarmUp => self.warming(attempt),
+            done => self.resting(done),
+        }
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        self.replica.status.as_ref().and_then(|it| it.failure.as_ref())
+    }
+
+    fn wanted(&self) -> Option<&str> {
+        self.replica.spec.plan.as_ref().map(|it| it.hash.as_str())
+    }
+
+    /// Whether the copy holds what is wanted, in the claim that is there.
+    fn complete(&self) -> bool {
+        let holds = self.replica.status.as_ref().and_then(|it| it.holds.as_ref());
+        holds.is_some_and(|it| self.wanted() == Some(it.plan.as_str()) && it.claim_uid == self.replica.spec.claim_uid)
+    }
+
+    fn resting(&self, before: Option<Attempt>) -> Step {
+        if self.complete() {
+            return Step::Rest;
+        }
+        // The directory can be made while the sources are being resolved, once.
+        let begins_early = self.wanted().is_none() && before.is_none() && self.replica.spec.node.is_some();
+        if self.wanted().is_none() && !begins_early {
+            return Step::Wait(
+                Problem::new(Reason::Pending, "waits for the plan: the sources are being resolved"),
+                None,
+            );
+        }
+        if let Some(obstacle) = self.obstacle() {
+            return obstacle;
+        }
+        if let Some(failure) = self.failure() {
+            let due = self.retry.due(failure, &self.replica.name_any());
+            if due > self.now {
+                return Step::Wait(Problem::new(failure.reason, failure.message.clone()), Some(due));
+            }
+        }
+        let stage = if self.replica.spec.node.is_some() { AttemptStage::Prepare } else { AttemptStage::Prepared };
+        let number = before.map_or(0, |it| it.number) + 1;
+        self.record(Attempt { number, stage, plan: None, claim_uid: None })
+    }
+
+    /// What keeps new work from being begun.
+    fn obstacle(&self) -> Option<Step> {
+        let problem = match self.node {
+            None => Problem::new(Reason::NodeNotReady, "the node is gone"),
+            Some(NodeState::NotReady) => {
+                Problem::new(Reason::NodeNotReady, "the node does not report to the API server")
+            }
+            Some(NodeState::Cordoned) => {
+                Problem::new(Reason::NodeCordoned, "the node is cordoned: nothing new is started on it")
+            }
+            Some(NodeState::Ready) if self.suspended => {
+                Problem::new(Reason::Suspended, "`spec.suspend` is true: nothing new is started")
+            }
+            Some(NodeState::Ready) => return None,
+        };
+        Some(Step::Wait(problem, None))
+    }
+
+    fn preparing(&self, attempt: Attempt) -> Step {
+        match &self.prepare {
+            None => self.obstacle().unwrap_or(Step::CreatePrepareJob),
+            Some(JobState::Ending) => Step::Watch { stage: AttemptStage::Prepare, problem: None, pod_ip: None },
+            Some(JobState::Running { problem, .. }) => {
+                Step::Watch { stage: AttemptStage::Prepare, problem: problem.clone(), pod_ip: None }
+            }
+            Some(JobState::Succeeded(_)) => self.record(Attempt { stage: AttemptStage::Prepared, ..attempt }),
+            Some(JobState::Failed(problem)) => self.fail(attempt, problem),
+        }
+    }
+
+    fn prepared(&self, attempt: &Attempt) -> Step {
+        let Some(plan) = self.wanted() else {
+            return Step::Wait(Problem::new(Reason::Pending, "the directory is there; waits for the plan"), None);
+        };
+        if self.replica.spec.claim_uid.is_none() {
+            return Step::Wait(Problem::new(Reason::VolumePending, "waits for the claim"), None);
+        }
+        if let Some(message) = &self.claim_busy {
+            let soon = self.now.checked_add(std::time::Duration::from_secs(10)).ok();
+            return Step::Wait(Problem::new(Reason::VolumePending, message.clone()), soon);
+        }
+        if let Some(obstacle) = self.obstacle() {
+            return obstacle;
+        }
+        let (plan, claim_uid) = (Some(plan.to_owned()), self.replica.spec.claim_uid.clone());
+        Step::AskForSlot(Attempt { stage: AttemptStage::WarmUp, plan, claim_uid, number: attempt.number })
+    }
+
+    fn warming(&self, attempt: Attempt) -> Step {
+        let still_wanted = self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid;
+        match &self.warm_up {
+            None if still_wanted => Step::CreateWarmUpJob,
+            // Its Job is gone: the next attempt makes what is wanted now. No failure.
+            None => self.record(Attempt { stage: AttemptStage::Done, ..attempt }),
+            Some(JobState::Ending) => Step::Watch { stage: AttemptStage::WarmUp, problem: None, pod_ip: None },
+            Some(JobState::Running { .. }) if !still_wanted => Step::StopWarmUp,
+            Some(JobState::Running { problem, pod_ip }) => {
+                Step::Watch { stage: AttemptStage::WarmUp, problem: problem.clone(), pod_ip: pod_ip.clone() }
+            }
+            Some(JobState::Succeeded(outcome)) => match &outcome.evidence {
+                Some(evidence) if Some(evidence.plan.as_str()) == attempt.plan.as_deref() => succeed(attempt, evidence),
+                Some(evidence) => {
+                    let message = format!("the agent completed plan {}, not the one it was given", evidence.plan);
+                    self.fail(attempt, &Problem::new(Reason::NoEvidence, message))
+                }
+                None => self.fail(attempt, &Problem::new(Reason::NoEvidence, "the Job completed without evidence")),
+            },
+            Some(JobState::Failed(problem)) => self.fail(attempt, problem),
+        }
+    }
+
+    fn fail(&self, attempt: Attempt, problem: &Problem) -> Step {
+        let failure = next_failure(self.failure(), problem.reason, problem.message.clone(), self.now);
+        Step::Record(Recording {
+            attempt: Attempt { stage: AttemptStage::Done, ..attempt },
+            holds: None,
+            failure: Some(failure),
+        })
+    }
+
+    fn record(&self, attempt: Attempt) -> Step {
+        Step::Record(Recording { attempt, holds: None, failure: self.failure().cloned() })
+    }
+}
+
+/// The copy holds what the agent has shown evidence of.
+fn succeed(attempt: Attempt, evidence: &crate::contract::outcome::Evidence) -> Step {
+    let signed = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    let holds = Holding {
+        plan: evidence.plan.clone(),
+        claim_uid: attempt.claim_uid.clone(),
+        files: signed(evidence.files),
+        bytes: signed(evidence.bytes),
+        fetched_bytes: signed(evidence.fetched_bytes),
+    };
+    Step::Record(Recording {
+        attempt: Attempt { stage: AttemptStage::Done, ..attempt },
+        holds: Some(holds),
+        failure: None,
+    })
+}

@@ -1,0 +1,39 @@
+//! What is a reconcile given?
+
+use super::metrics::Metrics;
+use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool};
+use crate::operator::cluster::Cluster;
+use crate::operator::options::Settings;
+use crate::operator::replica::slots::Slots;
+use k8s_openapi::api::core::v1::Node;
+use kube::runtime::reflector::Store;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// What a reconcile is given.
+pub struct Context {
+    /// The API server.
+    pub cluster: Cluster,
+    /// What the watches have seen.
+    pub stores: Stores,
+    /// What can be set.
+    pub settings: Settings,
+    /// Who warms up.
+    pub slots: Slots,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Errors in a row, by object: the pause grows with them.
+    pub(super) errors: Mutex<BTreeMap<String, u32>>,
+}
+
+/// What the watches have seen. May be behind; what counts attempts is read anew.
+pub struct Stores {
+    /// All caches.
+    pub caches: Store<ModelCache>,
+    /// All Replicas.
+    pub replicas: Store<ModelCacheReplica>,
+    /// All pools.
+    pub pools: Store<NodeCachePool>,
+    /// All nodes, without what we do not read of them.
+    pub nodes: Store<Node>,
+}

@@ -1,0 +1,309 @@
+//! Who wakes whom? The wiring diagram, in code.
+
+use super::context::{Context, Stores};
+use super::health::Health;
+use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, label};
+use crate::operator::cluster::Cluster;
+use crate::operator::error::Error;
+use crate::operator::options::Settings;
+use crate::operator::replica::slots::Slots;
+use crate::operator::{modelcache, pool, replica, tombstone};
+use futures::{Stream, StreamExt, future};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Objects of one kind that are reconciled at once.
+const CONCURRENCY: u16 = 16;
+
+/// Runs all controllers until their streams end, which they do only when the process does.
+pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, health: Arc<Health>) {
+    let namespace = settings.node_jobs_namespace.clone();
+    let (nodes, nodes_writer) = store();
+    let (pools, pools_writer) = store();
+    let (caches, caches_writer) = store();
+    let (replicas, replicas_writer) = store();
+    let feeds = future::join4(
+        drain(reflect(nodes_writer, watch::<Node>(&client, "").modify(prune_node), "nodes", health.clone())),
+        drain(reflect(pools_writer, watch::<NodeCachePool>(&client, ""), "nodecachepools", health.clone())),
+        drain(reflect(caches_writer, watch::<ModelCache>(&client, "").modify(prune), "modelcaches", health.clone())),
+        drain(reflect(
+            replicas_writer,
+            watch::<ModelCacheReplica>(&client, "").modify(prune),
+            "modelcachereplicas",
+            health.clone(),
+        )),
+    );
+    let context = Arc::new(Context {
+        cluster,
+        stores: Stores {
+            caches: caches.clone(),
+            replicas: replicas.clone(),
+            pools: pools.clone(),
+            nodes: nodes.clone(),
+        },
+        settings,
+        slots: Slots::default(),
+        metrics: health.metrics.clone(),
+        errors: std::sync::Mutex::default(),
+    });
+    let work = async {
+        // Before the first look everything that is there must have been seen.
+        let seen = future::join4(
+            nodes.wait_until_ready(),
+            pools.wait_until_ready(),
+            caches.wait_until_ready(),
+            replicas.wait_until_ready(),
+        );
+        let _ = seen.await;
+        health.ready();
+        tracing::info!("has seen everything, and works");
+        future::join4(
+            cache_controller(&client, &caches, context.clone()),
+            replica_controller(&client, &namespace, &replicas, context.clone()),
+            pool_controller(&client, &pools, context.clone()),
+            tombstone_controller(&client, &namespace, context.clone()),
+        )
+        .await;
+    };
+    future::join(Box::pin(feeds), Box::pin(work)).await;
+}
+
+async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: Arc<Context>) {
+    let by_label = |object: PartialMeta| -> Option<ObjectRef<ModelCache>> {
+        Some(ObjectRef::new(object.label(label::CACHE)?).within(object.namespace.as_deref()?))
+    };
+    let all = |caches: &Store<ModelCache>| {
+        let caches = caches.clone();
+        move || caches.state().into_iter().map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+    };
+    let (on_pool, on_cache, on_volume) = (all(caches), caches.clone(), caches.clone());
+    let per_node = caches.clone();
+    let configuration = config().debounce(Duration::from_millis(300));
+    Controller::new(Api::<ModelCache>::all(client.clone()), watcher::Config::default())
+        .with_config(configuration)
+        .owns(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
+        .owns(meta::<Job>(client), ours())
+        .watches(
+            meta::<Pod>(client),
+            ours().labels(&format!("{}=resolve,{}={}", label::JOB, label::MANAGED_BY, label::MANAGER)),
+            move |it| by_label(PartialMeta::of(&it)),
+        )
+        .watches(meta::<PersistentVolumeClaim>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
+        .watches(meta::<ConfigMap>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
+        .watches(meta::<PersistentVolume>(client), ours(), move |it| {
+            let (cache, labels) = (it.labels().get(label::CACHE).cloned(), it.labels().get(label::NAMESPACE).cloned());
+            let same = on_volume.find(|it| Some(it.name_any()) == cache && it.namespace() == labels);
+            same.map(|it| ObjectRef::from_obj(it.as_ref()))
+        })
+        .watches(Api::<NodeCachePool>::all(client.clone()), watcher::Config::default(), move |_| on_pool())
+        .watches(Api::<Node>::all(client.clone()), watcher::Config::default(), move |_| {
+            let local = |it: &Arc<ModelCache>| it.spec.volumes.iter().any(|it| it.per_node.is_some());
+            per_node.state().into_iter().filter(local).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+        })
+        // A cache that goes gives its reservation to those that wait for it.
+        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |it| {
+            let others = |other: &Arc<ModelCache>| it.metadata.deletion_timestamp.is_some() && other.uid() != it.uid();
+            on_cache.state().into_iter().filter(others).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+        })
+        .run(|object, context| observed("modelcache", modelcache::reconcile, object, context), pause, context)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+async fn replica_controller(
+    client: &Client,
+    node_jobs_namespace: &str,
+    replicas: &Store<ModelCacheReplica>,
+    context: Arc<Context>,
+) {
+    let by_label = |namespaced: bool| {
+        move |object: PartialMeta| -> Option<ObjectRef<ModelCacheReplica>> {
+            let name = object.label(label::REPLICA)?;
+            let namespace = if namespaced { object.namespace.as_deref()? } else { object.label(label::NAMESPACE)? };
+            Some(ObjectRef::new(name).within(namespace))
+        }
+    };
+    let (in_namespace, elsewhere) = (by_label(true), by_label(false));
+    let node_jobs = |client: &Client| Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs_namespace);
+    let node_pods = |client: &Client| Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), node_jobs_namespace);
+    let (on_node, on_cache) = (replicas.clone(), replicas.clone());
+    let warm_ups = ours().labels(&format!("{}=warm-up,{}={}", label::JOB, label::MANAGED_BY, label::MANAGER));
+    Controller::new(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
+        .with_config(config())
+        .owns(meta::<Job>(client), ours())
+        .watches(meta::<Pod>(client), warm_ups, move |it| in_namespace(PartialMeta::of(&it)))
+        .watches(node_jobs(client), ours(), move |it| elsewhere(PartialMeta::of(&it)))
+        .watches(node_pods(client), ours(), move |it| elsewhere(PartialMeta::of(&it)))
+        .watches(Api::<Node>::all(client.clone()), watcher::Config::default(), move |node| {
+            let on_it =
+                |it: &Arc<ModelCacheReplica>| it.spec.node.as_ref().is_some_and(|it| it.name == node.name_any());
+            on_node.state().into_iter().filter(on_it).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+        })
+        // `suspend`, `rollout` and `podTemplate` are the cache's.
+        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |cache| {
+            let of_it =
+                |it: &Arc<ModelCacheReplica>| it.spec.cache == cache.name_any() && it.namespace() == cache.namespace();
+            on_cache.state().into_iter().filter(of_it).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+        })
+        .run(|object, context| observed("modelcachereplica", replica::reconcile, object, context), pause, context)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+async fn pool_controller(client: &Client, pools: &Store<NodeCachePool>, context: Arc<Context>) {
+    let all = |pools: &Store<NodeCachePool>| {
+        let pools = pools.clone();
+        move || pools.state().into_iter().map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+    };
+    let (on_node, on_cache) = (all(pools), all(pools));
+    Controller::new(Api::<NodeCachePool>::all(client.clone()), watcher::Config::default())
+        .with_config(config().debounce(Duration::from_millis(500)))
+        .watches(Api::<Node>::all(client.clone()), watcher::Config::default(), move |_| on_node())
+        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |_| on_cache())
+        .run(|object, context| observed("nodecachepool", pool::reconcile, object, context), pause, context)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+async fn tombstone_controller(client: &Client, node_jobs_namespace: &str, context: Arc<Context>) {
+    let buried = watcher::Config::default().labels(&format!("{}=true", label::TOMBSTONE));
+    let controller = Controller::new(Api::<PersistentVolume>::all(client.clone()), buried).with_config(config());
+    let (on_node, on_job) =
+        (controller.store(), Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs_namespace));
+    controller
+        .watches(on_job, ours(), |it| {
+            it.labels().get("modelcache.dev/persistent-volume").map(|name| ObjectRef::<PersistentVolume>::new(name))
+        })
+        .watches(Api::<Node>::all(client.clone()), watcher::Config::default(), move |_| {
+            on_node.state().into_iter().map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+        })
+        .run(|object, context| observed("tombstone", tombstone::reconcile, object, context), pause, context)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+/// Runs a reconcile, counts it, and reports its error: here and nowhere else.
+async fn observed<K, F, R>(
+    controller: &'static str,
+    reconcile: F,
+    object: Arc<K>,
+    context: Arc<Context>,
+) -> Result<Action, Error>
+where
+    K: Resource<DynamicType = ()>,
+    F: Fn(Arc<K>, Arc<Context>) -> R,
+    R: Future<Output = Result<Action, Error>>,
+{
+    let key = format!("{controller}/{}/{}", object.meta().namespace.clone().unwrap_or_default(), object.name_any());
+    let started = std::time::Instant::now();
+    let result = reconcile(object, context.clone()).await;
+    context.metrics.reconciled(controller, started.elapsed(), result.as_ref().err().map(Error::class));
+    let mut errors = context.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match &result {
+        Ok(_) => {
+            errors.remove(&key);
+        }
+        Err(error) => {
+            *errors.entry(key.clone()).or_default() += 1;
+            tracing::warn!(object = key, class = error.class().as_str(), %error, "reconcile failed");
+        }
+    }
+    result
+}
+
+/// The pause after an error: longer the more there were in a row for this object.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
+fn pause<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &Error, context: Arc<Context>) -> Action {
+    let suffix = format!("/{}/{}", object.meta().namespace.clone().unwrap_or_default(), object.name_any());
+    let errors = context.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let count = errors.iter().filter(|(key, _)| key.ends_with(&suffix)).map(|(_, count)| *count).max().unwrap_or(1);
+    Action::requeue(error.pause(count.saturating_sub(1)))
+}
+
+fn config() -> Config {
+    Config::default().concurrency(CONCURRENCY)
+}
+
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::MANAGER))
+}
+
+/// Only the metadata of a kind: every change of an object moves its resourceVersion, and that is all a wake-up needs.
+fn meta<K>(client: &Client) -> Api<PartialObjectMeta<K>>
+where
+    K: Resource<DynamicType = ()>,
+    PartialObjectMeta<K>: Resource<DynamicType = ()>,
+{
+    Api::all(client.clone())
+}
+
+/// What a mapper looks at.
+struct PartialMeta {
+    namespace: Option<String>,
+    labels: std::collections::BTreeMap<String, String>,
+}
+
+impl PartialMeta {
+    fn of<K>(object: &PartialObjectMeta<K>) -> Self
+    where
+        PartialObjectMeta<K>: Resource<DynamicType = ()>,
+    {
+        Self { namespace: object.namespace(), labels: object.labels().clone() }
+    }
+
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+}
+
+fn watch<K>(client: &Client, labels: &str) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let configuration =
+        if labels.is_empty() { watcher::Config::default() } else { watcher::Config::default().labels(labels) };
+    watcher(Api::<K>::all(client.clone()), configuration).default_backoff()
+}
+
+/// Feeds a store from a watch; a watch that fails is a reason not to be ready, by name.
+fn reflect<K, S>(
+    writer: kube::runtime::reflector::store::Writer<K>,
+    stream: S,
+    kind: &'static str,
+    health: Arc<Health>,
+) -> impl Stream<Item = ()>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+{
+    stream.reflect(writer).map(move |event| match event {
+        Ok(_) => health.watch_works(kind),
+        Err(error) => health.watch_fails(kind, &error.to_string()),
+    })
+}
+
+async fn drain(stream: impl Stream<Item = ()>) {
+    stream.for_each(|()| future::ready(())).await;
+}
+
+fn prune<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+}
+
+/// A node's image list alone is larger than all we read of it.
+fn prune_node(node: &mut Node) {
+    prune(node);
+    node.metadata.annotations = None;
+    if let Some(status) = node.status.as_mut() {
+        let conditions = status.conditions.take();
+        *status = k8s_openapi::api::core::v1::NodeStatus { conditions, ..Default::default() };
+    }
+}

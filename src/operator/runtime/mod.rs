@@ -1,0 +1,96 @@
+//! Watches, leadership, health, metrics: what makes a process of the reconciles.
+
+mod context;
+mod controllers;
+mod health;
+mod metrics;
+mod permissions;
+
+pub use context::{Context, Stores};
+
+use crate::operator::cluster::{Cluster, hold_lease};
+use crate::operator::options::OperatorOptions;
+use health::Health;
+use std::sync::Arc;
+
+/// What ends the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No cluster is configured.
+    #[error("no cluster: a kubeconfig or a pod's ServiceAccount is needed: {0}")]
+    NoCluster(Box<kube::Error>),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Leadership was lost: another process may write now.
+    #[error("the Lease was lost: another process may lead now, so this one ends")]
+    LeaseLost,
+}
+
+/// Runs the operator until it is told to end or loses its Lease.
+pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
+    let client = kube::Client::try_default().await.map_err(|source| RunError::NoCluster(Box::new(source)))?;
+    let health = Arc::new(Health::default());
+    let listener = tokio::net::TcpListener::bind(options.listen)
+        .await
+        .map_err(|source| RunError::Listen { address: options.listen, source })?;
+    let server = tokio::spawn(health::serve(listener, health.clone()));
+
+    let shutdown = shutdown_signal();
+    tokio::pin!(shutdown);
+    tokio::select! {
+        () = permissions::wait(&client, &health, &options) => {}
+        () = &mut shutdown => return Ok(()),
+    }
+    tracing::info!(identity = options.identity, "waits for the Lease");
+    health.standby();
+    let lost = loop {
+        let lease = hold_lease(client.clone(), &options.namespace, &options.identity, options.lease_seconds);
+        let result = tokio::select! {
+            result = lease => result,
+            () = &mut shutdown => return Ok(()),
+        };
+        match result {
+            Ok(lost) => break lost,
+            Err(error) => {
+                tracing::warn!(%error, "failed to take the Lease");
+                health.not_ready(format!("the Lease cannot be taken: {error}"));
+                tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            }
+        }
+    };
+    tracing::info!("leads");
+    let cluster = Cluster::new(client.clone(), &options.identity);
+    let controllers = controllers::run(client.clone(), cluster, options.settings(), health.clone());
+    let watch_permissions = permissions::keep_checking(client, health.clone(), options.clone());
+    let result = tokio::select! {
+        () = controllers => Ok(()),
+        () = watch_permissions => Ok(()),
+        () = lost => Err(RunError::LeaseLost),
+        () = &mut shutdown => Ok(()),
+    };
+    server.abort();
+    result
+}
+
+/// Resolves on SIGTERM or SIGINT.
+async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be received");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("ends, as told");
+}

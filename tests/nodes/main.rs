@@ -1,0 +1,43 @@
+//! Promises kept on real nodes: real API server, kubelets, containerd, disks, pods; only the hub is ours.
+//!
+//! `cargo test --test nodes -- [WORDS…] [--keep]` runs the scenarios whose names contain all the words. Needs root and the
+//! image archive (`make image`). The cluster is started once, and removed at the end whatever happened.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a failed test panics, and the runner prints")]
+
+#[path = "../support/hub/mod.rs"]
+mod hub;
+
+mod conflicts;
+mod deletion;
+mod failures;
+mod idle;
+mod manifests;
+mod membership;
+mod missing;
+mod reader;
+mod restarts;
+mod resume;
+mod revisions;
+mod runner;
+mod shared;
+mod wait;
+mod warm;
+mod world;
+
+fn main() -> std::process::ExitCode {
+    let scenarios = [
+        warm::scenarios(),
+        shared::scenarios(),
+        resume::scenarios(),
+        failures::scenarios(),
+        revisions::scenarios(),
+        conflicts::scenarios(),
+        deletion::scenarios(),
+        membership::scenarios(),
+        restarts::scenarios(),
+        missing::scenarios(),
+        idle::scenarios(),
+    ];
+    runner::run(scenarios.into_iter().flatten().collect())
+}

@@ -1,0 +1,52 @@
+//! A missing kind or permission is a reason not to be ready, by name, and no crash.
+
+use crate::runner::Scenario;
+use crate::scenario;
+use crate::wait::until;
+use crate::world::{SOON, World, root};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use std::sync::Arc;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![scenario!(alone a_missing_permission_or_kind_is_named_and_the_operator_stays_up)]
+}
+
+/// What `/readyz` of the operator's pod says.
+async fn readyz(world: &World) -> Result<String, String> {
+    let api: Api<Pod> = Api::namespaced(world.client.clone(), "modelcache-system");
+    let pods = api.list(&ListParams::default()).await.map_err(|it| it.to_string())?;
+    let pod = pods.items.into_iter().find(|it| it.metadata.deletion_timestamp.is_none()).ok_or("no pod")?;
+    let ip = pod.status.and_then(|it| it.pod_ip).ok_or("no address")?;
+    let said = reqwest::get(format!("http://{ip}:8080/readyz")).await.map_err(|it| it.to_string())?;
+    said.text().await.map_err(|it| it.to_string())
+}
+
+async fn restarts(world: &World) -> i32 {
+    let pods = world.pods("modelcache-system").await;
+    pods.iter().flat_map(|it| it.status.iter().flat_map(|it| it.container_statuses.iter().flatten())).map(|it| it.restart_count).sum()
+}
+
+async fn says(world: &World, words: &str) {
+    until(&format!("/readyz to say `{words}`"), SOON, || async {
+        let said = readyz(world).await?;
+        if said.contains(words) { Ok(()) } else { Err(said) }
+    })
+    .await;
+}
+
+async fn a_missing_permission_or_kind_is_named_and_the_operator_stays_up(world: Arc<World>) {
+    world.operator_ready().await;
+    let before = restarts(&world).await;
+    let role = world.kubectl(&["get", "clusterrole", "modelcache-operator", "-o", "json"]);
+    world.kubectl(&["patch", "clusterrole", "modelcache-operator", "--type=json", "-p", r#"[{"op":"remove","path":"/rules/6"}]"#]);
+    world.kubectl(&["-n", "modelcache-system", "delete", "pod", "-l", "app.kubernetes.io/name=modelcache-operator", "--wait=false"]);
+    says(&world, "permission to list").await;
+    world.kubectl_with(&["replace", "-f", "-"], Some(&role));
+    says(&world, "ok").await;
+    world.kubectl(&["delete", "crd", "nodecachepools.modelcache.dev"]);
+    says(&world, "nodecachepools").await;
+    world.kubectl(&["apply", "--server-side", "-k", root().join("config/crd").to_str().unwrap()]);
+    says(&world, "ok").await;
+    assert!(restarts(&world).await <= before, "the operator stayed up");
+}

@@ -1,0 +1,69 @@
+//! The operator may die at any moment.
+
+use crate::manifests::{cache, hugging_face, pool};
+use crate::runner::Scenario;
+use crate::scenario;
+use crate::wait::until;
+use crate::world::{SOON, World};
+use kube::ResourceExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![scenario!(alone an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_or_an_orphan)]
+}
+
+async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_or_an_orphan(world: Arc<World>) {
+    world.namespace("chaos");
+    let hub = world.hub();
+    hub.control("repo?spec=org/chaos=a.bin:60Mi,b/c.bin:20Mi,config.json:900");
+    hub.control("throttle?bytesPerSecond=1500000");
+    let sources = [hugging_face("chaos", &hub.url, "org/chaos", "")];
+    world.apply(&(pool("chaos", "") + &cache("chaos", "chaos", "chaos", "500Mi", &sources, "")));
+    let jobs: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::default();
+    let look = || async {
+        let mut found = world.jobs("chaos").await;
+        found.extend(world.jobs("modelcache-node-jobs").await);
+        let mut jobs = jobs.lock().unwrap();
+        for job in found.into_iter().filter(|it| it.labels().get("modelcache.dev/cache").is_some_and(|it| it == "chaos")) {
+            jobs.entry(job.name_any()).or_default().insert(job.uid().unwrap_or_default());
+        }
+    };
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    println!("figure: chaos seed {seed}");
+    for round in 0..10_u32 {
+        // A random moment between two kills; the Jobs are counted meanwhile.
+        let pause = Duration::from_millis(u64::from(seed.rotate_left(round * 3) % 2500));
+        let until_then = std::time::Instant::now() + pause;
+        while std::time::Instant::now() < until_then {
+            look().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        for node in ["node-1", "node-2"] {
+            world.on_node(node, &["sh", "-c", "pkill -KILL -f '^/usr/local/bin/modelcache operator' || true"]);
+        }
+    }
+    hub.control("throttle?bytesPerSecond=0");
+    until("everything Ready after the kills", Duration::from_secs(180), || async {
+        look().await;
+        let nodes = world.cache("chaos", "chaos").await.status.and_then(|it| it.nodes);
+        if nodes.as_deref() == Some("2/2") { Ok(()) } else { Err(format!("{nodes:?}")) }
+    })
+    .await;
+    world.operator_ready().await;
+    world.ready("chaos", "chaos").await;
+    for (name, uids) in jobs.lock().unwrap().iter() {
+        assert_eq!(uids.len(), 1, "Job {name} was created {} times", uids.len());
+    }
+    assert_eq!(world.replicas("chaos").await.len(), 2);
+    until("finished Jobs to be removed", SOON, || async {
+        let mut left = world.jobs("chaos").await;
+        left.extend(world.jobs("modelcache-node-jobs").await);
+        let names: Vec<String> = left.iter().filter(|it| it.labels().get("modelcache.dev/cache").is_some_and(|it| it == "chaos")).map(ResourceExt::name_any).collect();
+        if names.is_empty() { Ok(()) } else { Err(format!("{names:?}")) }
+    })
+    .await;
+    let sent = hub.counters().bytes_sent;
+    assert!(sent < 2 * (81 << 20) * 11 / 10, "{sent} bytes for two copies of 80 MiB");
+}

@@ -1,0 +1,84 @@
+//! The same on a shared volume, on a claim that is there already, and on volumes with nothing to fetch.
+
+use crate::manifests::{cache_with, hugging_face};
+use crate::reader;
+use crate::runner::Scenario;
+use crate::scenario;
+use crate::world::World;
+use std::sync::Arc;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario!(a_shared_volume_from_a_storage_class_is_filled_once_and_read_from_both_nodes),
+        scenario!(an_existing_claim_mounted_at_the_hf_home_just_works),
+        scenario!(two_caches_share_one_claim_without_touching_each_other),
+        scenario!(a_volume_with_only_directories_binds_a_claim_that_waits_for_its_first_consumer),
+    ]
+}
+
+async fn a_shared_volume_from_a_storage_class_is_filled_once_and_read_from_both_nodes(world: Arc<World>) {
+    world.namespace("shared");
+    let hub = world.hub();
+    let volumes = "[{name: models, shared: {size: 200Mi, storageClassName: standard}}]";
+    world.apply(&tolerant(&cache_with("shared", "tiny", volumes, &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], "")));
+    let cache = world.ready("shared", "tiny").await;
+    assert_eq!(cache.status.unwrap().nodes.as_deref(), Some("1/1"));
+    let code = "from huggingface_hub import snapshot_download; import os; print(sorted(os.listdir(snapshot_download('demo/tiny-llm'))))";
+    for node in ["node-1", "node-2"] {
+        let said = reader::python(&world, "shared", &format!("reader-{node}"), Some(node), "tiny-models", code).await;
+        assert!(said.contains("config.json"), "{said}");
+    }
+}
+
+async fn an_existing_claim_mounted_at_the_hf_home_just_works(world: Arc<World>) {
+    world.namespace("existing");
+    let hub = world.hub();
+    world.apply(&claim("existing", "home"));
+    let volumes = "[{name: home, existingClaim: {claimName: home}}]";
+    let source = hugging_face("tiny", &hub.url, "demo/tiny-llm", ", path: .");
+    world.apply(&tolerant(&cache_with("existing", "tiny", volumes, &[source], "  deletionPolicy: Delete\n")));
+    world.ready("existing", "tiny").await;
+    let code = "import os; os.environ['HF_HOME']='/models'\nfrom huggingface_hub import snapshot_download; print(os.listdir(snapshot_download('demo/tiny-llm')))";
+    let said = reader::python(&world, "existing", "reader", None, "home", code).await;
+    assert!(said.contains("config.json"), "{said}");
+    world.kubectl(&["-n", "existing", "delete", "mcache", "tiny", "--wait=false"]);
+    world.cache_gone("existing", "tiny").await;
+    assert!(world.exists("", "v1", "PersistentVolumeClaim", Some("existing"), "home").await, "an existing claim is never deleted");
+}
+
+async fn two_caches_share_one_claim_without_touching_each_other(world: Arc<World>) {
+    world.namespace("both");
+    let hub = world.hub();
+    hub.control("repo?spec=org/a=a.bin:1Mi");
+    hub.control("repo?spec=org/b=b.bin:1Mi");
+    world.apply(&claim("both", "home"));
+    let volumes = "[{name: home, existingClaim: {claimName: home}}]";
+    for name in ["a", "b"] {
+        world.apply(&tolerant(&cache_with("both", name, volumes, &[hugging_face(name, &hub.url, &format!("org/{name}"), "")], "")));
+    }
+    world.ready("both", "a").await;
+    world.ready("both", "b").await;
+    let code = "from huggingface_hub import hf_hub_download as d; print(d('org/a', 'a.bin'), d('org/b', 'b.bin'))";
+    reader::python(&world, "both", "reader", None, "home", code).await;
+}
+
+async fn a_volume_with_only_directories_binds_a_claim_that_waits_for_its_first_consumer(world: Arc<World>) {
+    world.namespace("directories");
+    let volumes = "[{name: out, shared: {size: 10Mi, storageClassName: standard-wait}, directories: [assets/images, logs]}]";
+    world.apply(&tolerant(&cache_with("directories", "studio", volumes, &[], "")));
+    world.ready("directories", "studio").await;
+    let look = ["sh", "-c", "test -d /models/assets/images && test -d /models/logs && echo there"];
+    world.apply(&reader::pod("directories", "look", None, "studio-out", "localhost/busybox:test", &look));
+    assert!(reader::ended(&world, "directories", "look").await.contains("there"));
+}
+
+/// All nodes are tainted as GPU nodes: shared warm-ups run there too.
+pub fn tolerant(cache: &str) -> String {
+    format!("{}\n  podTemplate: {{tolerations: [{{key: nvidia.com/gpu, operator: Exists}}]}}\n", cache.trim_end())
+}
+
+fn claim(namespace: &str, name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{accessModes: [ReadWriteMany], storageClassName: standard, resources: {{requests: {{storage: 100Mi}}}}}}\n"
+    )
+}

@@ -1,0 +1,92 @@
+//! From `kubectl apply` to a client that loads the model offline, on every node.
+
+use crate::manifests::{cache, http, hugging_face, pool};
+use crate::reader;
+use crate::runner::Scenario;
+use crate::scenario;
+use crate::wait::until;
+use crate::world::World;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario!(two_gpu_nodes_get_a_repo_and_a_file_and_clients_load_them_offline_as_another_user),
+        scenario!(a_small_model_is_ready_within_twenty_seconds_of_its_apply),
+        scenario!(the_second_warm_up_waits_while_max_parallel_is_one),
+    ]
+}
+
+/// Prints path and SHA-256 of every file of a snapshot, found by the real library.
+const SNAPSHOT: &str = r#"
+import hashlib, os, sys
+from huggingface_hub import snapshot_download, hf_hub_download, scan_cache_dir
+root = snapshot_download("org/big")
+for folder, _, names in os.walk(root):
+    for name in sorted(names):
+        path = os.path.join(folder, name)
+        print(os.path.relpath(path, root), hashlib.sha256(open(path, "rb").read()).hexdigest())
+assert hf_hub_download("org/big", "deep/er/config.json").startswith(root)
+report = scan_cache_dir()
+assert not report.warnings, report.warnings
+print("FILE", hashlib.sha256(open("/models/files/extra.bin", "rb").read()).hexdigest())
+"#;
+
+async fn two_gpu_nodes_get_a_repo_and_a_file_and_clients_load_them_offline_as_another_user(world: Arc<World>) {
+    world.namespace("warm");
+    let hub = world.hub();
+    hub.control("repo?spec=org/big=model.safetensors:300Mi,deep/er/config.json:1234,tokenizer.json:40000,deep/weights.bin:11Mi");
+    let extra = hub.control("file?name=extra.bin&size=3Mi&seed=5");
+    let sha256 = serde_json::to_value(&extra).unwrap()["sha256"].as_str().unwrap().to_owned();
+    let sources = [hugging_face("big", &hub.url, "org/big", ""), http("extra", &format!("{}/files/extra.bin", hub.url), &sha256)];
+    world.apply(&(pool("warm", "") + &cache("warm", "big", "warm", "1Gi", &sources, "")));
+    let found = world.ready("warm", "big").await;
+    let status = found.status.unwrap();
+    assert_eq!(status.nodes.as_deref(), Some("2/2"));
+    assert_eq!(status.volumes[0].replicas.ready, 2);
+    assert_eq!(status.sources[0].files, Some(4));
+    assert_eq!(status.sources[0].revision.as_ref().map(String::len), Some(40));
+    for node in ["node-1", "node-2"] {
+        world.node("egress", &[node, "off"]);
+        let said = reader::python(&world, "warm", &format!("reader-{node}"), Some(node), "big-models", SNAPSHOT).await;
+        world.node("egress", &[node, "on"]);
+        assert_eq!(said.lines().count(), 5, "{said}");
+        assert!(said.contains(&format!("FILE {sha256}")), "{said}");
+    }
+}
+
+async fn a_small_model_is_ready_within_twenty_seconds_of_its_apply(world: Arc<World>) {
+    world.namespace("quick");
+    let hub = world.hub();
+    world.apply(&pool("quick", ""));
+    let started = Instant::now();
+    world.apply(&cache("quick", "tiny", "quick", "100Mi", &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], ""));
+    world.ready("quick", "tiny").await;
+    let took = started.elapsed();
+    println!("figure: apply to Ready, 10 MB on two nodes: {:.1} s", took.as_secs_f64());
+    // Other scenarios run beside this one on the same two cores.
+    assert!(took < Duration::from_secs(40), "{took:?}");
+}
+
+async fn the_second_warm_up_waits_while_max_parallel_is_one(world: Arc<World>) {
+    world.namespace("parallel");
+    let hub = world.hub();
+    hub.control("repo?spec=org/slow=model.bin:20Mi");
+    hub.control("throttle?bytesPerSecond=1500000");
+    let sources = [hugging_face("slow", &hub.url, "org/slow", "")];
+    world.apply(&(pool("parallel", "") + &cache("parallel", "slow", "parallel", "100Mi", &sources, "  rollout: {maxParallel: 1}\n")));
+    until("both copies, one after the other", Duration::from_secs(120), || {
+        let world = world.clone();
+        async move {
+            let running = world.pods("parallel").await.into_iter().filter(|pod| {
+                let is = |key: &str, value: &str| pod.metadata.labels.as_ref().and_then(|it| it.get(key)).is_some_and(|it| it == value);
+                is("modelcache.dev/job", "warm-up") && pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running")
+            });
+            let count = running.count();
+            assert!(count <= 1, "{count} warm-ups run at once");
+            let nodes = world.cache("parallel", "slow").await.status.and_then(|it| it.nodes);
+            if nodes.as_deref() == Some("2/2") { Ok(count) } else { Err(format!("{nodes:?}")) }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,280 @@
+//! The cluster that the scenarios share, and what they do with it.
+
+use crate::hub::{Hub, Listen};
+use crate::manifests;
+use crate::wait::until;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, ResourceExt};
+use modelcache::api::condition::{ConditionType, find, is_true};
+use modelcache::api::{ModelCache, ModelCacheReplica};
+use serde_json::Value;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Name of the cluster; another one may run beside it.
+const CLUSTER: &str = "tests";
+/// The image that the operator and its Jobs run.
+pub const IMAGE: &str = "localhost/modelcache:test";
+/// Two looks at a thing that should be there soon.
+pub const SOON: Duration = Duration::from_secs(90);
+
+pub struct World {
+    pub client: Client,
+    keep: bool,
+    kubectl: PathBuf,
+    pub kubeconfig: PathBuf,
+    pub bridge: IpAddr,
+    pub audit_log: PathBuf,
+}
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs a command; panics with what it said when it fails.
+pub fn run(program: &Path, arguments: &[&str], input: Option<&str>) -> String {
+    use std::io::Write;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.unwrap_or_default().as_bytes()).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{} {arguments:?}: {said}", program.display());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs the launcher.
+pub fn cluster(arguments: &[&str]) -> String {
+    run(&root().join("tests/cluster/cluster"), arguments, None)
+}
+
+impl World {
+    /// Starts the cluster and installs the operator in it, as the README says.
+    pub async fn start(keep: bool) -> Self {
+        let archive = std::env::var_os("MODELCACHE_IMAGE").map_or_else(|| root().join("target/image.tar"), PathBuf::from);
+        assert!(archive.exists(), "{} is missing: `make image` makes it", archive.display());
+        let python = cluster(&["image", "python", "huggingface_hub==2.4.0"]);
+        let busybox = cluster(&["image", "busybox"]);
+        cluster(&["down", "--name", CLUSTER]);
+        let up = [
+            "up", "--name", CLUSTER, "--nodes", "2", "-o", "json", "--disk-size", "3Gi",
+            "--image", archive.to_str().unwrap(), "--image", python.trim(), "--image", busybox.trim(),
+        ];
+        let said: Value = serde_json::from_str(&cluster(&up)).unwrap();
+        let path = |key: &str| PathBuf::from(said[key].as_str().unwrap());
+        let kubeconfig = path("kubeconfig");
+        let options = kube::config::KubeConfigOptions::default();
+        let read = kube::config::Kubeconfig::read_from(&kubeconfig).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(read, &options).await.unwrap();
+        let world = Self {
+            client: Client::try_from(config).unwrap(),
+            keep,
+            kubectl: path("kubectl"),
+            kubeconfig,
+            bridge: said["bridgeAddress"].as_str().unwrap().parse().unwrap(),
+            audit_log: path("auditLog"),
+        };
+        println!("cluster `{CLUSTER}` is up after {:.1} s", said["seconds"].as_f64().unwrap_or_default());
+        for node in ["node-1", "node-2"] {
+            world.make_gpu_node(node);
+        }
+        world.kubectl(&["apply", "--server-side", "-k", root().join("config/default").to_str().unwrap()]);
+        world.set_operator(&[]);
+        world.operator_ready().await;
+        world
+    }
+
+    /// Labels and taints a node as the GPU operator would.
+    pub fn make_gpu_node(&self, node: &str) {
+        self.kubectl(&["label", "node", node, "nvidia.com/gpu.present=true", "--overwrite"]);
+        self.kubectl(&["taint", "node", node, "nvidia.com/gpu=present:NoSchedule", "--overwrite"]);
+    }
+
+    /// The operator with our image and short pauses, and with these settings.
+    pub fn set_operator(&self, environment: &[(&str, &str)]) {
+        let short = [("MODELCACHE_RETRY_SECONDS", "2"), ("MODELCACHE_RETRY_MAX_SECONDS", "8"), ("MODELCACHE_STALLED_RETRY_SECONDS", "10"), ("MODELCACHE_UNREACHABLE_GRACE_SECONDS", "5")];
+        let env: Vec<String> = short.iter().chain(environment).map(|(key, value)| format!(r#"{{"name":"{key}","value":"{value}"}}"#)).collect();
+        let image = format!(r#"{{"name":"MODELCACHE_AGENT_IMAGE","value":"{IMAGE}"}}"#);
+        let toleration = r#"[{"operator":"Exists"}]"#;
+        let patch = format!(
+            r#"{{"spec":{{"template":{{"spec":{{"tolerations":{toleration},"containers":[{{"name":"operator","image":"{IMAGE}","env":[{image},{}]}}]}}}}}}}}"#,
+            env.join(",")
+        );
+        self.kubectl(&["-n", "modelcache-system", "patch", "deployment", "modelcache-operator", "--type=strategic", "-p", &patch]);
+        let parameter = format!(r#"{{"data":{{"agentImage":"{IMAGE}"}}}}"#);
+        self.kubectl(&["-n", "modelcache-system", "patch", "configmap", "modelcache-operator-config", "-p", &parameter]);
+    }
+
+    /// Waits until the operator's one pod is ready.
+    pub async fn operator_ready(&self) {
+        self.kubectl(&["-n", "modelcache-system", "rollout", "status", "deployment/modelcache-operator", "--timeout=90s"]);
+    }
+
+    /// Runs kubectl.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        self.kubectl_with(arguments, None)
+    }
+
+    /// Runs kubectl with something on its standard input.
+    pub fn kubectl_with(&self, arguments: &[&str], input: Option<&str>) -> String {
+        let kubeconfig = self.kubeconfig.to_str().unwrap();
+        let all: Vec<&str> = ["--kubeconfig", kubeconfig].into_iter().chain(arguments.iter().copied()).collect();
+        run(&self.kubectl, &all, input)
+    }
+
+    /// What kubectl said when it refused.
+    pub fn kubectl_refused(&self, arguments: &[&str], input: Option<&str>) -> String {
+        let kubeconfig = self.kubeconfig.to_str().unwrap();
+        let all: Vec<&str> = ["--kubeconfig", kubeconfig].into_iter().chain(arguments.iter().copied()).collect();
+        let outcome = std::panic::catch_unwind(|| run(&self.kubectl, &all, input));
+        match outcome {
+            Ok(said) => panic!("kubectl {arguments:?} was not refused: {said}"),
+            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Applies objects.
+    pub fn apply(&self, yaml: &str) {
+        self.kubectl_with(&["apply", "-f", "-"], Some(yaml));
+    }
+
+    /// A namespace that enforces Pod Security "restricted".
+    pub fn namespace(&self, name: &str) {
+        self.apply(&manifests::namespace(name));
+    }
+
+    /// A hub of one's own, that pods reach.
+    pub fn hub(&self) -> Hub {
+        let any = SocketAddr::new(self.bridge, 0);
+        Hub::start_at(&Listen { hub: any, files: any, files_host: String::new() })
+    }
+
+    /// Runs a command in a node's mount namespace.
+    pub fn on_node(&self, node: &str, command: &[&str]) -> String {
+        let arguments: Vec<&str> = ["node", "exec", "--name", CLUSTER, node, "--"].into_iter().chain(command.iter().copied()).collect();
+        cluster(&arguments)
+    }
+
+    /// `node stop`, `node start`, `node add`, `node remove`, `node egress`.
+    pub fn node(&self, verb: &str, arguments: &[&str]) -> String {
+        let all: Vec<&str> = ["node", verb, "--name", CLUSTER].into_iter().chain(arguments.iter().copied()).collect();
+        cluster(&all)
+    }
+
+    pub fn caches(&self, namespace: &str) -> Api<ModelCache> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    pub async fn cache(&self, namespace: &str, name: &str) -> ModelCache {
+        self.caches(namespace).get(name).await.unwrap()
+    }
+
+    pub async fn replicas(&self, namespace: &str) -> Vec<ModelCacheReplica> {
+        let api: Api<ModelCacheReplica> = Api::namespaced(self.client.clone(), namespace);
+        api.list(&ListParams::default()).await.unwrap().items
+    }
+
+    pub async fn jobs(&self, namespace: &str) -> Vec<Job> {
+        let api: Api<Job> = Api::namespaced(self.client.clone(), namespace);
+        api.list(&ListParams::default()).await.unwrap().items
+    }
+
+    pub async fn pods(&self, namespace: &str) -> Vec<Pod> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        api.list(&ListParams::default()).await.unwrap().items
+    }
+
+    /// Waits until a cache is Ready for the spec that it has now.
+    pub async fn ready(&self, namespace: &str, name: &str) -> ModelCache {
+        self.ready_within(namespace, name, SOON).await
+    }
+
+    pub async fn ready_within(&self, namespace: &str, name: &str, deadline: Duration) -> ModelCache {
+        until(&format!("{namespace}/{name} to be Ready"), deadline, || async {
+            let cache = self.cache(namespace, name).await;
+            let status = cache.status.clone().unwrap_or_default();
+            let current = find(&status.conditions, ConditionType::Ready).is_some_and(|it| it.observed_generation == cache.metadata.generation);
+            if current && is_true(&status.conditions, ConditionType::Ready) { Ok(cache) } else { Err(said(&cache)) }
+        })
+        .await
+    }
+
+    /// Waits until a condition of a cache has a reason; the message.
+    pub async fn reason(&self, namespace: &str, name: &str, condition: ConditionType, reason: &str) -> String {
+        until(&format!("{namespace}/{name} to have {condition:?} {reason}"), SOON, || async {
+            let cache = self.cache(namespace, name).await;
+            let status = cache.status.clone().unwrap_or_default();
+            match find(&status.conditions, condition).filter(|it| it.reason == reason) {
+                Some(found) => Ok(found.message.clone()),
+                None => Err(said(&cache)),
+            }
+        })
+        .await
+    }
+
+    /// Whether an object is there, by group, version, kind, namespace and name.
+    pub async fn exists(&self, group: &str, version: &str, kind: &str, namespace: Option<&str>, name: &str) -> bool {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        api.get_opt(name).await.unwrap().is_some()
+    }
+
+    /// Waits until an object is gone.
+    pub async fn gone(&self, group: &str, version: &str, kind: &str, namespace: Option<&str>, name: &str) {
+        until(&format!("{kind} {name} to be gone"), SOON, || async {
+            if self.exists(group, version, kind, namespace, name).await { Err("still there".to_owned()) } else { Ok(()) }
+        })
+        .await;
+    }
+
+    pub async fn cache_gone(&self, namespace: &str, name: &str) {
+        self.gone("modelcache.dev", "v1alpha1", "ModelCache", Some(namespace), name).await;
+    }
+
+    /// Directory of a volume on the nodes.
+    pub async fn directory(&self, namespace: &str, cache: &str, volume: &str) -> String {
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let uid = api.get(namespace).await.unwrap().uid().unwrap();
+        format!("/var/lib/modelcache/{}", modelcache::api::name::directory(&uid, cache, volume))
+    }
+
+    /// Prints what is known about a scenario's objects, after it failed.
+    pub async fn describe(&self, scenario: &str) {
+        println!("--- {scenario}");
+        let list = ["get", "mcache,mcreplica,jobs,pods,pvc", "-A", "-o", "wide"];
+        let logs = ["-n", "modelcache-system", "logs", "deployment/modelcache-operator", "--tail=15"];
+        for arguments in [&list[..], &logs[..]] {
+            let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.kubectl(arguments)));
+            println!("{}", said.unwrap_or_default());
+        }
+    }
+}
+
+/// The conditions of a cache, on one line.
+pub fn said(cache: &ModelCache) -> String {
+    let status = cache.status.clone().unwrap_or_default();
+    let all: Vec<String> = status.conditions.iter().map(|it| format!("{}={} {}: {}", it.type_, it.status, it.reason, it.message)).collect();
+    all.join(" | ")
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.keep {
+            println!("the cluster stays: KUBECONFIG={}; tests/cluster/cluster down --name {CLUSTER}", self.kubeconfig.display());
+        } else {
+            cluster(&["down", "--name", CLUSTER]);
+        }
+    }
+}

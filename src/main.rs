@@ -1,12 +1,12 @@
-//! The `modelcache` binary.
+//! Parses, and leaves the rest to the commands.
+
+mod cli;
+
 use clap::Parser;
-#[derive(Parser)]
-enum Cli {
-    Operator(modelcache::operator::OperatorOptions),
-}
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything connects: one TLS provider in the whole binary. An error means that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tracing_subscriber::fmt().with_env_filter("info").init();
-    let Cli::Operator(options) = Cli::parse();
-    tokio::runtime::Runtime::new().unwrap().block_on(async { modelcache::operator::run(options).await.unwrap() });
+    cli::Cli::parse().run()
 }

@@ -26,7 +26,14 @@ async fn a_pool_that_does_not_admit_the_namespace_or_is_not_there_is_said(world:
     assert!(world.reason("outsider", "one", ConditionType::Ready, "PoolForbidden").await.contains("closed"));
     assert!(world.reason("outsider", "two", ConditionType::Ready, "PoolNotFound").await.contains("nowhere"));
     // The pool's administrator lets the namespace in; a pool that was missing is made.
-    world.kubectl(&["patch", "ncpool", "closed", "--type=merge", "-p", r#"{"spec":{"namespaces":{"names":["outsider"]}}}"#]);
+    world.kubectl(&[
+        "patch",
+        "ncpool",
+        "closed",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"namespaces":{"names":["outsider"]}}}"#,
+    ]);
     world.apply(&pool("nowhere", ""));
     world.ready("outsider", "one").await;
     world.ready("outsider", "two").await;
@@ -35,12 +42,34 @@ async fn a_pool_that_does_not_admit_the_namespace_or_is_not_there_is_said(world:
 async fn a_claim_of_the_wanted_name_that_is_somebody_elses_is_a_conflict_and_stays_as_it_is(world: Arc<World>) {
     world.namespace("claims");
     world.apply("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: mine-models, namespace: claims, labels: {app: database}}\nspec: {accessModes: [ReadWriteOnce], storageClassName: standard, resources: {requests: {storage: 1Mi}}}\n");
-    let before = world.kubectl(&["-n", "claims", "get", "pvc", "mine-models", "-o", "jsonpath={.metadata.uid}{.metadata.labels}"]);
-    world.apply(&tolerant(&cache_with("claims", "mine", "[{name: models, shared: {size: 10Mi}}]", &[], "  deletionPolicy: Delete\n")));
+    let before = world.kubectl(&[
+        "-n",
+        "claims",
+        "get",
+        "pvc",
+        "mine-models",
+        "-o",
+        "jsonpath={.metadata.uid}{.metadata.labels}",
+    ]);
+    world.apply(&tolerant(&cache_with(
+        "claims",
+        "mine",
+        "[{name: models, shared: {size: 10Mi}}]",
+        &[],
+        "  deletionPolicy: Delete\n",
+    )));
     assert!(world.reason("claims", "mine", ConditionType::Stalled, "ClaimConflict").await.contains("mine-models"));
     world.kubectl(&["-n", "claims", "delete", "mcache", "mine", "--wait=false"]);
     world.cache_gone("claims", "mine").await;
-    let after = world.kubectl(&["-n", "claims", "get", "pvc", "mine-models", "-o", "jsonpath={.metadata.uid}{.metadata.labels}"]);
+    let after = world.kubectl(&[
+        "-n",
+        "claims",
+        "get",
+        "pvc",
+        "mine-models",
+        "-o",
+        "jsonpath={.metadata.uid}{.metadata.labels}",
+    ]);
     assert_eq!(before, after);
 }
 
@@ -68,8 +97,13 @@ async fn a_pool_that_is_reserved_up_refuses_the_younger_cache_until_the_older_go
 async fn a_quota_that_refuses_the_pod_is_said_and_heals(world: Arc<World>) {
     world.namespace("quota");
     let hub = world.hub();
-    world.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none, namespace: quota}\nspec: {hard: {pods: \"0\"}}\n");
-    world.apply(&(pool("quota", "") + &cache("quota", "tiny", "quota", "100Mi", &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], "")));
+    world.apply(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none, namespace: quota}\nspec: {hard: {pods: \"0\"}}\n",
+    );
+    world.apply(
+        &(pool("quota", "")
+            + &cache("quota", "tiny", "quota", "100Mi", &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], "")),
+    );
     let message = world.reason("quota", "tiny", ConditionType::Resolved, "PodRejected").await;
     assert!(message.contains("quota"), "{message}");
     world.kubectl(&["-n", "quota", "delete", "resourcequota", "none"]);

@@ -28,7 +28,9 @@ async fn delete_removes_the_directories_of_every_node_and_leaves_a_foreign_one(w
     world.namespace("delete");
     let hub = world.hub();
     let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
-    world.apply(&(pool("delete", "") + &cache("delete", "tiny", "delete", "100Mi", &sources, "  deletionPolicy: Delete\n")));
+    world.apply(
+        &(pool("delete", "") + &cache("delete", "tiny", "delete", "100Mi", &sources, "  deletionPolicy: Delete\n")),
+    );
     world.ready("delete", "tiny").await;
     let directory = world.directory("delete", "tiny", "models").await;
     let foreign = "/var/lib/modelcache/somebody-elses";
@@ -51,9 +53,18 @@ async fn deletion_waits_while_a_pod_mounts_the_claim_and_says_so(world: Arc<Worl
     world.namespace("in-use");
     world.apply(&(pool("in-use", "") + &cache("in-use", "tiny", "in-use", "100Mi", &[], "  deletionPolicy: Delete\n")));
     world.ready("in-use", "tiny").await;
-    world.apply(&reader::pod("in-use", "user", Some("node-1"), "tiny-models", "localhost/busybox:test", &["sleep", "3600"]));
+    world.apply(&reader::pod(
+        "in-use",
+        "user",
+        Some("node-1"),
+        "tiny-models",
+        "localhost/busybox:test",
+        &["sleep", "3600"],
+    ));
     until("the pod to run", SOON, || async {
-        let running = world.pods("in-use").await.iter().any(|it| it.name_any() == "user" && it.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running"));
+        let running = world.pods("in-use").await.iter().any(|it| {
+            it.name_any() == "user" && it.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running")
+        });
         if running { Ok(()) } else { Err("not yet".into()) }
     })
     .await;
@@ -86,7 +97,10 @@ async fn a_node_that_does_not_answer_leaves_a_tombstone_that_is_worked_off_when_
     world.namespace("tombstone");
     let hub = world.hub();
     let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
-    world.apply(&(pool("tombstone", "") + &cache("tombstone", "tiny", "tombstone", "100Mi", &sources, "  deletionPolicy: Delete\n")));
+    world.apply(
+        &(pool("tombstone", "")
+            + &cache("tombstone", "tiny", "tombstone", "100Mi", &sources, "  deletionPolicy: Delete\n")),
+    );
     world.ready("tombstone", "tiny").await;
     let directory = world.directory("tombstone", "tiny", "models").await;
     let volume = persistent_volume(&world, "tombstone", "tiny").await;

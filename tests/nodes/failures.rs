@@ -43,7 +43,11 @@ async fn a_wrong_token_is_unauthorized_is_not_retried_hot_and_heals_with_the_rig
     let hub = world.hub();
     private(&hub, false);
     let sources = [hugging_face("private", &hub.url, "org/private", TOKEN)];
-    world.apply(&(one_node("token") + &secret("token", "hf", "hf_wrong") + &cache("token", "private", "token", "100Mi", &sources, "")));
+    world.apply(
+        &(one_node("token")
+            + &secret("token", "hf", "hf_wrong")
+            + &cache("token", "private", "token", "100Mi", &sources, "")),
+    );
     let message = world.reason("token", "private", ConditionType::Stalled, "Unauthorized").await;
     assert!(message.contains("hf") && message.contains("token"), "{message}");
     assert!(!message.contains("hf_wrong"), "{message}");
@@ -69,12 +73,18 @@ async fn a_missing_secret_is_named_and_holds_up_no_other_source(world: Arc<World
     world.namespace("secret");
     let hub = world.hub();
     private(&hub, false);
-    let sources = [hugging_face("private", &hub.url, "org/private", TOKEN), hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
+    let sources =
+        [hugging_face("private", &hub.url, "org/private", TOKEN), hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
     world.apply(&(one_node("secret") + &cache("secret", "mixed", "secret", "100Mi", &sources, "")));
     let message = world.reason("secret", "mixed", ConditionType::Resolved, "SecretNotFound").await;
     assert!(message.contains("`hf`") || message.contains("hf"), "{message}");
     until("the good source on the node", SOON, || async {
-        let bytes = world.replicas("secret").await.iter().filter_map(|it| it.status.as_ref()?.holds.as_ref().map(|it| it.bytes)).max();
+        let bytes = world
+            .replicas("secret")
+            .await
+            .iter()
+            .filter_map(|it| it.status.as_ref()?.holds.as_ref().map(|it| it.bytes))
+            .max();
         if bytes > Some(1_000_000) { Ok(()) } else { Err(format!("{bytes:?}")) }
     })
     .await;
@@ -87,7 +97,11 @@ async fn a_missing_repository_is_not_found_and_warms_once_it_is_there(world: Arc
     world.namespace("missing-repo");
     let hub = world.hub();
     let sources = [hugging_face("late", &hub.url, "org/late", ", tokenSecretRef: {name: hf, key: token}")];
-    world.apply(&(one_node("missing-repo") + &secret("missing-repo", "hf", READER) + &cache("missing-repo", "late", "missing-repo", "100Mi", &sources, "")));
+    world.apply(
+        &(one_node("missing-repo")
+            + &secret("missing-repo", "hf", READER)
+            + &cache("missing-repo", "late", "missing-repo", "100Mi", &sources, "")),
+    );
     let message = world.reason("missing-repo", "late", ConditionType::Stalled, "NotFound").await;
     assert!(message.contains("org/late"), "{message}");
     hub.control("repo?spec=org/late=a.bin:100Ki");
@@ -99,7 +113,11 @@ async fn a_gated_repository_says_gated_until_the_terms_are_accepted(world: Arc<W
     let hub = world.hub();
     private(&hub, true);
     let sources = [hugging_face("gated", &hub.url, "org/private", TOKEN)];
-    world.apply(&(one_node("gated") + &secret("gated", "hf", READER) + &cache("gated", "gated", "gated", "100Mi", &sources, "")));
+    world.apply(
+        &(one_node("gated")
+            + &secret("gated", "hf", READER)
+            + &cache("gated", "gated", "gated", "100Mi", &sources, "")),
+    );
     let message = world.reason("gated", "gated", ConditionType::Stalled, "Gated").await;
     assert!(message.contains("org/private"), "{message}");
     world.apply(&secret("gated", "hf", GRANTED));
@@ -141,7 +159,16 @@ async fn content_larger_than_its_volume_is_refused_before_a_byte_is_fetched(worl
     let message = world.reason("large", "large", ConditionType::StorageReady, "InsufficientSpace").await;
     assert!(message.contains("64.0 MiB") && message.contains("32.0 MiB"), "{message}");
     assert!(hub.counters().bytes_sent < 1 << 20, "no content was fetched");
-    world.kubectl(&["-n", "large", "patch", "mcache", "large", "--type=json", "-p", r#"[{"op":"replace","path":"/spec/volumes/0/perNode/size","value":"200Mi"}]"#]);
+    world.kubectl(&[
+        "-n",
+        "large",
+        "patch",
+        "mcache",
+        "large",
+        "--type=json",
+        "-p",
+        r#"[{"op":"replace","path":"/spec/volumes/0/perNode/size","value":"200Mi"}]"#,
+    ]);
     world.ready("large", "large").await;
 }
 

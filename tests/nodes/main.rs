@@ -3,7 +3,14 @@
 //! `cargo test --test nodes -- [WORDS…] [--keep]` runs the scenarios whose names contain all the words. Needs root and the
 //! image archive (`make image`). The cluster is started once, and removed at the end whatever happened.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a failed test panics, and the runner prints")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failed test panics, and the runner prints"
+)]
 
 #[path = "../support/hub/mod.rs"]
 mod hub;

@@ -40,5 +40,7 @@ pub fn http(name: &str, url: &str, sha256: &str) -> String {
 
 /// A Secret with a token.
 pub fn secret(namespace: &str, name: &str, token: &str) -> String {
-    format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\nstringData: {{token: {token}}}\n")
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\nstringData: {{token: {token}}}\n"
+    )
 }

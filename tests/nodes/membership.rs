@@ -38,7 +38,11 @@ async fn a_node_that_joins_is_warmed_and_one_that_is_deleted_is_forgotten(world:
     until("the Replica and the Jobs of the node to be gone", Duration::from_secs(60), || async {
         let replicas = world.replicas("join").await;
         let left = replicas.iter().any(|it| it.spec.node.as_ref().is_some_and(|it| it.name == joined));
-        let jobs = world.jobs("modelcache-node-jobs").await.iter().any(|it| it.metadata.name.as_ref().is_some_and(|it| it.contains(&joined)));
+        let jobs = world
+            .jobs("modelcache-node-jobs")
+            .await
+            .iter()
+            .any(|it| it.metadata.name.as_ref().is_some_and(|it| it.contains(&joined)));
         if left || jobs { Err(format!("replica {left}, jobs {jobs}")) } else { Ok(()) }
     })
     .await;
@@ -50,7 +54,10 @@ async fn a_node_that_loses_its_label_loses_its_replica_and_one_that_gets_it_is_w
     let hub = world.hub();
     world.kubectl(&["label", "node", "node-1", "fast=yes", "--overwrite"]);
     let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
-    world.apply(&(pool("labels", ", nodeSelector: {matchLabels: {fast: \"yes\"}}") + &cache("labels", "tiny", "labels", "100Mi", &sources, "")));
+    world.apply(
+        &(pool("labels", ", nodeSelector: {matchLabels: {fast: \"yes\"}}")
+            + &cache("labels", "tiny", "labels", "100Mi", &sources, "")),
+    );
     nodes(&world, "labels", "tiny", "1/1").await;
     world.kubectl(&["label", "node", "node-2", "fast=yes", "--overwrite"]);
     nodes(&world, "labels", "tiny", "2/2").await;
@@ -82,7 +89,11 @@ async fn a_cordoned_node_starts_nothing_and_one_that_does_not_answer_is_counted_
     world.node("stop", &["node-2"]);
     until("the node to be counted as unreachable", SOON, || async {
         let counts = world.cache("cordon", "tiny").await.status.unwrap().volumes[0].replicas;
-        if (counts.ready, counts.unreachable, counts.desired) == (1, 1, 2) { Ok(()) } else { Err(format!("{counts:?}")) }
+        if (counts.ready, counts.unreachable, counts.desired) == (1, 1, 2) {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}"))
+        }
     })
     .await;
     world.ready("cordon", "tiny").await;

@@ -24,7 +24,10 @@ async fn readyz(world: &World) -> Result<String, String> {
 
 async fn restarts(world: &World) -> i32 {
     let pods = world.pods("modelcache-system").await;
-    pods.iter().flat_map(|it| it.status.iter().flat_map(|it| it.container_statuses.iter().flatten())).map(|it| it.restart_count).sum()
+    pods.iter()
+        .flat_map(|it| it.status.iter().flat_map(|it| it.container_statuses.iter().flatten()))
+        .map(|it| it.restart_count)
+        .sum()
 }
 
 async fn says(world: &World, words: &str) {
@@ -39,8 +42,23 @@ async fn a_missing_permission_or_kind_is_named_and_the_operator_stays_up(world: 
     world.operator_ready().await;
     let before = restarts(&world).await;
     let role = world.kubectl(&["get", "clusterrole", "modelcache-operator", "-o", "json"]);
-    world.kubectl(&["patch", "clusterrole", "modelcache-operator", "--type=json", "-p", r#"[{"op":"remove","path":"/rules/6"}]"#]);
-    world.kubectl(&["-n", "modelcache-system", "delete", "pod", "-l", "app.kubernetes.io/name=modelcache-operator", "--wait=false"]);
+    world.kubectl(&[
+        "patch",
+        "clusterrole",
+        "modelcache-operator",
+        "--type=json",
+        "-p",
+        r#"[{"op":"remove","path":"/rules/6"}]"#,
+    ]);
+    world.kubectl(&[
+        "-n",
+        "modelcache-system",
+        "delete",
+        "pod",
+        "-l",
+        "app.kubernetes.io/name=modelcache-operator",
+        "--wait=false",
+    ]);
     says(&world, "permission to list").await;
     world.kubectl_with(&["replace", "-f", "-"], Some(&role));
     says(&world, "ok").await;

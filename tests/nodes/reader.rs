@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// A pod that mounts a claim read-only at `/models` and runs a command in an image.
 pub fn pod(namespace: &str, name: &str, node: Option<&str>, claim: &str, image: &str, command: &[&str]) -> String {
-    let selector = node.map_or_else(String::new, |node| format!("  nodeSelector: {{kubernetes.io/hostname: {node}}}\n"));
+    let selector =
+        node.map_or_else(String::new, |node| format!("  nodeSelector: {{kubernetes.io/hostname: {node}}}\n"));
     let command = serde_json::to_string(command).unwrap();
     format!(
         r#"---

@@ -26,7 +26,9 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
         let mut found = world.jobs("chaos").await;
         found.extend(world.jobs("modelcache-node-jobs").await);
         let mut jobs = jobs.lock().unwrap();
-        for job in found.into_iter().filter(|it| it.labels().get("modelcache.dev/cache").is_some_and(|it| it == "chaos")) {
+        for job in
+            found.into_iter().filter(|it| it.labels().get("modelcache.dev/cache").is_some_and(|it| it == "chaos"))
+        {
             jobs.entry(job.name_any()).or_default().insert(job.uid().unwrap_or_default());
         }
     };
@@ -60,7 +62,11 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
     until("finished Jobs to be removed", SOON, || async {
         let mut left = world.jobs("chaos").await;
         left.extend(world.jobs("modelcache-node-jobs").await);
-        let names: Vec<String> = left.iter().filter(|it| it.labels().get("modelcache.dev/cache").is_some_and(|it| it == "chaos")).map(ResourceExt::name_any).collect();
+        let names: Vec<String> = left
+            .iter()
+            .filter(|it| it.labels().get("modelcache.dev/cache").is_some_and(|it| it == "chaos"))
+            .map(ResourceExt::name_any)
+            .collect();
         if names.is_empty() { Ok(()) } else { Err(format!("{names:?}")) }
     })
     .await;

@@ -27,7 +27,8 @@ async fn a_warm_up_killed_at_half_resumes_and_was_never_ready_before_its_end(wor
         if sent > SIZE / 2 { Ok(()) } else { Err(format!("{sent} sent")) }
     })
     .await;
-    let ready = is_true(&world.cache("resume", "half").await.status.unwrap_or_default().conditions, ConditionType::Ready);
+    let ready =
+        is_true(&world.cache("resume", "half").await.status.unwrap_or_default().conditions, ConditionType::Ready);
     assert!(!ready, "Ready at half");
     let killed = ["-n", "resume", "delete", "pod", "-l", "modelcache.dev/job=warm-up", "--grace-period=0", "--force"];
     world.kubectl(&killed);

@@ -36,7 +36,10 @@ async fn a_pin_holds_when_main_moves_and_when_the_cache_is_deleted_and_applied_a
     world.kubectl(&["-n", "pin", "annotate", "mcache", "moving", "look=again"]);
     world.kubectl(&["-n", "pin", "delete", "mcache", "moving", "--wait=false"]);
     world.cache_gone("pin", "moving").await;
-    assert!(world.exists("", "v1", "PersistentVolumeClaim", Some("pin"), "moving-models").await, "Retain keeps the claim");
+    assert!(
+        world.exists("", "v1", "PersistentVolumeClaim", Some("pin"), "moving-models").await,
+        "Retain keeps the claim"
+    );
     world.apply(&manifest);
     let again = world.ready("pin", "moving").await.status.unwrap();
     assert_eq!(again.sources[0].revision, first, "the pin is remembered");
@@ -47,7 +50,9 @@ async fn a_reader_never_misses_a_file_while_a_new_revision_arrives(world: Arc<Wo
     world.namespace("reader");
     let hub = world.hub();
     hub.control("repo?spec=org/served=a.bin:2Mi,b.bin:30Mi");
-    let manifest = |more: &str| cache("reader", "served", "reader", "500Mi", &[hugging_face("served", &hub.url, "org/served", more)], "");
+    let manifest = |more: &str| {
+        cache("reader", "served", "reader", "500Mi", &[hugging_face("served", &hub.url, "org/served", more)], "")
+    };
     world.apply(&(one_node("reader") + &manifest("")));
     let old = world.ready("reader", "served").await.status.unwrap().sources[0].revision.clone().unwrap();
     let watch = format!(
@@ -55,7 +60,14 @@ async fn a_reader_never_misses_a_file_while_a_new_revision_arrives(world: Arc<Wo
          c=$(cat $ref/refs/main); [ -e $ref/snapshots/$c/a.bin ] && [ -e $ref/snapshots/$c/b.bin ] || {{ echo MISSING $c; exit 1; }}; \
          [ -e $ref/snapshots/{old}/b.bin ] || {{ echo OLD GONE; exit 1; }}; n=$((n+1)); [ $c != {old} ] && {{ echo switched after $n; exit 0; }}; done"
     );
-    world.apply(&reader::pod("reader", "watch", Some("node-2"), "served-models", "localhost/busybox:test", &["sh", "-c", &watch]));
+    world.apply(&reader::pod(
+        "reader",
+        "watch",
+        Some("node-2"),
+        "served-models",
+        "localhost/busybox:test",
+        &["sh", "-c", &watch],
+    ));
     let api: Api<Pod> = Api::namespaced(world.client.clone(), "reader");
     until("the reader to run", SOON, || async {
         let phase = api.get("watch").await.unwrap().status.and_then(|it| it.phase);
@@ -78,7 +90,8 @@ async fn a_spec_that_changes_during_a_warm_up_is_what_is_there_at_the_end(world:
     let hub = world.hub();
     hub.control("repo?spec=org/first=a.bin:30Mi");
     hub.control("throttle?bytesPerSecond=500000");
-    let manifest = |repo: &str| cache("change", "one", "change", "200Mi", &[hugging_face("one", &hub.url, repo, "")], "");
+    let manifest =
+        |repo: &str| cache("change", "one", "change", "200Mi", &[hugging_face("one", &hub.url, repo, "")], "");
     world.apply(&(one_node("change") + &manifest("org/first")));
     until("a warm-up at work", SOON, || async {
         let sent = hub.counters().bytes_sent;
@@ -89,7 +102,9 @@ async fn a_spec_that_changes_during_a_warm_up_is_what_is_there_at_the_end(world:
     hub.control("throttle?bytesPerSecond=0");
     world.ready("change", "one").await;
     let code = "from huggingface_hub import snapshot_download; import os; print(os.listdir(snapshot_download('demo/tiny-llm')))";
-    assert!(reader::python(&world, "change", "reader", Some("node-2"), "one-models", code).await.contains("config.json"));
+    assert!(
+        reader::python(&world, "change", "reader", Some("node-2"), "one-models", code).await.contains("config.json")
+    );
 }
 
 async fn suspend_starts_nothing_new_until_it_is_lifted(world: Arc<World>) {

@@ -35,7 +35,8 @@ const DEADLINE: Duration = Duration::from_secs(300);
 pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&String> = arguments.iter().filter(|it| !it.starts_with("--")).collect();
-    let chosen: Vec<Scenario> = scenarios.into_iter().filter(|it| words.iter().all(|word| it.name.contains(word.as_str()))).collect();
+    let chosen: Vec<Scenario> =
+        scenarios.into_iter().filter(|it| words.iter().all(|word| it.name.contains(word.as_str()))).collect();
     if arguments.iter().any(|it| it == "--list") {
         chosen.iter().for_each(|it| println!("{}: test", it.name));
         return ExitCode::SUCCESS;
@@ -46,7 +47,8 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     let failed = runtime.block_on(async {
         let world = Arc::new(World::start(arguments.iter().any(|it| it == "--keep")).await);
         let (alone, beside): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|it| it.alone);
-        let mut results: Vec<bool> = stream::iter(beside).map(|it| one(it, world.clone())).buffer_unordered(PARALLEL).collect().await;
+        let mut results: Vec<bool> =
+            stream::iter(beside).map(|it| one(it, world.clone())).buffer_unordered(PARALLEL).collect().await;
         for scenario in alone {
             results.push(one(scenario, world.clone()).await);
         }
@@ -54,13 +56,18 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     });
     let (passed, failed): (Vec<bool>, Vec<bool>) = failed.into_iter().partition(|it| *it);
     let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
-    println!("\ntest result: {verdict}. {} passed; {} failed; 0 ignored; 0 measured; 0 filtered out\n", passed.len(), failed.len());
+    println!(
+        "\ntest result: {verdict}. {} passed; {} failed; 0 ignored; 0 measured; 0 filtered out\n",
+        passed.len(),
+        failed.len()
+    );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn one(scenario: Scenario, world: Arc<World>) -> bool {
     let started = Instant::now();
-    let run = tokio::spawn(AssertUnwindSafe(tokio::time::timeout(DEADLINE, (scenario.run)(world.clone()))).catch_unwind());
+    let run =
+        tokio::spawn(AssertUnwindSafe(tokio::time::timeout(DEADLINE, (scenario.run)(world.clone()))).catch_unwind());
     let ended = run.await;
     let took = started.elapsed().as_secs_f64();
     match ended {

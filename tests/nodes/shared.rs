@@ -20,7 +20,13 @@ async fn a_shared_volume_from_a_storage_class_is_filled_once_and_read_from_both_
     world.namespace("shared");
     let hub = world.hub();
     let volumes = "[{name: models, shared: {size: 200Mi, storageClassName: standard}}]";
-    world.apply(&tolerant(&cache_with("shared", "tiny", volumes, &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], "")));
+    world.apply(&tolerant(&cache_with(
+        "shared",
+        "tiny",
+        volumes,
+        &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")],
+        "",
+    )));
     let cache = world.ready("shared", "tiny").await;
     assert_eq!(cache.status.unwrap().nodes.as_deref(), Some("1/1"));
     let code = "from huggingface_hub import snapshot_download; import os; print(sorted(os.listdir(snapshot_download('demo/tiny-llm'))))";
@@ -43,7 +49,10 @@ async fn an_existing_claim_mounted_at_the_hf_home_just_works(world: Arc<World>) 
     assert!(said.contains("config.json"), "{said}");
     world.kubectl(&["-n", "existing", "delete", "mcache", "tiny", "--wait=false"]);
     world.cache_gone("existing", "tiny").await;
-    assert!(world.exists("", "v1", "PersistentVolumeClaim", Some("existing"), "home").await, "an existing claim is never deleted");
+    assert!(
+        world.exists("", "v1", "PersistentVolumeClaim", Some("existing"), "home").await,
+        "an existing claim is never deleted"
+    );
 }
 
 async fn two_caches_share_one_claim_without_touching_each_other(world: Arc<World>) {
@@ -54,7 +63,13 @@ async fn two_caches_share_one_claim_without_touching_each_other(world: Arc<World
     world.apply(&claim("both", "home"));
     let volumes = "[{name: home, existingClaim: {claimName: home}}]";
     for name in ["a", "b"] {
-        world.apply(&tolerant(&cache_with("both", name, volumes, &[hugging_face(name, &hub.url, &format!("org/{name}"), "")], "")));
+        world.apply(&tolerant(&cache_with(
+            "both",
+            name,
+            volumes,
+            &[hugging_face(name, &hub.url, &format!("org/{name}"), "")],
+            "",
+        )));
     }
     world.ready("both", "a").await;
     world.ready("both", "b").await;
@@ -64,7 +79,8 @@ async fn two_caches_share_one_claim_without_touching_each_other(world: Arc<World
 
 async fn a_volume_with_only_directories_binds_a_claim_that_waits_for_its_first_consumer(world: Arc<World>) {
     world.namespace("directories");
-    let volumes = "[{name: out, shared: {size: 10Mi, storageClassName: standard-wait}, directories: [assets/images, logs]}]";
+    let volumes =
+        "[{name: out, shared: {size: 10Mi, storageClassName: standard-wait}, directories: [assets/images, logs]}]";
     world.apply(&tolerant(&cache_with("directories", "studio", volumes, &[], "")));
     world.ready("directories", "studio").await;
     let look = ["sh", "-c", "test -d /models/assets/images && test -d /models/logs && echo there"];

@@ -35,10 +35,13 @@ print("FILE", hashlib.sha256(open("/models/files/extra.bin", "rb").read()).hexdi
 async fn two_gpu_nodes_get_a_repo_and_a_file_and_clients_load_them_offline_as_another_user(world: Arc<World>) {
     world.namespace("warm");
     let hub = world.hub();
-    hub.control("repo?spec=org/big=model.safetensors:300Mi,deep/er/config.json:1234,tokenizer.json:40000,deep/weights.bin:11Mi");
+    hub.control(
+        "repo?spec=org/big=model.safetensors:300Mi,deep/er/config.json:1234,tokenizer.json:40000,deep/weights.bin:11Mi",
+    );
     let extra = hub.control("file?name=extra.bin&size=3Mi&seed=5");
     let sha256 = serde_json::to_value(&extra).unwrap()["sha256"].as_str().unwrap().to_owned();
-    let sources = [hugging_face("big", &hub.url, "org/big", ""), http("extra", &format!("{}/files/extra.bin", hub.url), &sha256)];
+    let sources =
+        [hugging_face("big", &hub.url, "org/big", ""), http("extra", &format!("{}/files/extra.bin", hub.url), &sha256)];
     world.apply(&(pool("warm", "") + &cache("warm", "big", "warm", "1Gi", &sources, "")));
     let found = world.ready("warm", "big").await;
     let status = found.status.unwrap();
@@ -74,13 +77,19 @@ async fn the_second_warm_up_waits_while_max_parallel_is_one(world: Arc<World>) {
     hub.control("repo?spec=org/slow=model.bin:20Mi");
     hub.control("throttle?bytesPerSecond=1500000");
     let sources = [hugging_face("slow", &hub.url, "org/slow", "")];
-    world.apply(&(pool("parallel", "") + &cache("parallel", "slow", "parallel", "100Mi", &sources, "  rollout: {maxParallel: 1}\n")));
+    world.apply(
+        &(pool("parallel", "")
+            + &cache("parallel", "slow", "parallel", "100Mi", &sources, "  rollout: {maxParallel: 1}\n")),
+    );
     until("both copies, one after the other", Duration::from_secs(120), || {
         let world = world.clone();
         async move {
             let running = world.pods("parallel").await.into_iter().filter(|pod| {
-                let is = |key: &str, value: &str| pod.metadata.labels.as_ref().and_then(|it| it.get(key)).is_some_and(|it| it == value);
-                is("modelcache.dev/job", "warm-up") && pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running")
+                let is = |key: &str, value: &str| {
+                    pod.metadata.labels.as_ref().and_then(|it| it.get(key)).is_some_and(|it| it == value)
+                };
+                is("modelcache.dev/job", "warm-up")
+                    && pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running")
             });
             let count = running.count();
             assert!(count <= 1, "{count} warm-ups run at once");

@@ -60,14 +60,28 @@ pub fn cluster(arguments: &[&str]) -> String {
 impl World {
     /// Starts the cluster and installs the operator in it, as the README says.
     pub async fn start(keep: bool) -> Self {
-        let archive = std::env::var_os("MODELCACHE_IMAGE").map_or_else(|| root().join("target/image.tar"), PathBuf::from);
+        let archive =
+            std::env::var_os("MODELCACHE_IMAGE").map_or_else(|| root().join("target/image.tar"), PathBuf::from);
         assert!(archive.exists(), "{} is missing: `make image` makes it", archive.display());
         let python = cluster(&["image", "python", "huggingface_hub==2.4.0"]);
         let busybox = cluster(&["image", "busybox"]);
         cluster(&["down", "--name", CLUSTER]);
         let up = [
-            "up", "--name", CLUSTER, "--nodes", "2", "-o", "json", "--disk-size", "3Gi",
-            "--image", archive.to_str().unwrap(), "--image", python.trim(), "--image", busybox.trim(),
+            "up",
+            "--name",
+            CLUSTER,
+            "--nodes",
+            "2",
+            "-o",
+            "json",
+            "--disk-size",
+            "3Gi",
+            "--image",
+            archive.to_str().unwrap(),
+            "--image",
+            python.trim(),
+            "--image",
+            busybox.trim(),
         ];
         let said: Value = serde_json::from_str(&cluster(&up)).unwrap();
         let path = |key: &str| PathBuf::from(said[key].as_str().unwrap());
@@ -101,22 +115,55 @@ impl World {
 
     /// The operator with our image and short pauses, and with these settings.
     pub fn set_operator(&self, environment: &[(&str, &str)]) {
-        let short = [("MODELCACHE_RETRY_SECONDS", "2"), ("MODELCACHE_RETRY_MAX_SECONDS", "8"), ("MODELCACHE_STALLED_RETRY_SECONDS", "10"), ("MODELCACHE_UNREACHABLE_GRACE_SECONDS", "5")];
-        let env: Vec<String> = short.iter().chain(environment).map(|(key, value)| format!(r#"{{"name":"{key}","value":"{value}"}}"#)).collect();
+        let short = [
+            ("MODELCACHE_RETRY_SECONDS", "2"),
+            ("MODELCACHE_RETRY_MAX_SECONDS", "8"),
+            ("MODELCACHE_STALLED_RETRY_SECONDS", "10"),
+            ("MODELCACHE_UNREACHABLE_GRACE_SECONDS", "5"),
+        ];
+        let env: Vec<String> = short
+            .iter()
+            .chain(environment)
+            .map(|(key, value)| format!(r#"{{"name":"{key}","value":"{value}"}}"#))
+            .collect();
         let image = format!(r#"{{"name":"MODELCACHE_AGENT_IMAGE","value":"{IMAGE}"}}"#);
         let toleration = r#"[{"operator":"Exists"}]"#;
         let patch = format!(
             r#"{{"spec":{{"template":{{"spec":{{"tolerations":{toleration},"containers":[{{"name":"operator","image":"{IMAGE}","env":[{image},{}]}}]}}}}}}}}"#,
             env.join(",")
         );
-        self.kubectl(&["-n", "modelcache-system", "patch", "deployment", "modelcache-operator", "--type=strategic", "-p", &patch]);
+        self.kubectl(&[
+            "-n",
+            "modelcache-system",
+            "patch",
+            "deployment",
+            "modelcache-operator",
+            "--type=strategic",
+            "-p",
+            &patch,
+        ]);
         let parameter = format!(r#"{{"data":{{"agentImage":"{IMAGE}"}}}}"#);
-        self.kubectl(&["-n", "modelcache-system", "patch", "configmap", "modelcache-operator-config", "-p", &parameter]);
+        self.kubectl(&[
+            "-n",
+            "modelcache-system",
+            "patch",
+            "configmap",
+            "modelcache-operator-config",
+            "-p",
+            &parameter,
+        ]);
     }
 
     /// Waits until the operator's one pod is ready.
     pub async fn operator_ready(&self) {
-        self.kubectl(&["-n", "modelcache-system", "rollout", "status", "deployment/modelcache-operator", "--timeout=90s"]);
+        self.kubectl(&[
+            "-n",
+            "modelcache-system",
+            "rollout",
+            "status",
+            "deployment/modelcache-operator",
+            "--timeout=90s",
+        ]);
     }
 
     /// Runs kubectl.
@@ -129,17 +176,6 @@ impl World {
         let kubeconfig = self.kubeconfig.to_str().unwrap();
         let all: Vec<&str> = ["--kubeconfig", kubeconfig].into_iter().chain(arguments.iter().copied()).collect();
         run(&self.kubectl, &all, input)
-    }
-
-    /// What kubectl said when it refused.
-    pub fn kubectl_refused(&self, arguments: &[&str], input: Option<&str>) -> String {
-        let kubeconfig = self.kubeconfig.to_str().unwrap();
-        let all: Vec<&str> = ["--kubeconfig", kubeconfig].into_iter().chain(arguments.iter().copied()).collect();
-        let outcome = std::panic::catch_unwind(|| run(&self.kubectl, &all, input));
-        match outcome {
-            Ok(said) => panic!("kubectl {arguments:?} was not refused: {said}"),
-            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
-        }
     }
 
     /// Applies objects.
@@ -160,7 +196,8 @@ impl World {
 
     /// Runs a command in a node's mount namespace.
     pub fn on_node(&self, node: &str, command: &[&str]) -> String {
-        let arguments: Vec<&str> = ["node", "exec", "--name", CLUSTER, node, "--"].into_iter().chain(command.iter().copied()).collect();
+        let arguments: Vec<&str> =
+            ["node", "exec", "--name", CLUSTER, node, "--"].into_iter().chain(command.iter().copied()).collect();
         cluster(&arguments)
     }
 
@@ -202,7 +239,8 @@ impl World {
         until(&format!("{namespace}/{name} to be Ready"), deadline, || async {
             let cache = self.cache(namespace, name).await;
             let status = cache.status.clone().unwrap_or_default();
-            let current = find(&status.conditions, ConditionType::Ready).is_some_and(|it| it.observed_generation == cache.metadata.generation);
+            let current = find(&status.conditions, ConditionType::Ready)
+                .is_some_and(|it| it.observed_generation == cache.metadata.generation);
             if current && is_true(&status.conditions, ConditionType::Ready) { Ok(cache) } else { Err(said(&cache)) }
         })
         .await
@@ -234,7 +272,11 @@ impl World {
     /// Waits until an object is gone.
     pub async fn gone(&self, group: &str, version: &str, kind: &str, namespace: Option<&str>, name: &str) {
         until(&format!("{kind} {name} to be gone"), SOON, || async {
-            if self.exists(group, version, kind, namespace, name).await { Err("still there".to_owned()) } else { Ok(()) }
+            if self.exists(group, version, kind, namespace, name).await {
+                Err("still there".to_owned())
+            } else {
+                Ok(())
+            }
         })
         .await;
     }
@@ -265,14 +307,21 @@ impl World {
 /// The conditions of a cache, on one line.
 pub fn said(cache: &ModelCache) -> String {
     let status = cache.status.clone().unwrap_or_default();
-    let all: Vec<String> = status.conditions.iter().map(|it| format!("{}={} {}: {}", it.type_, it.status, it.reason, it.message)).collect();
+    let all: Vec<String> = status
+        .conditions
+        .iter()
+        .map(|it| format!("{}={} {}: {}", it.type_, it.status, it.reason, it.message))
+        .collect();
     all.join(" | ")
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         if self.keep {
-            println!("the cluster stays: KUBECONFIG={}; tests/cluster/cluster down --name {CLUSTER}", self.kubeconfig.display());
+            println!(
+                "the cluster stays: KUBECONFIG={}; tests/cluster/cluster down --name {CLUSTER}",
+                self.kubeconfig.display()
+            );
         } else {
             cluster(&["down", "--name", CLUSTER]);
         }

@@ -229,3 +229,7 @@ fn succeed(attempt: Attempt, evidence: &crate::contract::outcome::Evidence) -> S
         failure: None,
     })
 }
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

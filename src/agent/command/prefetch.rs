@@ -1,0 +1,238 @@
+//! `prefetch`: puts the content on the volumes.
+
+use super::options::{Input, Network, Say};
+use super::output::{Done, Output};
+use super::serve::serve;
+use crate::agent::failure::Failure;
+use crate::agent::fetch::{FetchOptions, Writer};
+use crate::agent::layout::safe_path::Root;
+use crate::agent::local::{self, Pins};
+use crate::agent::prefetch::Prefetch as Work;
+use crate::agent::prefetch::report::Report;
+use crate::agent::source::Origins;
+use crate::agent::source::access::Access;
+use crate::api::quantity;
+use crate::api::source::Source;
+use crate::api::volume::Volume;
+use crate::api::{ModelCache, Reason};
+use crate::contract::outcome::Outcome;
+use crate::contract::plan::{Plan, PlannedSource};
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Options of `prefetch`.
+#[derive(Args, Debug)]
+pub struct Prefetch {
+    #[command(flatten)]
+    input: Input,
+
+    /// Ask again what the sources are now. Without it the revisions of the first run are kept. Only with --file.
+    #[arg(long, requires = "file")]
+    refresh: bool,
+
+    /// UID of the ModelCacheReplica that the attempts are counted for.
+    #[arg(long, value_name = "UID", requires = "attempt")]
+    owner: Option<String>,
+
+    /// Number of this attempt: a lower one of the same owner that still runs gives way.
+    #[arg(long, value_name = "N", requires = "owner")]
+    attempt: Option<u64>,
+
+    /// Bytes that the cache may hold on the volume. [default: as much as fits; with --file the volume's `size`]
+    #[arg(long, value_name = "BYTES")]
+    budget: Option<u64>,
+
+    /// Bytes that must stay free on the file system.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    min_free: u64,
+
+    /// Connections that fetch at once.
+    #[arg(long, value_name = "N", default_value_t = FetchOptions::default().connections)]
+    connections: usize,
+
+    /// Bytes per second to take from the network at most.
+    #[arg(long, value_name = "BYTES")]
+    max_bandwidth: Option<u64>,
+
+    /// Address and port to serve /progress and /metrics on, such as 0.0.0.0:8080. [default: not served]
+    #[arg(long, value_name = "ADDRESS")]
+    progress_address: Option<SocketAddr>,
+
+    #[command(flatten)]
+    network: Network,
+    #[command(flatten)]
+    say: Say,
+}
+
+impl Prefetch {
+    /// Runs the command.
+    pub async fn run(self) -> ExitCode {
+        let output = self.say.output();
+        let report = Report::default();
+        if let Some(address) = self.progress_address {
+            let (report, output) = (report.clone(), output.clone());
+            tokio::spawn(async move {
+                if let Err(error) = serve(address, report).await {
+                    output.line(&format!("progress is not served at {address}: {error}"));
+                }
+            });
+        }
+        self.end_on_signal(&output);
+        let results = match self.results(&output, &report).await {
+            Ok(results) => results,
+            Err(failure) => vec![Done::of(Outcome::failure(failure.reason, failure.message))],
+        };
+        if self.input.file.is_none()
+            && let [one] = results.as_slice()
+        {
+            self.say.leave(&one.outcome);
+        }
+        output.finish(&results)
+    }
+
+    async fn results(&self, output: &Output, report: &Report) -> Result<Vec<Done>, Failure> {
+        let origins = self.network.origins()?;
+        let Some(file) = &self.input.file else {
+            let (plan, volume) = self.input.planned()?;
+            let writer = match (&self.owner, self.attempt) {
+                (Some(owner), Some(number)) => Writer::Attempt { owner: owner.clone(), number },
+                _ => Writer::Local,
+            };
+            let access = |source: &Source| Access::in_pod(source, &self.network.secrets_dir);
+            let work = Work {
+                plan: &plan,
+                volume: &volume,
+                writer,
+                unresolved: vec![],
+                origins: &origins,
+                access: &access,
+                options: self.options(self.budget),
+                report,
+                say: &|line| output.line(&line),
+            };
+            let outcome = output.follow(report, work.run()).await;
+            return Ok(vec![Done {
+                cache: Some(plan.cache.clone()),
+                volume: Some(plan.volume.clone()),
+                ..Done::of(outcome)
+            }]);
+        };
+        let caches = local::read(file)?;
+        let mut results = Vec::new();
+        for cache in &caches {
+            for volume in &cache.spec.volumes {
+                // Each volume has an account of its own; the last one that was started is served.
+                let report = if results.is_empty() { report.clone() } else { Report::default() };
+                let outcome = match self.local(output, &report, &origins, cache, volume).await {
+                    Ok(outcome) => outcome,
+                    Err(failure) => Outcome::failure(failure.reason, failure.message),
+                };
+                let (cache, volume) = (cache.metadata.name.clone(), Some(volume.name.clone()));
+                results.push(Done { cache, volume, ..Done::of(outcome) });
+            }
+        }
+        Ok(results)
+    }
+
+    /// Resolve and fetch in one go, for one volume.
+    async fn local(
+        &self,
+        output: &Output,
+        report: &Report,
+        origins: &Origins,
+        cache: &ModelCache,
+        volume: &Volume,
+    ) -> Result<Outcome, Failure> {
+        let name = cache.metadata.name.as_deref().unwrap_or_default();
+        let path = self.input.volume(&volume.name);
+        make(&path)?;
+        let root = Root::open(&path)?;
+        let access = |source: &Source| Access::local(source, self.network.hf_token().as_deref());
+        let mut pins = Pins::read(&root, name)?;
+        let mut plan = Plan { directories: volume.directories.clone(), ..Plan::new(name, &volume.name) };
+        let mut unresolved = Vec::new();
+        let mine = |source: &&Source| cache.spec.volume_of(source).is_some_and(|it| it.name == volume.name);
+        for source in cache.spec.sources.iter().filter(mine) {
+            let kept = pins.get(source).cloned().filter(|_| !self.refresh);
+            let pin = match kept {
+                Some(pin) => Ok(pin),
+                None => self.resolve(origins, source, &access).await,
+            };
+            match pin {
+                Ok(pin) => {
+                    pins.keep(source, pin.clone());
+                    plan.sources.push(PlannedSource { source: source.clone(), pin });
+                }
+                Err(failure) => unresolved.push(failure.of_source(&source.name)),
+            }
+        }
+        pins.write(&root, name)?;
+        let size = volume.size().map(quantity::bytes).transpose();
+        let size = size.map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
+        let work = Work {
+            plan: &plan,
+            volume: &path,
+            writer: Writer::Local,
+            unresolved,
+            origins,
+            access: &access,
+            options: self.options(self.budget.or(size)),
+            report,
+            say: &|line| output.line(&line),
+        };
+        Ok(output.follow(report, work.run()).await)
+    }
+
+    async fn resolve(
+        &self,
+        origins: &Origins,
+        source: &Source,
+        access: &(dyn Fn(&Source) -> Result<Access, Failure> + Sync),
+    ) -> Result<crate::contract::plan::Pin, Failure> {
+        let access = access(source)?;
+        Ok(origins.resolve(source, &access).await?.pin())
+    }
+
+    fn options(&self, budget_bytes: Option<u64>) -> FetchOptions {
+        FetchOptions {
+            connections: self.connections,
+            budget_bytes,
+            min_free_bytes: self.min_free,
+            max_bandwidth: self.max_bandwidth,
+            ..FetchOptions::default()
+        }
+    }
+
+    /// A signal ends the process at once, whatever it is doing: everything on the disk is made for that, and a pod that is
+    /// told to go has little time.
+    fn end_on_signal(&self, output: &Output) {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return output.line("signals cannot be handled; a signal still ends the run");
+        };
+        let (say, output) = (self.say.clone(), output.clone());
+        let in_pod = self.input.file.is_none();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            let message = "told to stop; what was fetched is kept, and the next run goes on from there";
+            let outcome = Outcome::failure(Reason::Evicted, message);
+            if in_pod {
+                say.leave(&outcome);
+            }
+            output.line(message);
+            std::process::exit(i32::from(crate::contract::exit_code::of(outcome.reason)));
+        });
+    }
+}
+
+/// The directory of a volume, made when it is missing: without a cluster nobody else does.
+fn make(path: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(path)
+        .map_err(|error| Failure::new(Reason::VolumeError, format!("{}: {error}", path.display())))
+}

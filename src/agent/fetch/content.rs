@@ -1,0 +1,132 @@
+//! What is to be fetched: one piece of content, what it must hash to, and where it comes from.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::hash::hex;
+
+/// One piece of content to bring onto the volume, once, whatever the number of paths that will show it.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// What people call it: the path in its repository. Used in messages and progress only.
+    pub label: String,
+    /// Size in bytes, when the listing says it. Without it the first answer of the origin does.
+    pub size: Option<u64>,
+    /// What the bytes must hash to. Without it only length and validator can be held.
+    pub digest: Option<Digest>,
+    /// Where the bytes come from.
+    pub origin: Origin,
+}
+
+/// A hash that the content must have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Digest {
+    /// SHA-256 of the bytes: Hugging Face's large files, OCI blobs, published checksums.
+    Sha256([u8; 32]),
+    /// SHA-1 of `blob <length>\0` and the bytes: how git, and so Hugging Face, names its small files.
+    GitBlob([u8; 20]),
+}
+
+/// Where content comes from, and what is shown to get it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// http or https. Redirects are followed; the token is not sent to where they lead.
+    pub url: Url,
+    /// Sent as `Authorization: Bearer …` to the URL's own scheme, host and port, and to nobody else.
+    pub token: Option<Secret>,
+    /// The `ETag` that the content must still have: the pin of content without a digest.
+    pub validator: Option<String>,
+}
+
+/// A credential. `Debug` prints nothing of it, and it has no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a credential; white space around it, as a mounted file has at its end, is dropped.
+    pub fn new(value: &str) -> Self {
+        Self(value.trim().to_owned())
+    }
+
+    /// The credential itself, for the one place that puts it into a header.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(bytes) => write!(f, "sha256:{}", hex(bytes)),
+            Self::GitBlob(bytes) => write!(f, "git-blob:{}", hex(bytes)),
+        }
+    }
+}
+
+impl Content {
+    /// The name of the partial in staging. Two contents of one name are the same bytes, so that an earlier run's
+    /// partial is found again whatever path or repository it was fetched for.
+    pub(super) fn name(&self) -> String {
+        let key = match &self.digest {
+            Some(Digest::Sha256(bytes)) => hex(bytes),
+            Some(Digest::GitBlob(bytes)) => hex(bytes),
+            None => {
+                let mut hasher = Sha256::new();
+                hasher.update(self.origin.url.as_str());
+                hasher.update([0]);
+                hasher.update(self.origin.validator.as_deref().unwrap_or_default());
+                format!("url-{}", hex(&hasher.finalize()))
+            }
+        };
+        match self.size {
+            Some(size) => format!("{key}.{size}"),
+            None => format!("{key}.unknown"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(digest: Option<Digest>, validator: Option<&str>) -> Content {
+        Content {
+            label: "model.bin".into(),
+            size: Some(3),
+            digest,
+            origin: Origin {
+                url: Url::parse("http://hub/model.bin?sig=abc").unwrap(),
+                token: Some(Secret::new("hf_very_secret\n")),
+                validator: validator.map(str::to_owned),
+            },
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        let content = content(None, None);
+        assert!(!format!("{content:?}").contains("very_secret"));
+        assert_eq!(content.origin.token.unwrap().reveal(), "hf_very_secret");
+    }
+
+    #[test]
+    fn a_partial_is_named_by_what_it_will_hold() {
+        assert_eq!(content(Some(Digest::GitBlob([0xab; 20])), None).name(), format!("{}.3", "ab".repeat(20)));
+        assert_ne!(content(None, Some("a")).name(), content(None, Some("b")).name());
+        assert!(!content(None, None).name().contains("sig"));
+    }
+}

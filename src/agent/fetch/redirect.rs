@@ -1,0 +1,162 @@
+//! Sending one request to where it leads in the end, without showing the token to anybody on the way.
+
+use std::time::Duration;
+
+use reqwest::{
+    Response,
+    header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION},
+};
+use url::Url;
+
+use super::{
+    answer::{Asked, Fault, Trouble, header, plain_etag, refusal},
+    content::{Origin, Secret},
+    error::{FetchError, host_of, shown},
+    pause::Pauses,
+};
+
+const MAX_REDIRECTS: usize = 10;
+
+/// An address that is known to lead to the content, and what may be shown there.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) url: Url,
+    token: Option<Secret>,
+    /// The origin has a token, so that plain http is out of the question from here on.
+    guarded: bool,
+    /// The address came from a redirect: it may expire.
+    pub(super) redirected: bool,
+    /// What the hub says the content's tag is, beside its redirect (`X-Linked-Etag`).
+    pub(super) linked_etag: Option<String>,
+}
+
+impl Target {
+    /// The origin itself.
+    pub(super) fn origin(origin: &Origin) -> Self {
+        let guarded = origin.token.is_some();
+        Self { url: origin.url.clone(), token: origin.token.clone(), guarded, redirected: false, linked_etag: None }
+    }
+
+    /// Where a redirect leads. The token is dropped for good when scheme, host or port changes.
+    fn follow(&self, location: &str, label: &str) -> Result<Self, FetchError> {
+        let refused = |cause: String| FetchError::Refused { label: label.to_owned(), cause };
+        let url = self.url.join(location).map_err(|_| refused(format!("{} redirects to no URL", shown(&self.url))))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(refused(format!("{} redirects to {}, which is not http", shown(&self.url), url.scheme())));
+        }
+        if self.guarded && self.url.scheme() == "https" && url.scheme() == "http" {
+            let cause = format!(
+                "{} redirects to plain http at {}, refused for the token's sake",
+                shown(&self.url),
+                host_of(&url)
+            );
+            return Err(refused(cause));
+        }
+        let home = url.origin() == self.url.origin();
+        let token = self.token.clone().filter(|_| home);
+        Ok(Self { url, token, guarded: self.guarded, redirected: true, linked_etag: self.linked_etag.clone() })
+    }
+}
+
+/// Sends a GET, follows its redirects, and gives a successful answer with the address that gave it.
+///
+/// Waits while a host has asked for it. `patience` bounds the wait for each answer's header.
+pub(super) async fn send(
+    http: &reqwest::Client,
+    pauses: &Pauses,
+    label: &str,
+    start: &Target,
+    headers: &HeaderMap,
+    patience: Duration,
+) -> Result<(Response, Target), Trouble> {
+    let mut target = start.clone();
+    for _ in 0..=MAX_REDIRECTS {
+        let host = host_of(&target.url);
+        pauses.wait(&host).await;
+        // Compressed bytes have other offsets and other hashes.
+        let mut request = http.get(target.url.clone()).headers(headers.clone()).header(ACCEPT_ENCODING, "identity");
+        if let Some(token) = &target.token {
+            request = request.header(AUTHORIZATION, bearer(token, label)?);
+        }
+        let answer = match tokio::time::timeout(patience, request.send()).await {
+            Err(_) => return Err(Trouble::Transient(Fault::new(&target.url, "no answer in time"))),
+            Ok(Err(error)) => return Err(Trouble::Transient(Fault::new(&target.url, in_words(error)))),
+            Ok(Ok(answer)) => answer,
+        };
+        let status = answer.status();
+        if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+            && let Some(location) = header(answer.headers(), LOCATION.as_str())
+        {
+            let mut next = target.follow(location, label).map_err(Trouble::Terminal)?;
+            if let Some(tag) = header(answer.headers(), "x-linked-etag") {
+                next.linked_etag = Some(plain_etag(tag).to_owned());
+            }
+            target = next;
+            continue;
+        }
+        if status.is_success() || status.as_u16() == 416 {
+            pauses.clear(&host);
+            return Ok((answer, target));
+        }
+        let asked = Asked { label, url: &target.url, with_token: target.guarded, redirected: target.redirected };
+        let trouble = refusal(asked, status, answer.headers());
+        if let Trouble::Transient(Fault { limited: true, wait, .. }) = &trouble {
+            pauses.note(&host, *wait);
+        }
+        return Err(trouble);
+    }
+    let cause = format!("{} redirects more than {MAX_REDIRECTS} times", shown(&start.url));
+    Err(Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause }))
+}
+
+fn bearer(token: &Secret, label: &str) -> Result<HeaderValue, Trouble> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| {
+        let cause = "the token holds characters that no header can carry".to_owned();
+        Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause })
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An error with its causes in one line, without the URL, whose query may be a signature.
+pub(super) fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Target {
+        let origin = Origin { url: Url::parse(url).unwrap(), token: Some(Secret::new("t")), validator: None };
+        Target::origin(&origin)
+    }
+
+    #[test]
+    fn the_token_stays_with_its_scheme_host_and_port() {
+        let home = target("https://hub/a");
+        assert!(home.follow("/b", "x").unwrap().token.is_some());
+        assert!(home.follow("https://hub:443/b", "x").unwrap().token.is_some());
+        for elsewhere in ["https://hub:8443/b", "https://cdn.hub/b", "//other/b"] {
+            let away = home.follow(elsewhere, "x").unwrap();
+            assert!(away.token.is_none(), "{elsewhere}");
+            assert!(away.follow("https://hub/a", "x").unwrap().token.is_none(), "it does not come back");
+        }
+    }
+
+    #[test]
+    fn a_token_holder_is_not_led_to_plain_http() {
+        assert!(target("https://hub/a").follow("http://cdn/b", "x").is_err());
+        let away = target("https://hub/a").follow("https://cdn/b", "x").unwrap();
+        assert!(away.follow("http://cdn/b", "x").is_err(), "not by a detour either");
+        assert!(target("https://hub/a").follow("file:///etc/passwd", "x").is_err());
+    }
+}

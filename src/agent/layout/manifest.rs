@@ -1,0 +1,169 @@
+//! What did we put on a volume for a source? Written last, so that what it lists was complete once.
+
+use super::publish::Publisher;
+use super::safe_path::Root;
+use super::{LayoutError, state};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Version of the document. One of another version is as good as none: its files are hashed before they are trusted.
+const VERSION: u32 = 1;
+/// Largest manifest that is read, in bytes: a million files of 300 bytes.
+const LIMIT: u64 = 512 << 20;
+
+/// The manifest of a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Version of the document.
+    pub version: u32,
+    /// Name of the source.
+    pub source: String,
+    /// Where it came from, for people.
+    pub origin: String,
+    /// The pin's revision.
+    pub revision: String,
+    /// The pin's digest of the listing.
+    pub digest: String,
+    /// What is laid out where; see [`super::Placement::key`].
+    pub layout: Value,
+    /// Files of the source.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Everything that is on the volume for it.
+    pub entries: Vec<Entry>,
+}
+
+/// A file or a link on the volume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Path, relative to the volume's root.
+    pub path: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: What,
+    /// A verification found other bytes than these: the file is not trusted before it is hashed again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", untagged)]
+pub enum What {
+    /// A file, by size in bytes and SHA-256 in hex.
+    File {
+        /// Size in bytes.
+        size: u64,
+        /// SHA-256 of its bytes, in hex.
+        sha256: String,
+    },
+    /// A link.
+    Link {
+        /// Where it points.
+        link: String,
+    },
+}
+
+impl Entry {
+    /// Size in bytes; a link has none to speak of.
+    pub fn size(&self) -> u64 {
+        match &self.what {
+            What::File { size, .. } => *size,
+            What::Link { .. } => 0,
+        }
+    }
+}
+
+impl Manifest {
+    /// A manifest of the present version, without entries.
+    pub fn new(source: &str, origin: &str, pin: &crate::contract::plan::Pin, layout: Value) -> Self {
+        Self {
+            version: VERSION,
+            source: source.to_owned(),
+            origin: origin.to_owned(),
+            revision: pin.revision.clone(),
+            digest: pin.digest.clone(),
+            layout,
+            files: pin.files,
+            bytes: pin.bytes,
+            entries: vec![],
+        }
+    }
+
+    /// The manifest of a source. `None` when there is none that can be read.
+    pub fn read(root: &Root, cache: &str, source: &str) -> Result<Option<Self>, LayoutError> {
+        let bytes = root.read(&path(cache, source), LIMIT)?;
+        let manifest = bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        Ok(manifest.filter(|it| it.version == VERSION && it.source == source))
+    }
+
+    /// All manifests of a cache.
+    pub fn read_all(root: &Root, cache: &str) -> Result<Vec<Self>, LayoutError> {
+        let sources = names(root, cache)?;
+        sources.iter().filter_map(|source| Self::read(root, cache, source).transpose()).collect()
+    }
+
+    /// Writes the manifest. Synced when this returns.
+    pub fn write(&self, publisher: &mut Publisher<'_>, cache: &str) -> Result<(), LayoutError> {
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        publisher.file(&path(cache, &self.source), &bytes)?;
+        publisher.sync()
+    }
+
+    /// Removes the manifests of sources that the cache no longer has. Their files are left to clean-up.
+    pub fn retain(root: &Root, cache: &str, sources: &[&str]) -> Result<(), LayoutError> {
+        for gone in names(root, cache)?.iter().filter(|it| !sources.contains(&it.as_str())) {
+            root.remove(&path(cache, gone))?;
+        }
+        Ok(())
+    }
+}
+
+/// The directory of a cache's manifests.
+pub fn directory(cache: &str) -> String {
+    format!("{}/manifests", state(cache))
+}
+
+fn path(cache: &str, source: &str) -> String {
+    format!("{}/{source}.json", directory(cache))
+}
+
+fn names(root: &Root, cache: &str) -> Result<Vec<String>, LayoutError> {
+    let names = root.names(&directory(cache))?;
+    Ok(names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::plan::Pin;
+
+    #[test]
+    fn a_manifest_comes_back_as_it_was_written_and_goes_with_its_source() {
+        let volume = tempfile::tempdir().unwrap();
+        let root = Root::open(volume.path()).unwrap();
+        let mut publisher = Publisher::new(&root, ".modelcache/c/new".into()).unwrap();
+        let pin = Pin { revision: "r".into(), files: 1, bytes: 2, digest: "d".into() };
+        let mut manifest = Manifest::new("s", "http://hub/x", &pin, Value::Null);
+        manifest.entries = vec![
+            Entry { path: "a".into(), what: What::File { size: 2, sha256: "00".into() }, damaged: true },
+            Entry { path: "b".into(), what: What::Link { link: "a".into() }, damaged: false },
+        ];
+        manifest.write(&mut publisher, "c").unwrap();
+        assert_eq!(Manifest::read_all(&root, "c").unwrap(), [manifest]);
+        Manifest::retain(&root, "c", &["other"]).unwrap();
+        assert_eq!(Manifest::read_all(&root, "c").unwrap(), []);
+    }
+
+    #[test]
+    fn a_broken_manifest_is_as_good_as_none() {
+        let volume = tempfile::tempdir().unwrap();
+        let root = Root::open(volume.path()).unwrap();
+        root.make_directory(&directory("c")).unwrap();
+        std::fs::write(volume.path().join(path("c", "s")), "{\"version\": 1, \"sour").unwrap();
+        assert_eq!(Manifest::read_all(&root, "c").unwrap(), []);
+    }
+}

@@ -1,0 +1,77 @@
+//! What is a source, as a list of files? One file per kind of source; the engine knows only the list.
+//!
+//! ```text
+//! spec ──► pin (asks the origin what is there now) ──► listing at the pin (asks what belongs to it) ──► contents
+//! ```
+
+pub mod access;
+pub mod fnmatch;
+pub mod http;
+pub mod hugging_face;
+pub mod listing;
+pub mod name;
+
+use super::failure::Failure;
+use super::fetch::{FetchOptions, HttpClient};
+use crate::api::Reason;
+use crate::api::source::Source;
+use crate::contract::plan::Pin;
+use access::Access;
+use listing::Listing;
+use std::time::Duration;
+
+/// How long an origin that does not answer, or asks for fewer requests, is asked again before a listing fails. The next
+/// attempt is the operator's business, which knows the whole fleet.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An origin's API, and how to talk to it.
+#[derive(Clone, Debug)]
+pub struct Origins {
+    /// Makes the connections.
+    pub client: HttpClient,
+    /// Patience.
+    pub options: FetchOptions,
+    /// The hub of sources that name none; the public one when there is none here either.
+    pub endpoint: Option<String>,
+}
+
+impl Origins {
+    /// Origins that are asked for at most two minutes.
+    pub fn new(client: HttpClient, endpoint: Option<String>) -> Self {
+        Self { client, endpoint, options: FetchOptions { give_up_after: PATIENCE, ..FetchOptions::default() } }
+    }
+
+    /// Asks the origin what the source is now: its revision, and the files of it.
+    pub async fn resolve(&self, source: &Source, access: &Access) -> Result<Listing, Failure> {
+        match (&source.hugging_face, &source.http) {
+            (Some(hub), None) => hugging_face::resolve(self, hub, access).await,
+            (None, Some(http)) => http::resolve(self, http, access).await,
+            _ => Err(not_one_kind()),
+        }
+    }
+
+    /// Lists the files of a source at its pin. They must be the files that were resolved.
+    pub async fn list(&self, source: &Source, pin: &Pin, access: &Access) -> Result<Listing, Failure> {
+        let listing = match (&source.hugging_face, &source.http) {
+            (Some(hub), None) => hugging_face::list(self, hub, &pin.revision, access).await?,
+            (None, Some(http)) => http::list(http, pin, access)?,
+            _ => return Err(not_one_kind()),
+        };
+        let found = listing.pin();
+        if found == *pin {
+            return Ok(listing);
+        }
+        Err(Failure::new(
+            Reason::ListingMismatch,
+            format!(
+                "the origin lists {} files and {} bytes (digest {:.12}) at {}, but {} files and {} bytes (digest {:.12}) \
+                 were resolved: the origin changed what a fixed revision is, or another origin answers; nothing was taken",
+                found.files, found.bytes, found.digest, pin.revision, pin.files, pin.bytes, pin.digest
+            ),
+        ))
+    }
+}
+
+fn not_one_kind() -> Failure {
+    Failure::new(Reason::InvalidSpec, "exactly one of `huggingFace` and `http` must be set")
+}

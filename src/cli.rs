@@ -1,0 +1,102 @@
+//! Which commands are there? Parsing and dispatch; what each does is beside its options in `agent/command`.
+
+use clap::{Parser, Subcommand};
+use modelcache::agent::command::crds::Crds;
+use modelcache::agent::command::directory::{PrepareDirectory, PurgeDirectory};
+use modelcache::agent::command::prefetch::Prefetch;
+use modelcache::agent::command::resolve::Resolve;
+use modelcache::agent::command::verify::Verify;
+use modelcache::agent::command::wait::Wait;
+use std::process::ExitCode;
+
+/// Puts models where pods and people need them, verified and ready to be used offline.
+///
+/// The agent's commands need no cluster: give them a ModelCache with `-f` and a directory with `--volumes-dir`.
+#[derive(Parser, Debug)]
+#[command(name = "modelcache", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 2 command line or YAML; 10 unauthorized; 11 gated; 12 not found; 13 secret missing; 20 rate limited;
+21 unreachable; 30 checksum; 31 listing; 32 no files; 33 damaged; 40 no space; 41 volume; 50 superseded; 51 deadline;
+60 pool path forbidden; 1 anything else.";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Ask the origins what the sources are now: revision, files, bytes.
+    #[command(after_help = "\
+Examples:
+  modelcache resolve -f cache.yaml
+  modelcache resolve --source-json '{\"name\":\"gpt2\",\"huggingFace\":{\"repo\":\"gpt2\"}}' -o json")]
+    Resolve(Box<Resolve>),
+
+    /// Put the content on the volumes: resumable, verified, atomic.
+    #[command(after_help = "\
+Examples:
+  modelcache prefetch -f cache.yaml --volumes-dir ./volumes
+  modelcache prefetch -f cache.yaml --volumes-dir ./volumes --refresh     # take the newest revisions
+  HF_TOKEN=hf_… modelcache prefetch -f private.yaml --volumes-dir ./volumes -o json")]
+    Prefetch(Box<Prefetch>),
+
+    /// Check, offline, that what is on the volumes is what was put there.
+    #[command(after_help = "\
+Examples:
+  modelcache verify -f cache.yaml --volumes-dir ./volumes           # hashes every file
+  modelcache verify -f cache.yaml --volumes-dir ./volumes --quick   # sizes only")]
+    Verify(Box<Verify>),
+
+    /// Return when the content is complete.
+    #[command(after_help = "\
+Examples:
+  modelcache wait --volume /models --cache image-studio --timeout 30m
+  modelcache wait -f cache.yaml --volumes-dir ./volumes")]
+    Wait(Box<Wait>),
+
+    /// Make the directory of a per-node volume. What the operator's prepare Jobs run.
+    #[command(after_help = "\
+Example:
+  modelcache prepare-directory --root /pool --name 3b1c…_image-studio_models --uid 65532 --gid 65532")]
+    PrepareDirectory(PrepareDirectory),
+
+    /// Remove the directory of a per-node volume. What the operator's purge Jobs run.
+    #[command(after_help = "\
+Example:
+  modelcache purge-directory --root /pool --name 3b1c…_image-studio_models")]
+    PurgeDirectory(PurgeDirectory),
+
+    /// Print the CustomResourceDefinitions.
+    #[command(after_help = "\
+Examples:
+  modelcache crds | kubectl apply --server-side -f -
+  modelcache crds --write crds/")]
+    Crds(Crds),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Resolve(command) => on_runtime(command.run()),
+            Command::Prefetch(command) => on_runtime(command.run()),
+            Command::Verify(command) => on_runtime(command.run()),
+            Command::Wait(command) => on_runtime(command.run()),
+            Command::PrepareDirectory(command) => command.run(),
+            Command::PurgeDirectory(command) => command.run(),
+            Command::Crds(command) => command.run(),
+        }
+    }
+}
+
+/// Two threads: one for the work's own task, one for signals and progress. Bytes are moved by threads of the engine's.
+fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            eprintln!("the runtime cannot be started: {error}");
+            ExitCode::from(modelcache::contract::exit_code::FAILURE)
+        }
+    }
+}

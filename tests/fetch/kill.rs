@@ -1,0 +1,158 @@
+//! A process killed at any moment: the next one goes on where the disk says it was.
+
+use std::{
+    env,
+    io::Write as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use modelcache::agent::fetch::{FetchOptions, Writer};
+
+use crate::{
+    origin::{Reply, Server, bytes, content},
+    volume::{Volume, fetch_onto, options, until},
+};
+
+const SIZE: usize = 192 << 20;
+
+/// The windows of a 2 GiB download, at its scale.
+fn scaled() -> FetchOptions {
+    FetchOptions { connections: 4, part_size: 4 << 20, dirty_window: 2 << 20, ..options() }
+}
+
+/// Not a test: what the child process of the tests here does.
+#[test]
+fn child() {
+    let (Ok(volume), Ok(url), Ok(sha256)) = (env::var("KILL_VOLUME"), env::var("KILL_URL"), env::var("KILL_SHA256"))
+    else {
+        return;
+    };
+    let mut wanted = content(&url, &[]);
+    let digest = modelcache::agent::fetch::unhex(&sha256).unwrap().try_into().unwrap();
+    wanted.digest = Some(modelcache::agent::fetch::Digest::Sha256(digest));
+    wanted.size = Some(SIZE as u64);
+    fetch_onto(Path::new(&volume), Writer::Local, vec![wanted], &scaled(), &Arc::default()).unwrap();
+}
+
+fn spawn(volume: &Volume, url: &str, body: &[u8]) -> Child {
+    let Some(modelcache::agent::fetch::Digest::Sha256(sha256)) = content(url, body).digest else { unreachable!() };
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "kill::child"])
+        .env("KILL_VOLUME", volume.path())
+        .env("KILL_URL", url)
+        .env("KILL_SHA256", modelcache::agent::fetch::hex(&sha256))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn after_a_kill_at_half_hardly_a_byte_is_fetched_twice() {
+    let (server, volume) = (Server::start(), Volume::new());
+    let body = bytes(1, SIZE);
+    server.put("/model", body.clone(), |_| Reply::Good);
+    let url = server.url("/model");
+
+    let mut first = spawn(&volume, &url, &body);
+    until("half is sent", || server.sent() >= SIZE as u64 / 2);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(volume.published(0), None, "nothing is published before its end");
+
+    assert!(spawn(&volume, &url, &body).wait().unwrap().success());
+    assert!(volume.published(0).is_some_and(|published| published == body));
+    assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
+    let twice = server.sent() - SIZE as u64;
+    let _ = writeln!(std::io::stderr(), "fetched twice after a kill at half: {} KiB", twice / 1024);
+    // The window, and what four loopback sockets hold at either end.
+    assert!(twice <= 16 << 20, "{twice} bytes were fetched twice");
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_comes_to_the_right_end() {
+    let (server, volume) = (Server::start(), Volume::new());
+    let body = bytes(2, SIZE);
+    server.put("/model", body.clone(), |_| Reply::Good);
+    let url = server.url("/model");
+    for kill in 1..=6_u64 {
+        let mut child = spawn(&volume, &url, &body);
+        let mark = server.sent() + SIZE as u64 / 9 + kill * 1_234_567;
+        until("a bit more is sent", || server.sent() >= mark || child_ended(&volume));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(spawn(&volume, &url, &body).wait().unwrap().success());
+    assert!(volume.published(0).is_some_and(|published| published == body));
+    assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
+}
+
+fn child_ended(volume: &Volume) -> bool {
+    volume.path().join("0").exists()
+}
+
+#[test]
+fn a_torn_or_lying_journal_costs_bytes_and_never_correctness() {
+    let spoil: [fn(&Path); 3] = [
+        |journal| {
+            let bytes = std::fs::read(journal).unwrap();
+            std::fs::write(journal, &bytes[..bytes.len() / 2]).unwrap();
+        },
+        |journal| std::fs::write(journal, "not a journal").unwrap(),
+        // The journal is true and the data is not: as after a disk fault.
+        |journal| {
+            let partial = journal.with_extension("");
+            let file = std::fs::File::options().write(true).open(partial).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], 1 << 20).unwrap();
+        },
+    ];
+    for spoil in spoil {
+        let (server, volume) = (Server::start(), Volume::new());
+        let body = bytes(3, 8 << 20);
+        server.put("/model", body.clone(), |request| if request.nth < 6 { Reply::Good } else { Reply::Hang(10) });
+        let hasty = FetchOptions {
+            connections: 2,
+            stall_after: Duration::from_millis(200),
+            give_up_after: Duration::from_millis(1),
+            ..options()
+        };
+        volume.fetch(vec![content(&server.url("/model"), &body)], &hasty).unwrap_err();
+        let journal = volume.left().into_iter().find(|path| path.extension().is_some_and(|e| e == "journal")).unwrap();
+        spoil(&journal);
+        server.put("/model", body.clone(), |_| Reply::Good);
+        volume.fetch(vec![content(&server.url("/model"), &body)], &options()).unwrap();
+        assert!(volume.published(0).is_some_and(|published| published == body), "wrong bytes were published");
+        assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
+fn content_without_a_digest_goes_on_under_its_tag_and_starts_over_under_another() {
+    for changed in [false, true] {
+        let (server, volume) = (Server::start(), Volume::new());
+        let (old, new) = (bytes(4, 8 << 20), bytes(5, 8 << 20));
+        server.put_tagged("/file", old.clone(), Some("v1"), |request| {
+            if request.nth < 6 { Reply::Good } else { Reply::Hang(10) }
+        });
+        let wanted = || {
+            let mut wanted = content(&server.url("/file"), &old);
+            (wanted.size, wanted.digest) = (None, None);
+            vec![wanted]
+        };
+        let hasty = FetchOptions {
+            stall_after: Duration::from_millis(200),
+            give_up_after: Duration::from_millis(1),
+            ..options()
+        };
+        volume.fetch(wanted(), &hasty).unwrap_err();
+        let before = server.sent();
+        let (body, tag) = if changed { (&new, "v2") } else { (&old, "v1") };
+        server.put_tagged("/file", body.clone(), Some(tag), |_| Reply::Good);
+        volume.fetch(wanted(), &options()).unwrap();
+        assert!(volume.published(0).is_some_and(|published| published == *body));
+        assert_eq!(changed, server.sent() - before >= 8 << 20);
+    }
+}

@@ -1,0 +1,83 @@
+//! A volume to fetch onto, and what tests look at on it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use modelcache::agent::fetch::{
+    ClientOptions, Content, FetchError, FetchOptions, HttpClient, Progress, Staging, Summary, Writer, fetch,
+};
+
+/// A directory that is gone at the end of its test.
+pub(crate) struct Volume {
+    dir: tempfile::TempDir,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Volume {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), progress: Arc::default() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Fetches, publishing each content as `<index>`.
+    pub(crate) fn fetch(&self, contents: Vec<Content>, options: &FetchOptions) -> Result<Summary, FetchError> {
+        fetch_onto(self.path(), Writer::Local, contents, options, &self.progress)
+    }
+
+    pub(crate) fn published(&self, index: usize) -> Option<Vec<u8>> {
+        std::fs::read(self.path().join(index.to_string())).ok()
+    }
+
+    /// Partials and journals that are left in staging.
+    pub(crate) fn left(&self) -> Vec<PathBuf> {
+        let staging = self.path().join("staging");
+        let all = std::fs::read_dir(staging).into_iter().flatten().map(|entry| entry.unwrap().path());
+        all.filter(|path| !path.ends_with("fence") && !path.ends_with("lock")).collect()
+    }
+}
+
+pub(crate) fn fetch_onto(
+    volume: &Path,
+    writer: Writer,
+    contents: Vec<Content>,
+    options: &FetchOptions,
+    progress: &Arc<Progress>,
+) -> Result<Summary, FetchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = HttpClient::new(&ClientOptions { proxy_from_env: false, ..ClientOptions::default() }).unwrap();
+    runtime.block_on(async {
+        let staging = Staging::open(volume, Path::new("staging"), writer)?;
+        fetch(&client, contents, &staging, options, progress, |staged| {
+            std::fs::rename(&staged.path, volume.join(staged.index.to_string()))
+        })
+        .await
+    })
+}
+
+/// Small parts and short patience, so that a few megabytes show what gigabytes would.
+pub(crate) fn options() -> FetchOptions {
+    FetchOptions {
+        connections: 4,
+        part_size: 1 << 20,
+        stall_after: Duration::from_secs(1),
+        give_up_after: Duration::from_secs(6),
+        backoff_start: Duration::from_millis(20),
+        backoff_cap: Duration::from_millis(200),
+        ..FetchOptions::default()
+    }
+}
+
+/// Waits until something holds; fails with its name when it does not in time.
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,295 @@
+//! A server of test content on loopback that can be told to misbehave, and counts what it sends.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use modelcache::agent::fetch::{Content, Digest, Secret};
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
+
+/// One request as the server saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) path: String,
+    /// First byte, and one past the last.
+    pub(crate) range: Option<Range<u64>>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) at: Instant,
+    /// How many requests for this path came before.
+    pub(crate) nth: usize,
+}
+
+/// How a request is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// As a good server does.
+    Good,
+    /// With these bytes instead, as a good server would.
+    Bytes(Arc<Vec<u8>>),
+    /// The whole with 200, whatever was asked.
+    NoRanges,
+    /// The whole with 200, without saying how long it is.
+    NoLength,
+    /// A 206 that is shifted by this many bytes.
+    Shifted(u64),
+    /// This many bytes, then the connection is closed.
+    Cut(u64),
+    /// This many bytes, then nothing, with the connection open.
+    Hang(u64),
+    /// A redirect.
+    To(String),
+    /// A status with fields and an HTML body.
+    Status(u16, Vec<(&'static str, String)>),
+}
+
+type Script = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+struct Shared {
+    files: Mutex<HashMap<String, Arc<File>>>,
+    log: Mutex<Vec<Request>>,
+    sent: AtomicU64,
+    delay: Mutex<Duration>,
+}
+
+struct File {
+    bytes: Arc<Vec<u8>>,
+    etag: Option<String>,
+    script: Script,
+}
+
+/// The server; it ends when it is dropped.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_on(0)
+    }
+
+    /// On a given port, or any for 0.
+    pub(crate) fn start_on(port: u16) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let socket = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            files: Mutex::default(),
+            log: Mutex::default(),
+            sent: AtomicU64::new(0),
+            delay: Mutex::default(),
+        });
+        let serve = Arc::clone(&shared);
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(socket).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = Arc::clone(&serve);
+                tokio::spawn(async move { serve_connection(stream, &shared).await });
+            }
+        });
+        Self { port, shared, runtime: Some(runtime) }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Puts a file up, and tells how requests for it are answered.
+    pub(crate) fn put(
+        &self,
+        path: &str,
+        bytes: impl Into<Arc<Vec<u8>>>,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) {
+        self.put_tagged(path, bytes, None, script);
+    }
+
+    pub(crate) fn put_tagged(
+        &self,
+        path: &str,
+        bytes: impl Into<Arc<Vec<u8>>>,
+        etag: Option<&str>,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) {
+        let file = File { bytes: bytes.into(), etag: etag.map(str::to_owned), script: Box::new(script) };
+        self.shared.files.lock().unwrap().insert(path.to_owned(), Arc::new(file));
+    }
+
+    /// Lets every answer wait.
+    pub(crate) fn delay(&self, delay: Duration) {
+        *self.shared.delay.lock().unwrap() = delay;
+    }
+
+    /// Bytes of bodies that were given to sockets.
+    pub(crate) fn sent(&self) -> u64 {
+        self.shared.sent.load(SeqCst)
+    }
+
+    pub(crate) fn requests(&self, path: &str) -> Vec<Request> {
+        self.shared.log.lock().unwrap().iter().filter(|request| request.path == path).cloned().collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, shared: &Shared) {
+    let mut stream = BufReader::new(stream);
+    while let Some(request) = read_request(&mut stream, shared).await {
+        let delay = *shared.delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
+        let file = shared.files.lock().unwrap().get(&request.path).cloned();
+        let go_on = match file {
+            Some(file) => answer(stream.get_mut(), shared, &file, &request).await,
+            None => head(stream.get_mut(), 404, &[], b"<html>not here</html>").await,
+        };
+        if !go_on {
+            return;
+        }
+    }
+}
+
+async fn read_request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> Option<Request> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        lines.push(line.trim().to_owned());
+    }
+    let path = lines.first()?.split(' ').nth(1)?.split('?').next()?.to_owned();
+    let field = |name: &str| {
+        lines.iter().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    };
+    let range = field("range").and_then(|value| {
+        let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
+        Some(first.parse().ok()?..last.parse::<u64>().map_or(u64::MAX, |last| last + 1))
+    });
+    let mut log = shared.log.lock().unwrap();
+    let nth = log.iter().filter(|request| request.path == path).count();
+    let request = Request { path, range, authorization: field("authorization"), at: Instant::now(), nth };
+    log.push(request.clone());
+    Some(request)
+}
+
+async fn answer(stream: &mut TcpStream, shared: &Shared, file: &File, request: &Request) -> bool {
+    let whole = file.bytes.len() as u64;
+    let asked = request.range.clone().map(|range| range.start..range.end.min(whole));
+    let tag = file.etag.iter().map(|tag| ("ETag", format!("\"{tag}\"")));
+    let mut fields: Vec<_> = tag.collect();
+    let (bytes, range, limit) = match (file.script)(request) {
+        Reply::Good => (Arc::clone(&file.bytes), asked, None),
+        Reply::Bytes(bytes) => (bytes, asked, None),
+        Reply::NoRanges => (Arc::clone(&file.bytes), None, None),
+        Reply::NoLength => {
+            let head = format!("HTTP/1.1 200 X\r\nConnection: close\r\n{}\r\n", lines(&fields));
+            let _ = stream.write_all(head.as_bytes()).await;
+            send(stream, shared, &file.bytes).await;
+            return false;
+        }
+        Reply::Shifted(by) => {
+            let range = asked.unwrap_or(0..whole);
+            let moved = range.start + by..(range.end + by).min(whole);
+            (Arc::clone(&file.bytes), Some(moved), None)
+        }
+        Reply::Cut(after) => (Arc::clone(&file.bytes), asked, Some((after, false))),
+        Reply::Hang(after) => (Arc::clone(&file.bytes), asked, Some((after, true))),
+        Reply::To(url) => return head(stream, 302, &[("Location", url)], b"").await,
+        Reply::Status(status, fields) => return head(stream, status, &fields, b"<html>no</html>").await,
+    };
+    if range.as_ref().is_some_and(|range| range.start >= whole) {
+        return head(stream, 416, &[("Content-Range", format!("bytes */{whole}"))], b"").await;
+    }
+    if let Some(range) = &range {
+        fields.push(("Content-Range", format!("bytes {}-{}/{whole}", range.start, range.end - 1)));
+    }
+    let status = if range.is_some() { 206 } else { 200 };
+    let range = range.unwrap_or(0..whole);
+    let body = &bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+    let text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{}\r\n", body.len(), lines(&fields));
+    if stream.write_all(text.as_bytes()).await.is_err() {
+        return false;
+    }
+    match limit {
+        None => send(stream, shared, body).await,
+        Some((after, hang)) => {
+            send(stream, shared, &body[..body.len().min(usize::try_from(after).unwrap())]).await;
+            if hang {
+                std::future::pending::<()>().await;
+            }
+            false
+        }
+    }
+}
+
+async fn send(stream: &mut TcpStream, shared: &Shared, bytes: &[u8]) -> bool {
+    for block in bytes.chunks(64 * 1024) {
+        if stream.write_all(block).await.is_err() {
+            return false;
+        }
+        shared.sent.fetch_add(block.len() as u64, SeqCst);
+    }
+    true
+}
+
+async fn head(stream: &mut TcpStream, status: u16, fields: &[(&str, String)], body: &[u8]) -> bool {
+    let text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{}\r\n", body.len(), lines(fields));
+    let mut all = text.into_bytes();
+    all.extend_from_slice(body);
+    stream.write_all(&all).await.is_ok()
+}
+
+fn lines(fields: &[(&str, String)]) -> String {
+    fields.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect()
+}
+
+/// Bytes that no compression and no accident makes: different for each seed.
+pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// The content that a listing would name for these bytes.
+pub(crate) fn content(url: &str, bytes: &[u8]) -> Content {
+    let digest = Digest::Sha256(Sha256::digest(bytes).into());
+    let origin = modelcache::agent::fetch::Origin {
+        url: url.parse().unwrap(),
+        token: Some(Secret::new("hf_secret")),
+        validator: None,
+    };
+    let label = url.rsplit('/').next().unwrap().to_owned();
+    Content { label, size: Some(bytes.len() as u64), digest: Some(digest), origin }
+}

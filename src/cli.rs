@@ -7,6 +7,7 @@ use modelcache::agent::command::prefetch::Prefetch;
 use modelcache::agent::command::resolve::Resolve;
 use modelcache::agent::command::verify::Verify;
 use modelcache::agent::command::wait::Wait;
+use modelcache::operator::OperatorOptions;
 use std::process::ExitCode;
 
 /// Puts models where pods and people need them, verified and ready to be used offline.
@@ -67,6 +68,9 @@ Example:
   modelcache purge-directory --root /pool --name 3b1c…_image-studio_models")]
     PurgeDirectory(PurgeDirectory),
 
+    /// Run the Kubernetes operator.
+    Operator(Box<OperatorOptions>),
+
     /// Print the CustomResourceDefinitions.
     #[command(after_help = "\
 Examples:
@@ -85,9 +89,24 @@ impl Cli {
             Command::Wait(command) => on_runtime(command.run()),
             Command::PrepareDirectory(command) => command.run(),
             Command::PurgeDirectory(command) => command.run(),
+            Command::Operator(options) => operate(*options),
             Command::Crds(command) => command.run(),
         }
     }
+}
+
+/// The operator's end is reported here, and nowhere else.
+fn operate(options: OperatorOptions) -> ExitCode {
+    modelcache::operator::runtime::log(options.log_json);
+    on_runtime(async {
+        match modelcache::operator::run(options).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(%error, "the operator ended");
+                ExitCode::from(modelcache::contract::exit_code::FAILURE)
+            }
+        }
+    })
 }
 
 /// Two threads: one for the work's own task, one for signals and progress. Bytes are moved by threads of the engine's.

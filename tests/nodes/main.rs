@@ -5,6 +5,7 @@
 
 #![allow(
     clippy::cast_precision_loss,
+    clippy::unused_self,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -38,7 +38,9 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     let chosen: Vec<Scenario> =
         scenarios.into_iter().filter(|it| words.iter().all(|word| it.name.contains(word.as_str()))).collect();
     if arguments.iter().any(|it| it == "--list") {
-        chosen.iter().for_each(|it| println!("{}: test", it.name));
+        for scenario in &chosen {
+            println!("{}: test", scenario.name);
+        }
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -32,6 +32,18 @@ pub enum RunError {
     LeaseLost,
 }
 
+/// Logs to standard error: text, or JSON with a field per fact. `RUST_LOG` says how much.
+pub fn log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube_runtime=warn,kube_client=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        builder.json().init();
+    } else {
+        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+    }
+}
+
 /// Runs the operator until it is told to end or loses its Lease.
 pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
     let client = kube::Client::try_default().await.map_err(|source| RunError::NoCluster(Box::new(source)))?;

@@ -1,7 +1,7 @@
 //! The ConfigMap `<cache>-env` that pods read their environment from.
 
 use super::metadata;
-use crate::agent::layout::environment as client_environment;
+use crate::agent::layout::environment::environment as client_environment;
 use crate::api::{ModelCache, name};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;

@@ -40,6 +40,7 @@ async fn the_operator_may_do_all_that_it_does() {
         ("namespaces", "get list watch"),
         ("storageclasses.storage.k8s.io", "get list watch"),
         ("events.events.k8s.io", "create patch"),
+        ("events", "list"),
     ] {
         for verb in verbs.split(' ') {
             assert!(may(&client, verb, resource, None, None).await, "{verb} {resource} must be allowed everywhere");

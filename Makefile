@@ -1,0 +1,41 @@
+# Thin on purpose: what a target does is in scripts/, cargo or tests/cluster. `make` lists the targets.
+.DEFAULT_GOAL := help
+IMAGE_ARCHIVE := target/image.tar
+FAST_TESTS := --lib --bins --test crds --test samples --test architecture --test documentation
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## See it work: a local cluster, a model on its nodes, a client that loads it offline (MODEL=org/name, CLUSTER=existing)
+	@scripts/demo
+
+demo-down: ## Remove every trace of the demo
+	@scripts/demo-down
+
+test: prerequisites lint image ## Everything: formatting, lints, unit, API-server and real-node tests
+	cargo test --all-targets
+
+unit: ## The quick inner loop: no cluster, under a minute
+	cargo test $(FAST_TESTS)
+
+lint: ## Formatting and lints, as strict as the tests
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+generate: ## Write crds/ anew from src/api
+	UPDATE_CRDS=1 cargo test --quiet --test crds
+
+image: ## The image as an archive, without a container tool: target/image.tar
+	cargo build --release --bin modelcache
+	scripts/image-archive target/release/modelcache $(IMAGE_ARCHIVE) localhost/modelcache:test
+
+cluster-up: ## A local cluster with two nodes to play with; prints its kubeconfig
+	@tests/cluster/cluster up --name dev --nodes 2
+
+cluster-down: ## Remove that cluster
+	@tests/cluster/cluster down --name dev
+
+prerequisites: ## Install what the tests need, or say what is missing
+	@scripts/prerequisites
+
+.PHONY: help demo demo-down test unit lint generate image cluster-up cluster-down prerequisites

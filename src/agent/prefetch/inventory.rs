@@ -12,7 +12,7 @@ use rustix::fs::{Mode, fchmod};
 use std::collections::HashMap;
 
 /// What is known of the files on a volume, from the manifests of the cache.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Known {
     by_path: HashMap<String, Published>,
     /// A path that holds this content.

@@ -160,7 +160,13 @@ impl Prefetch<'_> {
         let access = (self.access)(source)?;
         let listing = self.origins.list(source, pin, &access).await?;
         let placement = layout::place(source, &listing)?;
-        let inventory = inventory::look(root, &placement, &pin.revision, known)?;
+        // Hashing what nobody vouches for may take minutes, in which signals are still heard.
+        let inventory = {
+            let (root, placement, revision, known) =
+                (root.clone(), placement.clone(), pin.revision.clone(), known.clone());
+            let looking = tokio::task::spawn_blocking(move || inventory::look(&root, &placement, &revision, &known));
+            looking.await.map_err(|error| Failure::new(Reason::InternalError, error.to_string()))??
+        };
         let bytes = placement.contents.iter().filter_map(|it| it.size).sum();
         self.report.wanted(listing.files.len() as u64, bytes);
         let there = placement.contents.iter().filter(|it| inventory.there.contains_key(&it.path));

@@ -152,9 +152,9 @@ pub fn bare(arguments: &[&str]) -> Command {
 }
 
 pub fn ran(output: Output) -> Ran {
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let results = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    Ran { code: output.status.code().unwrap_or(-1), results, stderr }
+    let Output { status, stdout, stderr } = output;
+    let results = serde_json::from_slice(&stdout).unwrap_or_default();
+    Ran { code: status.code().unwrap_or(-1), results, stderr: String::from_utf8_lossy(&stderr).into_owned() }
 }
 
 /// Everything below a directory, sorted; links are not followed.

@@ -220,16 +220,15 @@ fn a_host_that_asks_for_longer_than_patience_is_reported_as_limiting() {
 
 #[test]
 fn a_server_that_is_down_for_a_while_is_waited_for() {
-    let port = { Server::start().port };
-    let volume = Volume::new();
+    let (mut server, volume) = (Server::down(), Volume::new());
     let body = bytes(1, SIZE);
-    let wanted = content(&format!("http://127.0.0.1:{port}/model"), &body);
+    server.put("/model", body.clone(), |_| Reply::Good);
+    let wanted = content(&server.url("/model"), &body);
     std::thread::scope(|scope| {
         let run = scope.spawn(|| volume.fetch(vec![wanted], &options()));
         // Long enough for several refused connections.
         std::thread::sleep(Duration::from_millis(1200));
-        let server = Server::start_on(port);
-        server.put("/model", body.clone(), |_| Reply::Good);
+        server.listen();
         run.join().unwrap().unwrap();
     });
     assert_eq!(volume.published(0).as_ref(), Some(&body));

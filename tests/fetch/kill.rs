@@ -20,7 +20,7 @@ const SIZE: usize = 192 << 20;
 
 /// The windows of a 2 GiB download, at its scale.
 fn scaled() -> FetchOptions {
-    FetchOptions { connections: 4, part_size: 4 << 20, dirty_window: 2 << 20, ..options() }
+    FetchOptions { connections: 2, part_size: 4 << 20, dirty_window: 2 << 20, ..options() }
 }
 
 /// Not a test: what the child process of the tests here does.
@@ -68,7 +68,7 @@ fn after_a_kill_at_half_hardly_a_byte_is_fetched_twice() {
     assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
     let twice = server.sent() - SIZE as u64;
     let _ = writeln!(std::io::stderr(), "fetched twice after a kill at half: {} KiB", twice / 1024);
-    // The window, and what four loopback sockets hold at either end.
+    // The window, and what two loopback sockets hold at either end.
     assert!(twice <= 16 << 20, "{twice} bytes were fetched twice");
 }
 

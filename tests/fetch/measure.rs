@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! FETCH_URLS="http://…/a http://…/b" FETCH_SHA256="… …" FETCH_DIR=/dev/shm/x \
-//!     cargo test --release --test fetch_measure -- --ignored --nocapture
+//!     cargo test --release --test fetch measure -- --ignored --nocapture
 //! ```
 
 use std::{env, path::Path, sync::Arc, time::Instant};

@@ -1,9 +1,6 @@
 //! Two writers on one volume: the later attempt has it, at once, and the result is right.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
-};
+use std::sync::Arc;
 
 use modelcache::agent::fetch::{FetchOptions, Reason, Writer};
 
@@ -20,17 +17,12 @@ fn attempt(number: u64) -> Writer {
 fn a_later_attempt_takes_over_from_one_that_still_runs() {
     let (server, volume) = (Server::start(), Volume::new());
     let body = bytes(1, 8 << 20);
-    let hold = Arc::new(AtomicBool::new(true));
-    let still = Arc::clone(&hold);
-    server.put("/model", body.clone(), move |request| {
-        if request.nth > 2 && still.load(SeqCst) { Reply::Hang(1000) } else { Reply::Good }
-    });
+    server.put("/model", body.clone(), |request| if request.nth == 3 { Reply::Hang(1000) } else { Reply::Good });
     let wanted = || vec![content(&server.url("/model"), &body)];
     let options = FetchOptions { stall_after: std::time::Duration::from_secs(5), ..options() };
     std::thread::scope(|scope| {
         let old = scope.spawn(|| fetch_onto(volume.path(), attempt(1), wanted(), &options, &Arc::default()));
         until("the first attempt hangs", || server.requests("/model").len() > 3);
-        hold.store(false, SeqCst);
         fetch_onto(volume.path(), attempt(2), wanted(), &options, &Arc::default()).unwrap();
         assert_eq!(old.join().unwrap().unwrap_err().reason(), Reason::Superseded);
     });

@@ -14,7 +14,7 @@ use modelcache::agent::fetch::{Content, Digest, Secret};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
     runtime::Runtime,
 };
 
@@ -55,6 +55,7 @@ pub(crate) enum Reply {
 
 type Script = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 
+#[derive(Default)]
 struct Shared {
     files: Mutex<HashMap<String, Arc<File>>>,
     log: Mutex<Vec<Request>>,
@@ -73,34 +74,39 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
+    socket: Option<TcpSocket>,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
-        Self::start_on(0)
+        let mut server = Self::down();
+        server.listen();
+        server
     }
 
-    /// On a given port, or any for 0.
-    pub(crate) fn start_on(port: u16) -> Self {
+    /// Has its port, and refuses connections.
+    pub(crate) fn down() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let socket = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-        socket.set_nonblocking(true).unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        // Little is under way at a time, so that what was sent is nearly what has arrived.
+        socket.set_send_buffer_size(64 * 1024).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let port = socket.local_addr().unwrap().port();
-        let shared = Arc::new(Shared {
-            files: Mutex::default(),
-            log: Mutex::default(),
-            sent: AtomicU64::new(0),
-            delay: Mutex::default(),
-        });
-        let serve = Arc::clone(&shared);
+        Self { port, shared: Arc::default(), runtime: Some(runtime), socket: Some(socket) }
+    }
+
+    /// Comes up.
+    pub(crate) fn listen(&mut self) {
+        let (Some(socket), Some(runtime)) = (self.socket.take(), &self.runtime) else { return };
+        let serve = Arc::clone(&self.shared);
+        let _context = runtime.enter();
+        let listener = socket.listen(256).unwrap();
         runtime.spawn(async move {
-            let listener = TcpListener::from_std(socket).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = Arc::clone(&serve);
                 tokio::spawn(async move { serve_connection(stream, &shared).await });
             }
         });
-        Self { port, shared, runtime: Some(runtime) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -152,6 +158,8 @@ impl Drop for Server {
 }
 
 async fn serve_connection(stream: TcpStream, shared: &Shared) {
+    // Head and body are two writes: without this the second waits for the first one's delayed acknowledgement.
+    stream.set_nodelay(true).unwrap();
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream, shared).await {
         let delay = *shared.delay.lock().unwrap();

@@ -178,10 +178,11 @@ impl Run {
         self.stopping.load(SeqCst)
     }
 
-    /// Ends the run with an error; the first one counts.
+    /// Ends the run with an error; the first one counts. Nobody asks an origin again after it.
     pub(super) fn fail(&self, error: FetchError) {
         // Nobody listens any more when the caller has gone.
         let _ = self.events.send(Event::Failed(error));
+        self.stop();
     }
 
     /// Sends a follower after a content when there is enough to hash.

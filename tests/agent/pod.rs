@@ -82,6 +82,39 @@ fn a_lower_attempt_gives_way() {
 }
 
 #[test]
+fn going_back_to_an_earlier_plan_fetches_nothing_and_what_is_kept_for_it_counts_as_used() {
+    let bench = Bench::new();
+    bench.hub.repo("org/x=a.bin:2Mi,b.json:100");
+    let source = bench.repo("x", "org/x", &json!({}));
+    let first = plan(&bench, &source);
+    bench.hub.control("move?repo=org/x");
+    let second = plan(&bench, &source);
+    assert_eq!(prefetch(&bench, &first, 1).1.evidence.unwrap().fetched_bytes, first.bytes());
+    assert_eq!(prefetch(&bench, &second, 2).1.evidence.unwrap().fetched_bytes, second.bytes());
+    assert_eq!(prefetch(&bench, &first, 3).1.evidence.unwrap().fetched_bytes, 0);
+    assert_eq!(bench.main("org/x"), first.sources[0].pin.revision);
+    assert_eq!(bench.current().unwrap(), first.content_hash());
+
+    bench.hub.control("move?repo=org/x");
+    bench.cache(&[source]);
+    let third = bench.run(&["prefetch", "--refresh", "--budget", "5000000"]);
+    third.failed(40, "InsufficientSpace", &["4.0 MiB that the cache holds"]);
+}
+
+#[test]
+fn two_caches_on_one_volume_share_the_files_and_not_the_state() {
+    let bench = Bench::new();
+    let one = plan(&bench, &bench.repo("x", "demo/tiny-llm", &json!({})));
+    let other = Plan { cache: "other".into(), ..one.clone() };
+    assert_eq!(prefetch(&bench, &one, 9).0.code, 0);
+    let (ran, outcome) = prefetch(&bench, &other, 1);
+    assert_eq!((ran.code, outcome.evidence.unwrap().fetched_bytes), (0, 0));
+    let current = std::fs::read_to_string(bench.volume().join(".modelcache/other/current")).unwrap();
+    assert_eq!(current.trim(), other.content_hash());
+    assert_eq!(bench.current().unwrap(), one.content_hash());
+}
+
+#[test]
 fn a_listing_that_is_not_the_one_resolved_is_refused() {
     let bench = Bench::new();
     let mut plan = plan(&bench, &bench.repo("x", "demo/tiny-llm", &json!({})));
@@ -138,7 +171,9 @@ fn the_crds_are_printed_and_written() {
     let bench = Bench::new();
     let printed = bare(&["crds"]).output().unwrap();
     assert!(printed.status.success());
-    assert_eq!(String::from_utf8(printed.stdout).unwrap().matches("\nkind: CustomResourceDefinition\n").count(), 3);
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(printed.stdout).unwrap()).unwrap();
+    let expected: Vec<Value> = modelcache::api::crds::all().into_iter().map(|(_, document)| document).collect();
+    assert_eq!(documents, expected);
     let directory = bench.path("crds");
     assert!(bare(&["crds", "--write"]).arg(&directory).status().unwrap().success());
     assert!(directory.join("modelcaches.modelcache.dev.yaml").exists());

@@ -64,6 +64,11 @@ impl Known {
         self.by_path.insert(path.to_owned(), published);
     }
 
+    /// Whether a path is one of ours.
+    pub fn lists(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
+    }
+
     /// Bytes of the files that are listed and there: what the cache holds of its budget.
     pub fn bytes_on(&self, root: &Root) -> Result<u64, LayoutError> {
         let mut bytes = 0;

@@ -89,7 +89,10 @@ impl Prefetch<'_> {
             publisher.directory(directory)?;
         }
 
-        let mut known = Known::of(&Manifest::read_all(&root, cache)?);
+        // What is asked for now comes last: where two speak of a file, the newer one counts.
+        let mut manifests = Manifest::read_retired(&root, cache)?;
+        manifests.extend(Manifest::read_all(&root, cache)?);
+        let mut known = Known::of(&manifests);
         let mut failures = Failures(self.unresolved.clone());
         let mut work = Vec::new();
         for planned in &plan.sources {
@@ -121,7 +124,7 @@ impl Prefetch<'_> {
         let evidence = self.evidence(&root, fetched)?;
         let Some(failure) = failures.first() else {
             let names: Vec<&str> = plan.sources.iter().map(|it| it.source.name.as_str()).collect();
-            Manifest::retain(&root, cache, &names)?;
+            Manifest::retain(&root, &mut publisher, cache, &names)?;
             publisher.sync()?;
             current::write(&mut publisher, cache, &hash)?;
             staging.sweep(&[])?;
@@ -189,9 +192,10 @@ impl Prefetch<'_> {
         let contents: Vec<Content> = work.iter().flat_map(Work::contents).collect();
         staging.sweep(&contents)?;
         let sizes = contents.iter().filter_map(|it| it.size);
-        let found: u64 = work.iter().flat_map(|it| it.inventory.there.values()).map(|(size, _)| size).sum();
+        let found = work.iter().flat_map(|it| &it.inventory.there);
+        let adopted: u64 = found.filter(|(path, _)| !known.lists(path)).map(|(_, (size, _))| size).sum();
         space::check(&space::Space {
-            used: known.bytes_on(root)?.max(found),
+            used: known.bytes_on(root)? + adopted,
             new: sizes.fold(0, u64::saturating_add),
             staged: self.staged(root)?,
             free: root.free_bytes()?,

@@ -112,7 +112,12 @@ fn operate(options: OperatorOptions) -> ExitCode {
 /// Two threads: one for the work's own task, one for signals and progress. Bytes are moved by threads of the engine's.
 fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // A thread that is still hashing what nobody waits for any more is left behind.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("the runtime cannot be started: {error}");
             ExitCode::from(modelcache::contract::exit_code::FAILURE)

@@ -131,7 +131,7 @@ fn mark(root: &Root, cache: &str, manifest: &Manifest, whole: bool, say: &(dyn F
             current::remove(root, cache)?;
         }
         let mut publisher = Publisher::new(root, format!("{}/new", state(cache)))?;
-        manifest.write(&mut publisher, cache)?;
+        manifest.write(root, &mut publisher, cache)?;
         publisher.finish()
     })();
     if let Err(error) = noted {

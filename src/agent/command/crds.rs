@@ -1,4 +1,4 @@
-//! `crds`: prints the CustomResourceDefinitions.
+//! `crds`: prints the `CustomResourceDefinition`s.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// What to work on: a ModelCache in a file, or what the operator mounted.
 #[derive(Args, Clone, Debug)]
 pub struct Input {
-    /// Work without a cluster: a file with one or more ModelCaches.
+    /// Work without a cluster: a file with one ModelCache or more.
     #[arg(short = 'f', long = "file", value_name = "YAML", requires = "volumes_dir")]
     pub file: Option<PathBuf>,
 
@@ -34,7 +34,7 @@ pub struct Network {
     #[arg(long, value_name = "FILE", env = "MODELCACHE_CA_BUNDLE")]
     pub ca_bundle: Option<PathBuf>,
 
-    /// Hub of the sources that name no `endpoint`. [default: https://huggingface.co]
+    /// Hub of the sources that name no `endpoint`. [default: the public hub]
     #[arg(long, value_name = "URL", env = "HF_ENDPOINT")]
     pub hf_endpoint: Option<String>,
 

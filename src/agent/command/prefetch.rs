@@ -21,6 +21,7 @@ use clap::Args;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Options of `prefetch`.
@@ -80,8 +81,11 @@ impl Prefetch {
                 }
             });
         }
-        self.end_on_signal(&output);
-        let results = match self.results(&output, &report).await {
+        let results = tokio::select! {
+            results = self.results(&output, &report) => results,
+            () = told_to_stop(&output) => Err(self.stop(&output, &report).await),
+        };
+        let results = match results {
             Ok(results) => results,
             Err(failure) => vec![Done::of(Outcome::failure(failure.reason, failure.message))],
         };
@@ -206,28 +210,32 @@ impl Prefetch {
         }
     }
 
-    /// A signal ends the process at once, whatever it is doing: everything on the disk is made for that, and a pod that is
-    /// told to go has little time.
-    fn end_on_signal(&self, output: &Output) {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return output.line("signals cannot be handled; a signal still ends the run");
-        };
-        let (say, output) = (self.say.clone(), output.clone());
-        let in_pod = self.input.file.is_none();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            let message = "told to stop; what was fetched is kept, and the next run goes on from there";
-            let outcome = Outcome::failure(Reason::Evicted, message);
-            if in_pod {
-                say.leave(&outcome);
-            }
-            output.line(message);
-            std::process::exit(i32::from(crate::contract::exit_code::of(outcome.reason)));
-        });
+    /// The work was dropped: gives its threads the time to bring to the disk what has arrived.
+    async fn stop(&self, output: &Output, report: &Report) -> Failure {
+        let message = "told to stop; what was fetched is kept, and the next run goes on from there";
+        output.line(message);
+        let deadline = Instant::now() + GRACE;
+        while report.is_fetching() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Failure::new(Reason::Evicted, message)
+    }
+}
+
+/// How long the threads of a run that is told to stop may take. Less than the 30 s that Kubernetes gives a pod; ended
+/// earlier, the next run fetches a little more again.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Returns when a signal says that the run is to end.
+async fn told_to_stop(output: &Output) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        output.line("signals cannot be handled; a signal ends the run at once");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
 

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 /// Options of `resolve`.
 #[derive(Args, Debug)]
 pub struct Resolve {
-    /// Work without a cluster: a file with one or more ModelCaches, of which every source is resolved.
+    /// Work without a cluster: a file with one ModelCache or more, of which every source is resolved.
     #[arg(short = 'f', long = "file", value_name = "YAML", conflicts_with_all = ["source", "source_json"])]
     file: Option<PathBuf>,
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Options of `wait`.
 #[derive(Args, Debug)]
 pub struct Wait {
-    /// Work without a cluster: a file with one or more ModelCaches, of which every volume is waited for.
+    /// Work without a cluster: a file with one ModelCache or more, of which every volume is waited for.
     #[arg(short = 'f', long = "file", value_name = "YAML", requires = "volumes_dir", conflicts_with = "volume")]
     file: Option<PathBuf>,
 

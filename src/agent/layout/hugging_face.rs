@@ -63,7 +63,7 @@ fn repository(hub: &HuggingFace) -> String {
     format!("{}/{kind}--{}", hub_directory(hub.effective_path()), hub.repo.replace('/', "--"))
 }
 
-/// The hash that the hub gives as the file's ETag, which is what clients name the blob.
+/// The hash that the hub gives as the file's `ETag`, which is what clients name the blob.
 fn blob(file: &ListedFile) -> Option<String> {
     match file.digest? {
         Digest::Sha256(bytes) => Some(hex(&bytes)),

@@ -3,6 +3,7 @@
 use super::publish::Publisher;
 use super::safe_path::Root;
 use super::{LayoutError, state};
+use crate::api::name::short_hash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -102,23 +103,59 @@ impl Manifest {
 
     /// All manifests of a cache.
     pub fn read_all(root: &Root, cache: &str) -> Result<Vec<Self>, LayoutError> {
-        let sources = names(root, cache)?;
+        let sources = names(root, &directory(cache))?;
         sources.iter().filter_map(|source| Self::read(root, cache, source).transpose()).collect()
     }
 
-    /// Writes the manifest. Synced when this returns.
-    pub fn write(&self, publisher: &mut Publisher<'_>, cache: &str) -> Result<(), LayoutError> {
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        publisher.file(&path(cache, &self.source), &bytes)?;
-        publisher.sync()
+    /// What is on the volume from revisions and sources that the cache no longer asks for: it counts against the budget,
+    /// is good for going back, and is what clean-up may remove.
+    pub fn read_retired(root: &Root, cache: &str) -> Result<Vec<Self>, LayoutError> {
+        let directory = retired(cache);
+        let read = |name: &String| root.read(&format!("{directory}/{name}.json"), LIMIT);
+        let documents: Result<Vec<_>, _> = names(root, &directory)?.iter().map(read).collect();
+        let parsed = documents?.into_iter().flatten().filter_map(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        Ok(parsed.filter(|it| it.version == VERSION).collect())
     }
 
-    /// Removes the manifests of sources that the cache no longer has. Their files are left to clean-up.
-    pub fn retain(root: &Root, cache: &str, sources: &[&str]) -> Result<(), LayoutError> {
-        for gone in names(root, cache)?.iter().filter(|it| !sources.contains(&it.as_str())) {
+    /// Writes the manifest, and retires the one that it replaces, if that is of other content. Synced when this returns.
+    pub fn write(&self, root: &Root, publisher: &mut Publisher<'_>, cache: &str) -> Result<(), LayoutError> {
+        if let Some(before) =
+            Self::read(root, cache, &self.source)?.filter(|it| it.retired_name() != self.retired_name())
+        {
+            before.retire(publisher, cache)?;
+        }
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        publisher.file(&path(cache, &self.source), &bytes)?;
+        publisher.sync()?;
+        root.remove(&format!("{}/{}.json", retired(cache), self.retired_name()))
+    }
+
+    /// Retires the manifests of sources that the cache no longer has. Their files are left to clean-up.
+    pub fn retain(
+        root: &Root,
+        publisher: &mut Publisher<'_>,
+        cache: &str,
+        sources: &[&str],
+    ) -> Result<(), LayoutError> {
+        for gone in names(root, &directory(cache))?.iter().filter(|it| !sources.contains(&it.as_str())) {
+            if let Some(manifest) = Self::read(root, cache, gone)? {
+                manifest.retire(publisher, cache)?;
+            }
             root.remove(&path(cache, gone))?;
         }
         Ok(())
+    }
+
+    fn retire(&self, publisher: &mut Publisher<'_>, cache: &str) -> Result<(), LayoutError> {
+        let path = format!("{}/{}.json", retired(cache), self.retired_name());
+        publisher.file(&path, &serde_json::to_vec(self).unwrap_or_default())?;
+        publisher.sync()
+    }
+
+    /// One name for each content and place of it.
+    fn retired_name(&self) -> String {
+        let layout = self.layout.to_string();
+        format!("{}-{}", self.source, short_hash(&[&self.revision, &self.digest, &layout]))
     }
 }
 
@@ -127,12 +164,16 @@ pub fn directory(cache: &str) -> String {
     format!("{}/manifests", state(cache))
 }
 
+fn retired(cache: &str) -> String {
+    format!("{}/retired", state(cache))
+}
+
 fn path(cache: &str, source: &str) -> String {
     format!("{}/{source}.json", directory(cache))
 }
 
-fn names(root: &Root, cache: &str) -> Result<Vec<String>, LayoutError> {
-    let names = root.names(&directory(cache))?;
+fn names(root: &Root, directory: &str) -> Result<Vec<String>, LayoutError> {
+    let names = root.names(directory)?;
     Ok(names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect())
 }
 
@@ -152,10 +193,26 @@ mod tests {
             Entry { path: "a".into(), what: What::File { size: 2, sha256: "00".into() }, damaged: true },
             Entry { path: "b".into(), what: What::Link { link: "a".into() }, damaged: false },
         ];
-        manifest.write(&mut publisher, "c").unwrap();
-        assert_eq!(Manifest::read_all(&root, "c").unwrap(), [manifest]);
-        Manifest::retain(&root, "c", &["other"]).unwrap();
+        manifest.write(&root, &mut publisher, "c").unwrap();
+        assert_eq!(Manifest::read_all(&root, "c").unwrap(), [manifest.clone()]);
+        assert_eq!(Manifest::read_retired(&root, "c").unwrap(), []);
+        Manifest::retain(&root, &mut publisher, "c", &["other"]).unwrap();
         assert_eq!(Manifest::read_all(&root, "c").unwrap(), []);
+        assert_eq!(Manifest::read_retired(&root, "c").unwrap(), [manifest]);
+    }
+
+    #[test]
+    fn a_manifest_of_other_content_is_remembered_until_that_content_is_wanted_again() {
+        let volume = tempfile::tempdir().unwrap();
+        let root = Root::open(volume.path()).unwrap();
+        let mut publisher = Publisher::new(&root, ".modelcache/c/new".into()).unwrap();
+        let pin = |revision: &str| Pin { revision: revision.into(), files: 1, bytes: 2, digest: "d".into() };
+        let manifest = |revision| Manifest::new("s", "http://hub/x", &pin(revision), Value::Null);
+        for (revision, retired) in [("1", vec![]), ("2", vec!["1"]), ("2", vec!["1"]), ("1", vec!["2"])] {
+            manifest(revision).write(&root, &mut publisher, "c").unwrap();
+            let found = Manifest::read_retired(&root, "c").unwrap();
+            assert_eq!(found.iter().map(|it| it.revision.as_str()).collect::<Vec<_>>(), retired);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! ```text
 //! .modelcache/<cache>/staging/            the engine's partial files
 //! .modelcache/<cache>/manifests/<source>.json
+//! .modelcache/<cache>/retired/…           manifests of what the cache no longer asks for
 //! .modelcache/<cache>/current             content hash of the plan that is complete
 //! .modelcache/<cache>/pins.json           without a cluster: what the sources resolved to
 //! ```

@@ -64,9 +64,9 @@ impl Root {
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(error) => return Err(failed(error)),
                     }
-                    let made = openat(&handle, part, DIRECTORY, Mode::empty()).map_err(failed)?;
-                    fchmod(&made, Mode::from_raw_mode(DIRECTORY_MODE)).map_err(failed)?;
-                    made
+                    let new = openat(&handle, part, DIRECTORY, Mode::empty()).map_err(failed)?;
+                    fchmod(&new, Mode::from_raw_mode(DIRECTORY_MODE)).map_err(failed)?;
+                    new
                 }
                 other => other.map_err(failed)?,
             };

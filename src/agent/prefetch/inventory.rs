@@ -12,7 +12,7 @@ use rustix::fs::{Mode, fchmod};
 use std::collections::HashMap;
 
 /// What is known of the files on a volume, from the manifests of the cache.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Known {
     by_path: HashMap<String, Published>,
     /// A path that holds this content.
@@ -62,6 +62,11 @@ impl Known {
         }
         let published = Published { size, sha256, damaged, revision: revision.to_owned() };
         self.by_path.insert(path.to_owned(), published);
+    }
+
+    /// Whether a path is one of ours.
+    pub fn lists(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
     }
 
     /// Bytes of the files that are listed and there: what the cache holds of its budget.

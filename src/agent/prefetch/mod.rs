@@ -89,7 +89,10 @@ impl Prefetch<'_> {
             publisher.directory(directory)?;
         }
 
-        let mut known = Known::of(&Manifest::read_all(&root, cache)?);
+        // What is asked for now comes last: where two speak of a file, the newer one counts.
+        let mut manifests = Manifest::read_retired(&root, cache)?;
+        manifests.extend(Manifest::read_all(&root, cache)?);
+        let mut known = Known::of(&manifests);
         let mut failures = Failures(self.unresolved.clone());
         let mut work = Vec::new();
         for planned in &plan.sources {
@@ -121,7 +124,7 @@ impl Prefetch<'_> {
         let evidence = self.evidence(&root, fetched)?;
         let Some(failure) = failures.first() else {
             let names: Vec<&str> = plan.sources.iter().map(|it| it.source.name.as_str()).collect();
-            Manifest::retain(&root, cache, &names)?;
+            Manifest::retain(&root, &mut publisher, cache, &names)?;
             publisher.sync()?;
             current::write(&mut publisher, cache, &hash)?;
             staging.sweep(&[])?;
@@ -160,7 +163,13 @@ impl Prefetch<'_> {
         let access = (self.access)(source)?;
         let listing = self.origins.list(source, pin, &access).await?;
         let placement = layout::place(source, &listing)?;
-        let inventory = inventory::look(root, &placement, &pin.revision, known)?;
+        // Hashing what nobody vouches for may take minutes, in which signals are still heard.
+        let inventory = {
+            let (root, placement, revision, known) =
+                (root.clone(), placement.clone(), pin.revision.clone(), known.clone());
+            let looking = tokio::task::spawn_blocking(move || inventory::look(&root, &placement, &revision, &known));
+            looking.await.map_err(|error| Failure::new(Reason::InternalError, error.to_string()))??
+        };
         let bytes = placement.contents.iter().filter_map(|it| it.size).sum();
         self.report.wanted(listing.files.len() as u64, bytes);
         let there = placement.contents.iter().filter(|it| inventory.there.contains_key(&it.path));
@@ -183,9 +192,10 @@ impl Prefetch<'_> {
         let contents: Vec<Content> = work.iter().flat_map(Work::contents).collect();
         staging.sweep(&contents)?;
         let sizes = contents.iter().filter_map(|it| it.size);
-        let found: u64 = work.iter().flat_map(|it| it.inventory.there.values()).map(|(size, _)| size).sum();
+        let found = work.iter().flat_map(|it| &it.inventory.there);
+        let adopted: u64 = found.filter(|(path, _)| !known.lists(path)).map(|(_, (size, _))| size).sum();
         space::check(&space::Space {
-            used: known.bytes_on(root)?.max(found),
+            used: known.bytes_on(root)? + adopted,
             new: sizes.fold(0, u64::saturating_add),
             staged: self.staged(root)?,
             free: root.free_bytes()?,

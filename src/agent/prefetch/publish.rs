@@ -49,7 +49,7 @@ pub fn publish(
         manifest.bytes = inventory.there.values().map(|(size, _)| size).sum();
     }
     manifest.entries = entries;
-    manifest.write(publisher, cache)?;
+    manifest.write(root, publisher, cache)?;
     debug_assert!(is_whole(root, &manifest).unwrap_or_default(), "what was published is there");
     Ok(())
 }

@@ -30,6 +30,11 @@ impl Report {
         &self.inner.engine
     }
 
+    /// Whether threads of the engine are at work: each run holds its account.
+    pub fn is_fetching(&self) -> bool {
+        Arc::strong_count(&self.inner.engine) > 1
+    }
+
     /// Files and bytes that are wanted.
     pub fn wanted(&self, files: u64, bytes: u64) {
         self.inner.files_total.fetch_add(files, Relaxed);

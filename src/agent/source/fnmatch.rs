@@ -1,7 +1,7 @@
 //! Does a path match a pattern, as Python's `fnmatch` reads it? The semantics that users of the hub's own client know.
 //!
 //! `*` is any text, also across `/`; `?` is one character; `[seq]` and `[!seq]` are sets with ranges; there is no escape
-//! and no brace. Case counts. Differs from every glob crate, hence ours; held to a table made by CPython.
+//! and no brace. Case counts. Differs from every glob crate, hence ours; held to a table made by `CPython`.
 
 /// Whether a path is wanted: it matches one of `include` (or there is none) and none of `exclude`.
 pub fn wanted(path: &str, include: &[String], exclude: &[String]) -> bool {
@@ -87,7 +87,7 @@ fn set(rest: &[char]) -> Option<(Piece, usize)> {
     Some((Piece::Set { negated, ranges }, usize::from(negated) + length + 1))
 }
 
-/// Characters and ranges of a set's body, by CPython's rule: cut it at each `-` that can stand for a range, drop the
+/// Characters and ranges of a set's body, by `CPython`'s rule: cut it at each `-` that can stand for a range, drop the
 /// ranges that run backwards, and what is left between the cuts are single characters.
 fn ranges(body: &[char]) -> Vec<(char, char)> {
     let mut chunks: Vec<Vec<char>> = vec![];
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Pattern, text, and what CPython's `fnmatch.fnmatchcase` says; see `fnmatch_table.py`.
+    /// Pattern, text, and what `CPython`'s `fnmatch.fnmatchcase` says; see `fnmatch_table.py`.
     const TABLE: &str = include_str!("fnmatch_table.json");
 
     #[test]

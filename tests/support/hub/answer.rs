@@ -140,9 +140,8 @@ fn stream(
             let throttle = state.lock().throttle;
             // A throttled connection gets small pieces, so that the rate is even.
             let most = if throttle == 0 { u64::MAX } else { (throttle / 20).max(1024) };
-            if throttle > 0 {
-                let due = began + Duration::from_millis((at - start) * 1000 / throttle);
-                tokio::time::sleep_until(due).await;
+            if let Some(due) = ((at - start) * 1000).checked_div(throttle) {
+                tokio::time::sleep_until(began + Duration::from_millis(due)).await;
             }
             let mut piece = content.piece(at, until.min(at.saturating_add(most)));
             if corrupt {

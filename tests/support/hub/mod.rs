@@ -5,7 +5,13 @@
 //! plain files. Its misbehaviour is steered through [`control`].
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::pedantic, reason = "test code: a panic is a failed test")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::pedantic,
+    reason = "test code: a panic is a failed test"
+)]
 
 mod answer;
 pub mod content;

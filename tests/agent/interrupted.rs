@@ -1,0 +1,83 @@
+//! Killed at any moment, the next run goes on where this one was.
+
+use crate::bench::{Bench, paths, until};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Large enough that what the engine may lose at a kill (32 MiB that are not on the disk yet) is below a tenth.
+const SIZE: u64 = 400 << 20;
+
+/// A run that is about half through a repository of one large file and some small ones.
+fn half_way(bench: &Bench) -> std::process::Child {
+    bench.hub.repo("org/large=dir/large.bin:400Mi,small.json@20:500");
+    bench.cache(&[bench.repo("x", "org/large", &json!({}))]);
+    bench.hub.control("throttle?bytesPerSecond=2500000");
+    let child = bench.start(&["prefetch"]);
+    until("half of it was sent", || bench.hub.counters().bytes_sent > SIZE / 2);
+    child
+}
+
+#[test]
+fn a_killed_run_is_resumed_with_little_sent_twice_and_nothing_seen_before_the_end() {
+    let bench = Bench::new();
+    let mut child = half_way(&bench);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let published = bench.published();
+    assert!(!published.iter().any(|it| it.contains("snapshots") || it.contains("refs")), "{published:?}");
+    assert_eq!(bench.current(), None);
+
+    bench.hub.control("throttle?bytesPerSecond=0");
+    bench.prefetch();
+    let sent = bench.hub.counters().bytes_sent;
+    assert!(sent * 10 <= SIZE * 11, "{sent} bytes were sent for {SIZE}");
+    let commit = bench.main("org/large");
+    let bytes = std::fs::read(bench.snapshot("org/large", &commit, "dir/large.bin")).unwrap();
+    assert!(bytes == bench.hub.content("org/large", "dir/large.bin").bytes());
+    let left = paths(&bench.volume().join(".modelcache/studio/staging"));
+    assert!(!left.iter().any(|it| it.contains('.') && it.len() > 40), "{left:?}");
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_ends_at_once_and_keeps_what_it_has() {
+    let bench = Bench::new();
+    let child = half_way(&bench);
+    let asked = Instant::now();
+    let id = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(5), "took {:?}", asked.elapsed());
+    assert_eq!(output.status.code(), Some(1));
+    bench.hub.control("throttle?bytesPerSecond=0");
+    bench.prefetch();
+    assert!(bench.hub.counters().bytes_sent * 10 <= SIZE * 11);
+}
+
+#[test]
+fn killed_at_many_moments_the_end_is_the_same() {
+    let bench = Bench::new();
+    bench.hub.repo("org/x=a.bin:6Mi,b/c.bin:2Mi,d.json@10:300");
+    bench.cache(&[bench.repo("x", "org/x", &json!({}))]);
+    bench.hub.control("throttle?bytesPerSecond=8000000");
+    for round in 1..=8 {
+        let mut child = bench.start(&["prefetch"]);
+        let until = Instant::now() + Duration::from_millis(round * 37);
+        while Instant::now() < until && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        if let Some(commit) = Some(bench.main("org/x")).filter(|it| !it.is_empty()) {
+            // Whoever sees the branch sees everything.
+            assert!(bench.snapshot("org/x", &commit, "a.bin").exists());
+        }
+    }
+    bench.hub.control("throttle?bytesPerSecond=0");
+    bench.prefetch();
+    let commit = bench.main("org/x");
+    for file in ["a.bin", "b/c.bin", "d-00010.json"] {
+        let bytes = std::fs::read(bench.snapshot("org/x", &commit, file)).unwrap();
+        assert!(bytes == bench.hub.content("org/x", file).bytes(), "{file}");
+    }
+    assert_eq!(bench.run(&["verify"]).code, 0);
+}

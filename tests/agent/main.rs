@@ -1,0 +1,16 @@
+//! The agent as its users run it: the built binary, on real directories, against a hub that speaks the real protocol.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "all of it is test code; the lint knows only marked functions")]
+
+#[path = "../support/hub/mod.rs"]
+mod hub;
+
+mod bench;
+
+mod disk;
+mod hostile;
+mod interrupted;
+mod pod;
+mod refusals;
+mod revisions;
+mod warm;

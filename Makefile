@@ -27,7 +27,7 @@ generate: ## Write crds/ anew from src/api
 
 image: ## The image as an archive, without a container tool: target/image.tar
 	cargo build --release --bin modelcache
-	scripts/image-archive target/release/modelcache $(IMAGE_ARCHIVE) localhost/modelcache:test
+	scripts/image-archive target/release/modelcache $(IMAGE_ARCHIVE) localhost/modelcache:dev
 
 cluster-up: ## A local cluster with two nodes to play with; prints its kubeconfig
 	@tests/cluster/cluster up --name dev --nodes 2

@@ -19,7 +19,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-async fn persistent_volume(world: &World, namespace: &str, cache: &str) -> String {
+fn persistent_volume(world: &World, namespace: &str, cache: &str) -> String {
     let claim = format!("{cache}-models");
     world.kubectl(&["-n", namespace, "get", "pvc", &claim, "-o", "jsonpath={.spec.volumeName}"])
 }
@@ -38,7 +38,7 @@ async fn delete_removes_the_directories_of_every_node_and_leaves_a_foreign_one(w
         world.on_node(node, &["mkdir", "-p", foreign]);
         world.on_node(node, &["test", "-d", &directory]);
     }
-    let volume = persistent_volume(&world, "delete", "tiny").await;
+    let volume = persistent_volume(&world, "delete", "tiny");
     world.kubectl(&["-n", "delete", "delete", "mcache", "tiny", "--wait=false"]);
     world.cache_gone("delete", "tiny").await;
     for node in ["node-1", "node-2"] {
@@ -83,13 +83,13 @@ async fn a_namespace_made_again_under_the_same_name_does_not_get_the_old_data(wo
     let manifest = cache("again", "tiny", "again", "100Mi", &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], "");
     world.apply(&(pool("again", ", nodeSelector: {matchLabels: {kubernetes.io/hostname: node-1}}") + &manifest));
     world.ready("again", "tiny").await;
-    let old = persistent_volume(&world, "again", "tiny").await;
+    let old = persistent_volume(&world, "again", "tiny");
     let before = hub.counters().bytes_sent;
     world.kubectl(&["delete", "namespace", "again"]);
     world.namespace("again");
     world.apply(&manifest);
     world.ready("again", "tiny").await;
-    assert_ne!(persistent_volume(&world, "again", "tiny").await, old);
+    assert_ne!(persistent_volume(&world, "again", "tiny"), old);
     assert!(hub.counters().bytes_sent > before + 5_000_000, "fetched anew");
 }
 
@@ -103,7 +103,7 @@ async fn a_node_that_does_not_answer_leaves_a_tombstone_that_is_worked_off_when_
     );
     world.ready("tombstone", "tiny").await;
     let directory = world.directory("tombstone", "tiny", "models").await;
-    let volume = persistent_volume(&world, "tombstone", "tiny").await;
+    let volume = persistent_volume(&world, "tombstone", "tiny");
     world.node("stop", &["node-2"]);
     world.kubectl(&["-n", "tombstone", "delete", "mcache", "tiny", "--wait=false"]);
     world.cache_gone("tombstone", "tiny").await;

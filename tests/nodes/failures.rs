@@ -176,7 +176,7 @@ async fn a_disk_that_is_too_small_says_how_much_is_missing(world: Arc<World>) {
     world.namespace("disk");
     let hub = world.hub();
     // The nodes' disks have 3 GiB.
-    hub.control("repo?spec=org/huge=a.bin:20Gi");
+    hub.control("repo?spec=org/huge=a.bin:4Gi");
     let sources = [hugging_face("huge", &hub.url, "org/huge", "")];
     world.apply(&(one_node("disk") + &cache("disk", "huge", "disk", "50Gi", &sources, "")));
     let message = world.reason("disk", "huge", ConditionType::Ready, "InsufficientSpace").await;

@@ -39,9 +39,8 @@ async fn says(world: &World, words: &str) {
 }
 
 async fn a_missing_permission_or_kind_is_named_and_the_operator_stays_up(world: Arc<World>) {
-    world.operator_ready().await;
+    world.operator_ready();
     let before = restarts(&world).await;
-    let role = world.kubectl(&["get", "clusterrole", "modelcache-operator", "-o", "json"]);
     world.kubectl(&[
         "patch",
         "clusterrole",
@@ -60,7 +59,13 @@ async fn a_missing_permission_or_kind_is_named_and_the_operator_stays_up(world: 
         "--wait=false",
     ]);
     says(&world, "permission to list").await;
-    world.kubectl_with(&["replace", "-f", "-"], Some(&role));
+    world.kubectl(&[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        root().join("config/rbac/operator-role.yaml").to_str().unwrap(),
+    ]);
     says(&world, "ok").await;
     world.kubectl(&["delete", "crd", "nodecachepools.modelcache.dev"]);
     says(&world, "nodecachepools").await;

@@ -53,7 +53,7 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
         if nodes.as_deref() == Some("2/2") { Ok(()) } else { Err(format!("{nodes:?}")) }
     })
     .await;
-    world.operator_ready().await;
+    world.operator_ready();
     world.ready("chaos", "chaos").await;
     for (name, uids) in jobs.lock().unwrap().iter() {
         assert_eq!(uids.len(), 1, "Job {name} was created {} times", uids.len());

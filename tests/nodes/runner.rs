@@ -80,7 +80,7 @@ async fn one(scenario: Scenario, world: Arc<World>) -> bool {
         other => {
             let why = if matches!(other, Ok(Ok(Err(_)))) { "took too long" } else { "panicked, see above" };
             println!("test {} ... FAILED ({took:.1}s): {why}", scenario.name);
-            world.describe(scenario.name).await;
+            world.describe(scenario.name);
             false
         }
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario!(two_gpu_nodes_get_a_repo_and_a_file_and_clients_load_them_offline_as_another_user),
-        scenario!(a_small_model_is_ready_within_twenty_seconds_of_its_apply),
+        scenario!(alone a_small_model_is_ready_within_twenty_seconds_of_its_apply),
         scenario!(the_second_warm_up_waits_while_max_parallel_is_one),
     ]
 }
@@ -67,8 +67,7 @@ async fn a_small_model_is_ready_within_twenty_seconds_of_its_apply(world: Arc<Wo
     world.ready("quick", "tiny").await;
     let took = started.elapsed();
     println!("figure: apply to Ready, 10 MB on two nodes: {:.1} s", took.as_secs_f64());
-    // Other scenarios run beside this one on the same two cores.
-    assert!(took < Duration::from_secs(40), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
 async fn the_second_warm_up_waits_while_max_parallel_is_one(world: Arc<World>) {

@@ -107,7 +107,7 @@ impl World {
         world.set_operator(&[]);
         // The image may be another one of the same name.
         world.kubectl(&["-n", "modelcache-system", "rollout", "restart", "deployment/modelcache-operator"]);
-        world.operator_ready().await;
+        world.operator_ready();
         world
     }
 
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// Waits until the operator's one pod is ready.
-    pub async fn operator_ready(&self) {
+    pub fn operator_ready(&self) {
         self.kubectl(&[
             "-n",
             "modelcache-system",
@@ -285,7 +285,7 @@ impl World {
     }
 
     /// Prints what is known about a scenario's objects, after it failed.
-    pub async fn describe(&self, scenario: &str) {
+    pub fn describe(&self, scenario: &str) {
         println!("--- {scenario}");
         let list = ["get", "mcache,mcreplica,jobs,pods,pvc", "-A", "-o", "wide"];
         let logs = ["-n", "modelcache-system", "logs", "deployment/modelcache-operator", "--tail=15"];

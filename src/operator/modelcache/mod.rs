@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use model::Model;
 use resolution::{Resolution, ResolutionState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,23 +66,22 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
     context.cluster.publish(notes(&cache, &resolutions, &status), &cache.object_ref(&())).await;
     applied?;
-    Ok(next_look(&resolutions, now))
+    Ok(next_look(&model, &resolutions, now))
 }
 
-/// When to look again without being woken: the earliest retry of a source.
-fn next_look(resolutions: &[Resolution], now: Timestamp) -> Action {
+/// When to look again without being woken: the earliest retry of a source, and soon while a volume has no place: who is in
+/// its way (a claim of somebody else, another cache's reservation) need not wake us by going.
+fn next_look(model: &Model, resolutions: &[Resolution], now: Timestamp) -> Action {
     let later =
         resolutions.iter().filter_map(|it| if let ResolutionState::Later(due) = it.state { Some(due) } else { None });
+    let blocked = model.volumes.iter().any(|it| it.place.is_err());
     let running = resolutions.iter().any(|it| matches!(it.state, ResolutionState::Running(_)));
     let due = later
         .min()
         .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_millis(100));
-    match (due, running) {
-        (Some(due), _) => Action::requeue(due),
-        // A Job that gets no pod wakes nobody.
-        (None, true) => Action::requeue(Duration::from_secs(5)),
-        (None, false) => Action::await_change(),
-    }
+    // A Job that gets no pod wakes nobody.
+    let soon = (running || blocked).then_some(Duration::from_secs(5));
+    due.into_iter().chain(soon).min().map_or_else(Action::await_change, Action::requeue)
 }
 
 /// What changed since the last status, for people.

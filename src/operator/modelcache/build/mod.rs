@@ -9,6 +9,8 @@ pub mod resolve_job;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+pub(crate) mod transcript;
 
 use crate::api::{ModelCache, label, name};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};

@@ -190,7 +190,8 @@ fn statements(facts: &Facts, total: ReplicaCounts, volumes: &[VolumeStatus]) -> 
     let storage = storage(facts);
     let resolved = resolved(facts);
     let warm = warm(facts, total, volumes);
-    let blocking = [&storage, &resolved, &warm].into_iter().filter(|it| it.status != Truth::True).min_by_key(weight);
+    let blocking =
+        [&storage, &resolved, &warm].into_iter().filter(|it| it.status != Truth::True).min_by_key(|it| weight(it));
     let ready = summary(facts, blocking, total);
     let statement = |type_, it: &Statement| Statement::new(type_, Truth::True, it.reason, it.message.clone());
     let state = if facts.error.is_some() {
@@ -208,7 +209,7 @@ fn statements(facts: &Facts, total: ReplicaCounts, volumes: &[VolumeStatus]) -> 
 
 /// What speaks for the cache when several things are not as they should be: what a person must mend, then what went wrong,
 /// then what is only waited for. (A claim that binds with its first pod waits for the sources, not they for it.)
-fn weight(statement: &&Statement) -> u8 {
+fn weight(statement: &Statement) -> u8 {
     match statement.reason {
         it if it.class() == FailureClass::User => 0,
         Reason::VolumePending
@@ -375,3 +376,7 @@ pub fn first_status(cache: &ModelCache, now: Timestamp) -> ModelCacheStatus {
 #[cfg(test)]
 #[path = "status_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "status_property_tests.rs"]
+mod properties;

@@ -1,113 +1,18 @@
 //! What is said about a cache: one truth for people, and the kstatus contract for tools.
 
 use super::*;
-use crate::api::model_cache_replica::{Attempt, Holding, PlanRef};
+use crate::api::model_cache_replica::PlanRef;
+use crate::operator::modelcache::build::copies::{
+    Copy, Kstatus,
+    Kstatus::{Current, Failed, InProgress},
+    kstatus, said, with_copies,
+};
 use crate::operator::modelcache::build::fixtures::{
     JobEnd, cache, claim, foreign_claim, node_object, pass, pin, resolve_job, second, shared_cache, silent_node,
-    status_of, stored_plan,
+    stored_plan,
 };
 use crate::operator::modelcache::build::transcript::tell_status;
-use crate::operator::replica::slots::NoSlot;
-use crate::operator::replica::step::{Recording, Step};
-use proptest::prelude::*;
 use serde_json::json;
-
-/// What a tool that knows kstatus makes of an object
-/// (<https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/status/core.go>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kstatus {
-    Current,
-    InProgress,
-    Failed,
-}
-
-fn kstatus(cache: &ModelCache) -> Kstatus {
-    let status = cache.status.as_ref().unwrap();
-    if status.observed_generation.is_some() && status.observed_generation != cache.metadata.generation {
-        return Kstatus::InProgress;
-    }
-    for condition in status.conditions.iter().filter(|it| it.status == "True") {
-        match condition.type_.as_str() {
-            "Reconciling" => return Kstatus::InProgress,
-            "Stalled" => return Kstatus::Failed,
-            _ => {}
-        }
-    }
-    let ready = find(&status.conditions, ConditionType::Ready).map(|it| it.status.as_str());
-    if ready == Some("True") { Kstatus::Current } else { Kstatus::InProgress }
-}
-
-/// How a copy is.
-#[derive(Clone, Copy, Debug)]
-enum Copy {
-    New,
-    Working,
-    Holds,
-    HoldsOther,
-    Failed(Reason),
-    RetryOf(Reason),
-    Waits(Reason),
-    Queued,
-}
-
-/// A Replica of which its own reconcile has said this.
-fn saying(mut replica: ModelCacheReplica, copy: Copy) -> ModelCacheReplica {
-    let plan = replica.spec.plan.as_ref().map(|it| it.hash.clone());
-    let attempt = |stage| Attempt { number: 1, stage, plan: plan.clone(), claim_uid: replica.spec.claim_uid.clone() };
-    let holds = |plan: Option<String>| {
-        let claim_uid = replica.spec.claim_uid.clone();
-        plan.map(|plan| Holding { plan, claim_uid, files: 3, bytes: 9, fetched_bytes: 9 })
-    };
-    let failed = |reason: Reason| {
-        crate::operator::retry::next_failure(None, reason, format!("the copy says {reason}"), second(0))
-    };
-    let watch = Step::Watch { stage: AttemptStage::WarmUp, problem: None, pod_ip: None };
-    let record = |holds, failure| Step::Record(Recording { attempt: attempt(AttemptStage::Done), holds, failure });
-    let mut steps = vec![];
-    let mut no_slot = None;
-    match copy {
-        Copy::New => {}
-        Copy::Working => {
-            steps.push(Step::Record(Recording { attempt: attempt(AttemptStage::WarmUp), holds: None, failure: None }));
-            steps.push(watch);
-        }
-        Copy::Holds => steps.push(record(holds(plan.clone()), None)),
-        Copy::HoldsOther => steps.push(record(holds(Some("other".into())), None)),
-        Copy::Failed(reason) => steps.push(record(None, Some(failed(reason)))),
-        Copy::RetryOf(reason) => {
-            let failure = Some(failed(reason));
-            steps.push(Step::Record(Recording { attempt: attempt(AttemptStage::WarmUp), holds: None, failure }));
-            steps.push(watch);
-        }
-        Copy::Waits(reason) => {
-            steps.push(Step::Wait(Problem::new(reason, format!("the copy waits for {reason}")), None))
-        }
-        Copy::Queued => {
-            no_slot = Some(NoSlot::Cache(1));
-            steps.push(Step::AskForSlot(attempt(AttemptStage::WarmUp)));
-        }
-    }
-    for step in steps {
-        let status = crate::operator::replica::status::status(
-            &replica,
-            Some(NodeState::Ready),
-            &step,
-            no_slot.as_ref(),
-            None,
-            second(0),
-        );
-        replica.status = Some(status);
-    }
-    replica
-}
-
-/// A cluster in which the Replicas that are wanted say these things, in the order of their nodes.
-fn with_copies(cache: &ModelCache, mut observed: Observed, copies: &[Copy]) -> Observed {
-    let replicas = pass(cache, &observed, second(0)).wanted.children.replicas;
-    let copies = copies.iter().chain(std::iter::repeat(&Copy::New));
-    observed.replicas = replicas.into_iter().zip(copies).map(|((it, _), copy)| saying(it, *copy)).collect();
-    observed
-}
 
 /// Two nodes, the claim, and a plan.
 fn pinned() -> Observed {
@@ -125,11 +30,6 @@ fn two(copies: &[Copy]) -> Observed {
 
 fn unpinned() -> Observed {
     Observed::empty().with_nodes(&["a", "b"]).with_claim(claim("models"))
-}
-
-fn said(mut cache: ModelCache, observed: &Observed) -> ModelCache {
-    cache.status = Some(status_of(&cache, observed, &pass(&cache, observed, second(0)), second(0)));
-    cache
 }
 
 fn ready_of(cache: &ModelCache) -> (String, String, String) {
@@ -158,8 +58,7 @@ fn every_state_says_its_reason_what_to_do_and_what_tools_should_make_of_it() {
     let failed = |reason| resolve_job(&cache(), 0, 1, JobEnd::Failed(reason));
     let asked = |reason| unpinned().with_resolve_job(failed(reason));
     let holds = [Copy::Holds, Copy::Holds];
-    use Kstatus::{Current, Failed, InProgress};
-    for (what, cache, observed, expected, reason, says) in [
+    let cases = vec![
         ("all copies are there", cache(), two(&holds), Current, "Warmed", "2 of 2 copies"),
         (
             "one node is silent",
@@ -330,7 +229,8 @@ fn every_state_says_its_reason_what_to_do_and_what_tools_should_make_of_it() {
             "`spec.suspend`",
         ),
         ("suspended when all was done", suspended, two(&holds), Current, "Warmed", "2 of 2"),
-    ] {
+    ];
+    for (what, cache, observed, expected, reason, says) in cases {
         let cache = said(cache, &observed);
         let (status, is, message) = ready_of(&cache);
         assert_eq!((kstatus(&cache), is.as_str()), (expected, reason), "{what}: {message}");
@@ -454,38 +354,6 @@ fn at_most_ten_problems_are_listed_worst_first_and_silent_nodes_last() {
 }
 
 #[test]
-fn the_status_stays_small_with_five_hundred_nodes_and_thirty_two_sources_and_long_words() {
-    let mut cache = cache();
-    let source = cache.spec.sources[0].clone();
-    cache.spec.sources = (0..32)
-        .map(|index| {
-            let mut source = source.clone();
-            source.name = format!("source-{index}");
-            source
-        })
-        .collect();
-    let names: Vec<String> = (0..500).map(|it| format!("node-{it}.{}", "x".repeat(200))).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let long = crate::contract::plan::Pin { revision: "é".repeat(4000), digest: "d".repeat(900), ..pin("a") };
-    let mut observed = Observed::empty().with_nodes(&names).with_claim(claim("models")).with_config_map(stored_plan(
-        &cache,
-        "models",
-        &[(0, long)],
-        1,
-    ));
-    observed = with_copies(&cache, observed, &[Copy::Failed(Reason::Unreachable); 500]);
-    for replica in &mut observed.replicas {
-        replica.status.as_mut().unwrap().failure.as_mut().unwrap().message = "é".repeat(2000);
-    }
-    let status = said(cache, &observed).status.unwrap();
-    let size = serde_json::to_string(&status).unwrap().len();
-    assert!(size < 40_000, "{size} bytes");
-    assert_eq!(status.volumes[0].replicas.failed, 500);
-    let revision = status.sources[0].revision.as_ref().unwrap();
-    assert!(revision.chars().count() <= 512 && status.sources[0].digest.as_ref().unwrap().chars().count() <= 64);
-}
-
-#[test]
 fn a_plan_that_is_too_large_says_so_and_what_to_do() {
     let mut cache = shared_cache();
     cache.spec.volumes[0].shared.as_mut().unwrap().size.0 = "1Mi".into();
@@ -500,91 +368,4 @@ fn a_plan_that_is_too_large_says_so_and_what_to_do() {
     assert_eq!(reference, None, "nothing is fetched that cannot fit");
     assert_eq!(kstatus(&cache), Kstatus::Failed);
     insta::assert_snapshot!(ready_of(&cache).2, @"volume `models`: the sources of volume `models` are 1.0 GiB, more than its size of 1.0 MiB: raise `size`, or leave files out with `exclude`");
-}
-
-fn copy() -> impl Strategy<Value = Copy> {
-    prop_oneof![
-        Just(Copy::New),
-        Just(Copy::Working),
-        Just(Copy::Holds),
-        Just(Copy::HoldsOther),
-        Just(Copy::Queued),
-        Just(Copy::Failed(Reason::Unreachable)),
-        Just(Copy::Failed(Reason::InsufficientSpace)),
-        Just(Copy::RetryOf(Reason::InsufficientSpace)),
-        Just(Copy::RetryOf(Reason::OutOfMemory)),
-        Just(Copy::Waits(Reason::NodeCordoned)),
-        Just(Copy::Waits(Reason::Suspended)),
-    ]
-}
-
-prop_compose! {
-    fn observation()(
-        copies in prop::collection::vec((copy(), any::<bool>()), 0..5),
-        plan in prop::option::of(Just(())),
-        job in 0_u8..7,
-        bound in 0_u8..3,
-        pool in prop::bool::weighted(0.9),
-    ) -> Observed {
-        let mut observed = Observed::empty().with_nodes(&[]);
-        for (index, (_, silent)) in copies.iter().enumerate() {
-            let name = format!("n{index}");
-            observed = observed.with_node(if *silent { silent_node(&name) } else { node_object(&name) });
-        }
-        if plan.is_some() {
-            observed = observed.with_config_map(stored_plan(&cache(), "models", &[(0, pin("a"))], 1));
-        }
-        match bound {
-            0 => {}
-            1 => observed = observed.with_claim(claim("models")),
-            _ => observed = observed.with_claim(foreign_claim("studio-models")),
-        }
-        let copies: Vec<Copy> = copies.into_iter().map(|(copy, _)| copy).collect();
-        observed = with_copies(&cache(), observed, &copies);
-        if !pool {
-            observed.pools.clear();
-        }
-        let end = match job {
-            0 => JobEnd::Running,
-            1 => JobEnd::Ending,
-            2 => JobEnd::Silent,
-            3 => JobEnd::Pinned(pin("b")),
-            4 => JobEnd::Failed(Reason::Unauthorized),
-            5 => JobEnd::Failed(Reason::Evicted),
-            _ => return observed,
-        };
-        observed.with_resolve_job(resolve_job(&cache(), 0, 1, end))
-    }
-}
-
-proptest! {
-    #[test]
-    fn looking_again_at_the_same_cluster_says_the_same_and_so_writes_nothing(
-        observed in observation(), suspended in any::<bool>(), later in 0_i64..100_000
-    ) {
-        let mut cache = cache();
-        cache.spec.suspend = Some(suspended);
-        let cache = said(cache, &observed);
-        let again = status_of(&cache, &observed, &pass(&cache, &observed, second(later)), second(later));
-        prop_assert_eq!(Some(&again), cache.status.as_ref());
-    }
-
-    #[test]
-    fn what_is_said_is_never_contradictory(observed in observation(), suspended in any::<bool>()) {
-        let mut cache = cache();
-        cache.spec.suspend = Some(suspended);
-        let cache = said(cache, &observed);
-        let status = cache.status.as_ref().unwrap();
-        let is = |type_| is_true(&status.conditions, type_);
-        prop_assert!(!(is(ConditionType::Reconciling) && is(ConditionType::Stalled)));
-        let all = is(ConditionType::StorageReady) && is(ConditionType::Resolved) && is(ConditionType::Warm);
-        prop_assert_eq!(is(ConditionType::Ready), all);
-        prop_assert_eq!(kstatus(&cache) == Kstatus::Current, all);
-        prop_assert!(suspended || all || is(ConditionType::Reconciling) || is(ConditionType::Stalled));
-        prop_assert!(status.conditions.iter().all(|it| !it.message.is_empty()));
-        let counts = status.volumes[0].replicas;
-        prop_assert!(counts.ready + counts.unreachable <= counts.desired);
-        prop_assert!(counts.ready + counts.warming + counts.unreachable <= counts.desired);
-        prop_assert!(status.volumes[0].problems.len() <= PROBLEMS);
-    }
 }

@@ -69,10 +69,10 @@ impl Slots {
         let siblings: Vec<_> = all.iter().filter(|it| holder(it).cache == me.cache).collect();
         let max_failures = rollout.and_then(|it| it.max_failures.as_ref());
         // A copy that failed may try again: if none could, nothing would ever clear the count.
-        if let Some(limit) = max_failures.map(|it| count(it, siblings.len(), false)).filter(|_| !failed(replica)) {
-            if siblings.iter().filter(|it| failed(it)).count() > limit {
-                return Err(NoSlot::Failures(limit));
-            }
+        if let Some(limit) = max_failures.map(|it| count(it, siblings.len(), false)).filter(|_| !failed(replica))
+            && siblings.iter().filter(|it| failed(it)).count() > limit
+        {
+            return Err(NoSlot::Failures(limit));
         }
         let limit = rollout
             .and_then(|it| it.max_parallel.as_ref())

@@ -8,6 +8,8 @@ pub mod replica;
 pub mod resolve_job;
 
 #[cfg(test)]
+pub(crate) mod copies;
+#[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
 pub(crate) mod transcript;

@@ -1,17 +1,21 @@
 //! A cache is being deleted: what comes next? Pure.
 //!
-//! Waits while a pod mounts a volume of ours; stops what is under way; then retains or removes the data.
+//! Waits while a pod mounts a volume of ours; stops what is under way; then retains or removes the data. An existing claim
+//! is not ours: nothing is done to it, so nothing waits for it.
 
 use super::build::is_of;
+use super::model::NodeModel;
 use super::observe::Observed;
 use crate::api::model_cache::DeletionPolicy;
-use crate::api::{ModelCache, Reason, label};
+use crate::api::{ModelCache, Reason, label, name};
 use crate::operator::cluster::{Note, Removal};
-use crate::operator::modelcache::build::persistent_volume::recorded_nodes;
-use crate::operator::placement::{NodeState, node_state};
+use crate::operator::modelcache::build::persistent_volume::{HoldingNode, recorded_nodes};
+use crate::operator::placement::{self, NodeState, node_state};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
-use kube::ResourceExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use kube::{Resource, ResourceExt};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The next step of a deletion.
@@ -29,77 +33,171 @@ pub enum DeletionStep {
     Done(Option<Note>),
 }
 
+/// What all steps look at.
+struct Deletion<'a> {
+    cache: &'a ModelCache,
+    observed: &'a Observed,
+    /// Whether the time is over in which nodes that do not answer are waited for.
+    overdue: bool,
+}
+
 /// Decides the next step.
 pub fn next_step(cache: &ModelCache, observed: &Observed, unreachable_grace: Duration, now: Timestamp) -> DeletionStep {
-    if let Some(note) = in_use(cache, observed) {
-        return DeletionStep::InUse(note);
-    }
-    let mut removals: Vec<Removal> = observed.replicas.iter().cloned().map(Removal::Replica).collect();
-    removals.extend(
-        observed.node_jobs.iter().filter(|it| it.labels().contains_key(label::REPLICA)).cloned().map(Removal::Job),
-    );
-    removals.extend(observed.resolve_jobs.iter().map(|it| Removal::Job(it.job.clone())));
-    if !removals.is_empty() {
-        return DeletionStep::Remove(removals);
-    }
-    match cache.spec.effective_deletion_policy() {
-        DeletionPolicy::Retain => DeletionStep::Done(None),
-        DeletionPolicy::Delete => delete_data(cache, observed, unreachable_grace, now),
-    }
-}
-
-/// Claims first, then the volumes' data, then the volumes; a claim of somebody else is never touched.
-fn delete_data(cache: &ModelCache, observed: &Observed, unreachable_grace: Duration, now: Timestamp) -> DeletionStep {
-    let ours = |it: &&k8s_openapi::api::core::v1::PersistentVolumeClaim| is_of(*it, cache);
-    let mut removals: Vec<Removal> = observed.claims.values().filter(ours).cloned().map(Removal::Claim).collect();
-    removals.extend(observed.config_maps.iter().filter(|it| is_of(*it, cache)).cloned().map(Removal::ConfigMap));
-    if !removals.is_empty() {
-        return DeletionStep::Remove(removals);
-    }
-    let unburied: Vec<PersistentVolume> =
-        observed.persistent_volumes.iter().filter(|it| !it.labels().contains_key(label::TOMBSTONE)).cloned().collect();
-    if !unburied.is_empty() {
-        return DeletionStep::Bury(unburied);
-    }
-    if observed.persistent_volumes.is_empty() {
-        return DeletionStep::Done(None);
-    }
-    let left: Vec<_> = observed.persistent_volumes.iter().flat_map(recorded_nodes).collect();
-    let answers = |uid: &str| {
-        let node = observed.nodes.iter().find(|it| it.uid().as_deref() == Some(uid));
-        node.is_some_and(|it| node_state(it) != NodeState::NotReady)
-    };
-    let names: Vec<&str> = left.iter().map(|it| it.name.as_str()).collect();
     let since = cache.metadata.deletion_timestamp.as_ref().map_or(now, |it| it.0);
     let overdue = since.checked_add(unreachable_grace).is_ok_and(|until| until <= now);
-    if overdue && !left.is_empty() && !left.iter().any(|it| answers(&it.uid)) {
-        let message = format!("nodes {} do not answer: their data is removed when they return", names.join(", "));
-        return DeletionStep::Done(Some(Note::warning(Reason::PurgePending, "Delete", message)));
-    }
-    DeletionStep::Wait(Note::normal(
-        Reason::PurgePending,
-        "Delete",
-        format!("the data is being removed from nodes {}", names.join(", ")),
-    ))
+    Deletion { cache, observed, overdue }.next_step()
 }
 
-/// A pod of somebody else that mounts a claim of this cache and is not over.
-fn in_use(cache: &ModelCache, observed: &Observed) -> Option<Note> {
-    let claims: Vec<String> = cache.spec.volumes.iter().map(|it| it.claim_name(&cache.name_any())).collect();
-    let over = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
-    };
-    let ours = |pod: &Pod| pod.labels().get(label::MANAGED_BY).is_some_and(|it| it == label::MANAGER);
-    for pod in observed.pods.iter().filter(|pod| !over(pod) && !ours(pod)) {
-        let volumes = pod.spec.iter().flat_map(|it| it.volumes.iter().flatten());
-        let mounted =
-            volumes.filter_map(|it| it.persistent_volume_claim.as_ref()).find(|it| claims.contains(&it.claim_name));
-        if let Some(claim) = mounted {
-            let message =
-                format!("deletion waits: pod `{}` mounts PersistentVolumeClaim `{}`", pod.name_any(), claim.claim_name);
-            return Some(Note::warning(Reason::InUse, "Delete", message));
+impl Deletion<'_> {
+    fn next_step(&self) -> DeletionStep {
+        if let Some(note) = self.in_use() {
+            return DeletionStep::InUse(note);
+        }
+        if let Some(step) = self.stop_work() {
+            return step;
+        }
+        match self.cache.spec.effective_deletion_policy() {
+            DeletionPolicy::Retain => DeletionStep::Done(None),
+            DeletionPolicy::Delete => self.delete_data(),
         }
     }
-    None
+
+    /// Nothing may write any more. What hangs on a node that does not answer is waited for only so long.
+    fn stop_work(&self) -> Option<DeletionStep> {
+        let replicas = self.observed.replicas.iter();
+        let node_jobs = self.observed.node_jobs.iter().filter(|it| it.labels().contains_key(label::REPLICA));
+        // A resolve Job writes nothing: it is told to go, and not waited for.
+        let resolve_jobs = self.observed.resolve_jobs.iter().map(|it| &it.job).filter(|it| !is_ending(*it));
+        let removals: Vec<Removal> = (replicas.clone().filter(|it| !is_ending(*it)).cloned().map(Removal::Replica))
+            .chain(node_jobs.clone().filter(|it| !is_ending(*it)).chain(resolve_jobs).cloned().map(Removal::Job))
+            .collect();
+        if !removals.is_empty() {
+            return Some(DeletionStep::Remove(removals));
+        }
+        let waits_for = |hostname: Option<&str>| {
+            !self.overdue || hostname.is_some_and(|it| self.answers(|node| hostname_of(node) == it))
+        };
+        let ending = replicas.filter(|it| waits_for(it.spec.node.as_ref().map(|it| it.hostname.as_str()))).count()
+            + node_jobs.filter(|it| waits_for(pinned_hostname(it))).count();
+        (ending > 0).then(|| {
+            let message = format!("work is being stopped: {ending} Replicas and node Jobs are not gone yet");
+            DeletionStep::Wait(Note::normal(Reason::Deleting, "Delete", message))
+        })
+    }
+
+    /// Claims first, then the volumes' data, then the volumes; a claim of somebody else is never touched.
+    fn delete_data(&self) -> DeletionStep {
+        let claims = self.own_claims();
+        let config_maps = self.observed.config_maps.iter().filter(|it| is_of(*it, self.cache));
+        let removals: Vec<Removal> = (claims.clone().filter(|it| !is_ending(*it)).cloned().map(Removal::Claim))
+            .chain(config_maps.filter(|it| !is_ending(*it)).cloned().map(Removal::ConfigMap))
+            .collect();
+        if !removals.is_empty() {
+            return DeletionStep::Remove(removals);
+        }
+        // A claim goes when the last pod that mounts it has ended; one on a node that does not answer never does.
+        let ending: Vec<String> = claims.map(ResourceExt::name_any).collect();
+        if !ending.is_empty() && !self.overdue {
+            let message = format!("PersistentVolumeClaims {} are being deleted", ending.join(", "));
+            return DeletionStep::Wait(Note::normal(Reason::Deleting, "Delete", message));
+        }
+        let volumes = || self.own_volumes();
+        let unburied: Vec<PersistentVolume> =
+            volumes().filter(|it| !it.labels().contains_key(label::TOMBSTONE)).cloned().collect();
+        if !unburied.is_empty() {
+            return DeletionStep::Bury(unburied);
+        }
+        if volumes().next().is_none() {
+            return DeletionStep::Done(None);
+        }
+        let left: Vec<HoldingNode> = volumes().flat_map(recorded_nodes).collect();
+        let names: BTreeSet<&str> = left.iter().map(|it| it.name.as_str()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let answer = left.iter().any(|it| self.answers(|node| node.uid().as_deref() == Some(it.uid.as_str())));
+        if self.overdue && !left.is_empty() && !answer {
+            let message = format!("nodes {} do not answer: their data is removed when they return", names.join(", "));
+            return DeletionStep::Done(Some(Note::warning(Reason::PurgePending, "Delete", message)));
+        }
+        DeletionStep::Wait(Note::normal(
+            Reason::PurgePending,
+            "Delete",
+            format!("the data is being removed from nodes {}", names.join(", ")),
+        ))
+    }
+
+    /// Claims that we made, also those of volumes that the spec no longer has; never one that the spec calls existing,
+    /// whatever its labels say.
+    fn own_claims(&self) -> impl Iterator<Item = &PersistentVolumeClaim> + Clone {
+        self.observed.claims.values().filter(|it| is_of(*it, self.cache) && !self.is_existing(&it.name_any()))
+    }
+
+    /// PersistentVolumes of this namespace, by its UID: those of a predecessor of the same name are not ours to empty.
+    fn own_volumes(&self) -> impl Iterator<Item = &PersistentVolume> {
+        let namespace = self.cache.namespace().unwrap_or_default();
+        self.observed.persistent_volumes.iter().filter(move |it| {
+            let volume = it.labels().get(label::VOLUME).cloned().unwrap_or_default();
+            let uid = &self.observed.namespace_uid;
+            let claim = it.spec.as_ref().and_then(|it| it.claim_ref.as_ref()).and_then(|it| it.name.as_deref());
+            it.name_any() == name::persistent_volume(uid, &namespace, &self.cache.name_any(), &volume)
+                && !claim.is_some_and(|it| self.is_existing(it))
+        })
+    }
+
+    fn is_existing(&self, claim: &str) -> bool {
+        self.cache.spec.volumes.iter().filter_map(|it| it.existing_claim.as_ref()).any(|it| it.claim_name == claim)
+    }
+
+    fn answers(&self, is_it: impl Fn(&Node) -> bool) -> bool {
+        self.observed.nodes.iter().any(|it| is_it(it) && node_state(it) != NodeState::NotReady)
+    }
+
+    /// A pod of somebody else that mounts a claim of ours and is not over. One that was deleted on a node that does not
+    /// answer is waited for only so long: nobody will ever say that it ended.
+    fn in_use(&self) -> Option<Note> {
+        let claims: BTreeSet<String> = self.own_claims().map(ResourceExt::name_any).collect();
+        let is_over = |pod: &Pod| {
+            let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
+            matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        let is_lost = |pod: &Pod| {
+            let node = pod.spec.as_ref().and_then(|it| it.node_name.as_deref());
+            self.overdue && is_ending(pod) && node.is_some_and(|it| !self.answers(|node| node.name_any() == it))
+        };
+        let ours = |pod: &Pod| pod.labels().get(label::MANAGED_BY).is_some_and(|it| it == label::MANAGER);
+        for pod in self.observed.pods.iter().filter(|pod| !is_over(pod) && !ours(pod) && !is_lost(pod)) {
+            let volumes = pod.spec.iter().flat_map(|it| it.volumes.iter().flatten());
+            let mounted =
+                volumes.filter_map(|it| it.persistent_volume_claim.as_ref()).find(|it| claims.contains(&it.claim_name));
+            if let Some(claim) = mounted {
+                let message = format!(
+                    "deletion waits: pod `{}` mounts PersistentVolumeClaim `{}`",
+                    pod.name_any(),
+                    claim.claim_name
+                );
+                return Some(Note::warning(Reason::InUse, "Delete", message));
+            }
+        }
+        None
+    }
 }
+
+/// Whether an object's deletion was asked for already.
+fn is_ending<K: Resource>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_some()
+}
+
+fn hostname_of(node: &Node) -> String {
+    NodeModel::new(node).hostname
+}
+
+/// The hostname that a node Job is pinned to.
+fn pinned_hostname(job: &Job) -> Option<&str> {
+    let affinity = job.spec.as_ref()?.template.spec.as_ref()?.affinity.as_ref()?.node_affinity.as_ref()?;
+    let terms = &affinity.required_during_scheduling_ignored_during_execution.as_ref()?.node_selector_terms;
+    let mut expressions = terms.iter().flat_map(|it| it.match_expressions.iter().flatten());
+    expressions.find(|it| it.key == placement::HOSTNAME)?.values.as_ref()?.first().map(String::as_str)
+}
+
+#[cfg(test)]
+#[path = "deletion_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@ use crate::api::volume::Volume;
 use crate::api::{ModelCache, NodeCachePool, Reason, label, name, quantity};
 use crate::operator::job::Problem;
 use crate::operator::placement::{self, NodeState, node_state};
+use crate::operator::pool::reserve::{admits, reservations};
 use k8s_openapi::api::core::v1::{Node, NodeSelector, PersistentVolumeClaim};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -143,6 +144,11 @@ fn existing(name: &str, claim: Option<&PersistentVolumeClaim>) -> Result<(), Pro
 fn pending_claim(claim: &PersistentVolumeClaim) -> Option<Problem> {
     let phase = claim.status.as_ref().and_then(|it| it.phase.as_deref());
     let name = claim.name_any();
+    if claim.metadata.deletion_timestamp.is_some() {
+        let message =
+            format!("PersistentVolumeClaim `{name}` is being deleted: pods that mount it hold it until they end");
+        return Some(Problem::new(Reason::VolumePending, message));
+    }
     match phase {
         Some("Bound") => None,
         Some("Lost") => Some(Problem::new(
@@ -168,12 +174,17 @@ fn per_node_place(
             format!("there is no NodeCachePool `{pool_name}`: an administrator makes pools"),
         )
     })?;
-    if !admits(&pool, &namespace, observed) {
+    if !admits(&pool, &namespace, Some(&observed.namespace_labels)) {
         let message =
             format!("NodeCachePool `{pool_name}` does not admit namespace `{namespace}`: see its `spec.namespaces`");
         return Err(Problem::new(Reason::PoolForbidden, message));
     }
     reserve(cache, volume, &pool, observed)?;
+    if observed.namespace_uid.is_empty() {
+        // Directories and PersistentVolumes are keyed by it: without it two namespaces would share one.
+        let message = format!("namespace `{namespace}` has not been found: it keys the directories on the nodes");
+        return Err(Problem::new(Reason::VolumePending, message));
+    }
     let (namespace_uid, cache_name) = (&observed.namespace_uid, cache.name_any());
     let persistent_volume = name::persistent_volume(namespace_uid, &namespace, &cache_name, &volume.name);
     let tombstone = observed.persistent_volumes.iter().any(|it| {
@@ -193,41 +204,27 @@ fn per_node_place(
     Ok(PerNodePlace { pool, persistent_volume, path, selector, nodes })
 }
 
-/// Whether a pool may be used from a namespace.
-fn admits(pool: &NodeCachePool, namespace: &str, observed: &Observed) -> bool {
-    let Some(admission) = &pool.spec.namespaces else { return true };
-    let selected = admission.selector.as_ref().is_some_and(|it| placement::selects(it, &observed.namespace_labels));
-    selected || admission.names.iter().any(|it| it == namespace)
-}
-
 /// Capacity is reserved by `size`, oldest cache first: `local` volumes enforce nothing.
 fn reserve(cache: &ModelCache, volume: &Volume, pool: &NodeCachePool, observed: &Observed) -> Result<(), Problem> {
     let invalid = |error: quantity::InvalidQuantity| Problem::new(Reason::InvalidSpec, error.to_string());
     let capacity = quantity::bytes(&pool.spec.capacity).map_err(invalid)?;
     let wanted = volume.size().map_or(Ok(0), quantity::bytes).map_err(invalid)?;
-    let key = |it: &ModelCache| (it.metadata.creation_timestamp.as_ref().map(|it| it.0), it.uid());
-    let mut before: u64 = 0;
-    for other in &observed.caches {
-        let same = other.uid() == cache.uid();
-        if !same && key(other) > key(cache) {
-            continue;
-        }
-        let volumes = if same { &cache.spec.volumes } else { &other.spec.volumes };
-        for it in volumes.iter().take_while(|it| !(same && it.name == volume.name)) {
-            let in_pool = it.per_node.as_ref().filter(|per_node| per_node.pool == pool.name_any());
-            before = before.saturating_add(in_pool.and_then(|it| quantity::bytes(&it.size).ok()).unwrap_or(0));
-        }
-    }
-    if before.saturating_add(wanted) <= capacity {
-        return Ok(());
-    }
+    // Of ourselves the spec at hand counts: what the watch has seen may be behind.
+    let others = observed.caches.iter().map(AsRef::as_ref).filter(|it: &&ModelCache| it.uid() != cache.uid());
+    let all = reservations(pool, capacity, others.chain([cache]));
+    let ours = all.iter().find(|it| it.cache == cache.uid() && it.volume == volume.name);
+    let Some(ours) = ours.filter(|it| !it.fits()) else { return Ok(()) };
     let message = format!(
         "volume `{}` wants {} of NodeCachePool `{}`, which has {} of {} left: make the volume smaller, the pool's capacity larger, or delete a cache",
         volume.name,
         quantity::human(wanted),
         pool.name_any(),
-        quantity::human(capacity.saturating_sub(before)),
+        quantity::human(ours.left),
         quantity::human(capacity)
     );
     Err(Problem::new(Reason::InsufficientSpace, message))
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

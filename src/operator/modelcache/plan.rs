@@ -3,14 +3,17 @@
 use super::build;
 use super::model::{Model, PerNodePlace, Place, VolumeModel};
 use super::observe::Observed;
-use super::resolution::{Resolution, ResolutionState, attempt_of, current_plan, jobs_of, plans, sequence};
+use super::resolution::{
+    Resolution, ResolutionState, attempt_of, current_plan, is_about, place_in_order, plans, sequence,
+};
 use crate::api::model_cache_replica::{PlanRef, ReplicaNode};
-use crate::api::{ModelCache, ModelCacheReplica, Reason, name, quantity};
+use crate::api::{ModelCache, ModelCacheReplica, Reason, annotation, label, name, quantity};
 use crate::contract::plan::{Plan, PlannedSource};
 use crate::operator::cluster::{Children, Removal};
 use crate::operator::job::Problem;
 use crate::operator::options::Settings;
-use k8s_openapi::api::core::v1::Toleration;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, Toleration};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 
@@ -21,6 +24,8 @@ pub struct Wanted {
     pub children: Children,
     /// Per volume, in the order of the spec.
     pub volumes: Vec<WantedVolume>,
+    /// An object of a wanted name, outside the volumes, that belongs to somebody else.
+    pub conflict: Option<Problem>,
 }
 
 /// The content wanted on a volume.
@@ -62,9 +67,9 @@ pub fn plan(
         kept.extend(replicas.iter().cloned());
         wanted.volumes.push(WantedVolume { plan: reference, problem, replicas });
     }
-    environment(cache, observed, &mut wanted.children);
-    resolve(cache, model, resolutions, observed, settings, &mut wanted.children);
-    tidy(observed, &kept, resolutions, &mut wanted);
+    wanted.conflict = environment(cache, observed, &mut wanted.children).err();
+    wanted.children.jobs = resolve_jobs(cache, model, resolutions, settings);
+    tidy(cache, observed, &kept, resolutions, &mut wanted);
     wanted
 }
 
@@ -76,7 +81,7 @@ fn next_plan(
     resolutions: &[Resolution],
     observed: &Observed,
 ) -> Option<(Plan, u64)> {
-    let current = current_plan(observed, &volume.spec.name).map(|(_, plan)| plan);
+    let (stored, current) = current_plan(observed, &volume.spec.name).unzip();
     let on_volume = |it: &&Resolution| cache.spec.volume_of(&it.source).is_some_and(|it| it.name == volume.spec.name);
     let sources: Vec<&Resolution> = resolutions.iter().filter(on_volume).collect();
     let planned: Vec<PlannedSource> = sources
@@ -98,7 +103,8 @@ fn next_plan(
         ..Plan::new(cache.name_any(), &volume.spec.name)
     };
     let highest = plans(observed, &volume.spec.name).map(sequence).max().unwrap_or(0);
-    let unchanged = current.is_some_and(|current| current == plan);
+    // The highest may be one that we cannot read, of a newer version: then ours must rise above it to count.
+    let unchanged = current.is_some_and(|current| current == plan) && stored == Some(highest);
     Some((plan, if unchanged { highest } else { highest + 1 }))
 }
 
@@ -125,11 +131,13 @@ fn place_children(
     observed: &Observed,
     children: &mut Children,
 ) -> Vec<String> {
+    // A plan that cannot be put there now leaves the one before it wanted, also on a node that joins.
+    let plan = plan.or_else(|| plan_in_use(observed, &volume.spec.name));
     match place {
         Place::PerNode(place) => {
-            persistent_volume(cache, volume, place, observed, children);
+            let wanted = persistent_volume(cache, volume, place, observed, children);
             if !observed.claims.contains_key(&volume.claim_name) {
-                children.claims.push(build::claim::per_node(cache, &volume.spec, &place.persistent_volume));
+                children.claims.push(build::claim::per_node(cache, &volume.spec, &wanted));
             }
             let pool = place.pool.name_any();
             let node = |it: &super::model::NodeModel| ReplicaNode {
@@ -160,7 +168,7 @@ fn persistent_volume(
     place: &PerNodePlace,
     observed: &Observed,
     children: &mut Children,
-) {
+) -> PersistentVolume {
     let found = observed.persistent_volumes.iter().find(|it| it.name_any() == place.persistent_volume);
     let wanted = build::persistent_volume::persistent_volume(
         cache,
@@ -170,7 +178,7 @@ fn persistent_volume(
         found,
         &observed.nodes,
     );
-    children.persistent_volumes.push((wanted, found.cloned()));
+    children.persistent_volumes.push((wanted.clone(), found.cloned()));
     let released = found.filter(|it| it.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Released"));
     // Bound to a claim that is gone: adopted by the claim of the same name.
     let stale = released.filter(|it| {
@@ -178,6 +186,7 @@ fn persistent_volume(
         uid.is_some() && uid != volume.claim_uid
     });
     children.rebound.extend(stale.cloned());
+    wanted
 }
 
 fn replica(
@@ -194,45 +203,40 @@ fn replica(
         node.as_ref().map(|it| (it.name.as_str(), it.uid.as_str())),
     );
     let found = observed.replicas.iter().find(|it| it.name_any() == name).cloned();
-    // A plan that cannot be put there now leaves the one before it wanted.
-    let plan = plan.or_else(|| found.as_ref().and_then(|it| it.spec.plan.clone()));
     let wanted = build::replica::replica(cache, &name, volume, node, plan);
     children.replicas.push((wanted, found));
     name
+}
+
+/// The newest plan that Replicas of a volume are given and that is still there.
+fn plan_in_use(observed: &Observed, volume: &str) -> Option<PlanRef> {
+    let place = |it: &&PlanRef| plans(observed, volume).find(|plan| plan.name_any() == it.config_map).map(sequence);
+    replicas_of(observed, volume).filter_map(|it| it.spec.plan.as_ref()).max_by_key(place).cloned()
 }
 
 fn replicas_of<'a>(observed: &'a Observed, volume: &'a str) -> impl Iterator<Item = &'a ModelCacheReplica> {
     observed.replicas.iter().filter(move |it| it.spec.volume == volume)
 }
 
-fn environment(cache: &ModelCache, observed: &Observed, children: &mut Children) {
+/// The environment for pods, unless the ConfigMap of that name is somebody else's.
+fn environment(cache: &ModelCache, observed: &Observed, children: &mut Children) -> Result<(), Problem> {
     let wanted = build::environment::environment(cache);
-    let found = observed.config_maps.iter().find(|it| it.name_any() == wanted.name_any()).cloned();
-    let foreign = found.as_ref().is_some_and(|it| !build::is_of(it, cache));
-    if !foreign {
-        children.config_maps.push((wanted, found));
+    let name = wanted.name_any();
+    let found = observed.config_maps.iter().find(|it| it.name_any() == name).cloned();
+    if found.as_ref().is_some_and(|it| !build::is_of(it, cache)) {
+        let message = format!(
+            "ConfigMap `{name}` belongs to somebody else, and pods would read their environment from it: delete it, or rename this cache"
+        );
+        return Err(Problem::new(Reason::ClaimConflict, message));
     }
+    children.config_maps.push((wanted, found));
+    Ok(())
 }
 
 /// Jobs for the sources that are due, unless the cache is suspended.
-fn resolve(
-    cache: &ModelCache,
-    model: &Model,
-    resolutions: &[Resolution],
-    observed: &Observed,
-    settings: &Settings,
-    children: &mut Children,
-) {
-    for resolution in resolutions {
-        if resolution.state == ResolutionState::Due && !cache.spec.suspended() {
-            children.jobs.push(build::resolve_job::resolve_job(cache, resolution, pool_tolerations(model), settings));
-        }
-        for job in jobs_of(observed, &resolution.source, &resolution.spec_hash) {
-            if attempt_of(job) <= resolution.recorded {
-                children.removals.push(Removal::Job(job.job.clone()));
-            }
-        }
-    }
+fn resolve_jobs(cache: &ModelCache, model: &Model, resolutions: &[Resolution], settings: &Settings) -> Vec<Job> {
+    let due = resolutions.iter().filter(|it| it.state == ResolutionState::Due && !cache.spec.suspended());
+    due.map(|it| build::resolve_job::resolve_job(cache, it, pool_tolerations(model), settings)).collect()
 }
 
 /// A cluster may have no nodes but those of the pools: what asks the origin must be able to run there.
@@ -248,49 +252,52 @@ fn pool_tolerations(model: &Model) -> Vec<Toleration> {
     all
 }
 
-/// Deletes what is no longer wanted: Replicas of nodes that left, Jobs of Replicas that are gone, plans that nothing uses,
-/// resolve Jobs of specs that are no more or whose pin is in a plan.
-fn tidy(observed: &Observed, kept: &BTreeSet<String>, resolutions: &[Resolution], wanted: &mut Wanted) {
-    let removals = &mut wanted.children.removals;
-    removals
-        .extend(observed.replicas.iter().filter(|it| !kept.contains(&it.name_any())).cloned().map(Removal::Replica));
-    let orphan = |it: &&k8s_openapi::api::batch::v1::Job| {
-        it.labels().get(crate::api::label::REPLICA).is_some_and(|replica| !kept.contains(replica))
-    };
-    removals.extend(observed.node_jobs.iter().filter(orphan).cloned().map(Removal::Job));
-    for job in &observed.resolve_jobs {
-        let wanted_spec = resolutions
-            .iter()
-            .find(|it| jobs_of(observed, &it.source, &it.spec_hash).iter().any(|it| it.name() == job.name()));
-        let pinned =
-            wanted_spec.is_some_and(|it| matches!(it.state, ResolutionState::Pinned(_)) && recorded(observed, it));
-        if wanted_spec.is_none() || pinned {
-            removals.push(Removal::Job(job.job.clone()));
-        }
-    }
-    let used: BTreeSet<&str> =
-        observed.replicas.iter().filter_map(|it| it.spec.plan.as_ref()).map(|it| it.config_map.as_str()).collect();
-    let current: BTreeSet<&str> =
-        wanted.volumes.iter().filter_map(|it| it.plan.as_ref()).map(|it| it.config_map.as_str()).collect();
-    let old = observed.config_maps.iter().filter(|it| it.annotations().contains_key(crate::api::annotation::SEQUENCE));
-    let old = old.filter(|it| {
-        let name = it.name_any();
-        let volume = it.labels().get(crate::api::label::VOLUME).cloned().unwrap_or_default();
-        let superseded = current_plan_name(observed, &volume).is_some_and(|highest| highest != name);
-        superseded && !used.contains(name.as_str()) && !current.contains(name.as_str())
+/// Deletes what is no longer wanted: Replicas of nodes that left, Jobs of Replicas that are gone, resolve Jobs whose result
+/// is kept elsewhere or that nobody asks for any more, plans that nothing uses.
+fn tidy(
+    cache: &ModelCache,
+    observed: &Observed,
+    kept: &BTreeSet<String>,
+    resolutions: &[Resolution],
+    wanted: &mut Wanted,
+) {
+    let replicas = observed.replicas.iter().filter(|it| !kept.contains(&it.name_any()));
+    let orphan = |it: &&Job| it.labels().get(label::REPLICA).is_some_and(|replica| !kept.contains(replica));
+    let node_jobs = observed.node_jobs.iter().filter(orphan);
+    let resolve_jobs = observed.resolve_jobs.iter().filter(|job| {
+        let asked = resolutions.iter().find(|it| is_about(job, &it.source, &it.spec_hash));
+        asked.is_none_or(|it| attempt_of(job) <= it.recorded || pin_is_stored(cache, observed, it))
     });
-    removals.extend(old.cloned().map(Removal::ConfigMap));
+    let removals = &mut wanted.children.removals;
+    removals.extend(replicas.cloned().map(Removal::Replica));
+    removals.extend(node_jobs.cloned().map(Removal::Job));
+    removals.extend(resolve_jobs.map(|it| Removal::Job(it.job.clone())));
+
+    let given = observed.replicas.iter().filter_map(|it| it.spec.plan.as_ref());
+    let used: BTreeSet<&str> =
+        given.chain(wanted.volumes.iter().filter_map(|it| it.plan.as_ref())).map(|it| it.config_map.as_str()).collect();
+    let superseded = |it: &&ConfigMap| {
+        let volume = it.labels().get(label::VOLUME).cloned().unwrap_or_default();
+        let newest = plans(observed, &volume).max_by_key(|it| place_in_order(it)).map(ResourceExt::name_any);
+        let name = it.name_any();
+        it.annotations().contains_key(annotation::SEQUENCE)
+            && newest.as_ref() != Some(&name)
+            && !used.contains(name.as_str())
+    };
+    removals.extend(observed.config_maps.iter().filter(superseded).cloned().map(Removal::ConfigMap));
 }
 
-/// Whether the pin of a resolution is in a plan that is stored.
-fn recorded(observed: &Observed, resolution: &Resolution) -> bool {
-    observed
-        .config_maps
-        .iter()
-        .filter_map(|it| it.data.as_ref()?.get(crate::contract::plan::FILE))
-        .any(|text| Plan::parse(text).is_ok_and(|plan| plan.sources.iter().any(|it| it.source == resolution.source)))
+/// Whether the pin of a source is in the plan that is remembered: then its Job has nothing left to say.
+fn pin_is_stored(cache: &ModelCache, observed: &Observed, resolution: &Resolution) -> bool {
+    let volume = cache.spec.volume_of(&resolution.source);
+    let plan = volume.and_then(|it| current_plan(observed, &it.name));
+    plan.is_some_and(|(_, plan)| plan.sources.iter().any(|it| it.source == resolution.source))
 }
 
-fn current_plan_name(observed: &Observed, volume: &str) -> Option<String> {
-    plans(observed, volume).max_by_key(|it| sequence(it)).map(ResourceExt::name_any)
-}
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "convergence_tests.rs"]
+mod convergence;

@@ -113,14 +113,17 @@ fn record(cache: &ModelCache, source: &Source, spec_hash: &str) -> Option<Source
 }
 
 /// Resolve Jobs of this spec of a source, oldest attempt first.
-pub fn jobs_of<'a>(observed: &'a Observed, source: &Source, spec_hash: &str) -> Vec<&'a ObservedJob> {
-    let about = |job: &&ObservedJob| {
-        job.job.labels().get(label::SOURCE).is_some_and(|it| *it == source.name)
-            && job.job.annotations().get(SPEC_HASH).is_some_and(|it| it == spec_hash)
-    };
-    let mut jobs: Vec<&ObservedJob> = observed.resolve_jobs.iter().filter(about).collect();
+fn jobs_of<'a>(observed: &'a Observed, source: &Source, spec_hash: &str) -> Vec<&'a ObservedJob> {
+    let mut jobs: Vec<&ObservedJob> =
+        observed.resolve_jobs.iter().filter(|it| is_about(it, source, spec_hash)).collect();
     jobs.sort_by_key(|job| attempt_of(job));
     jobs
+}
+
+/// Whether a resolve Job asks for this spec of a source.
+pub fn is_about(job: &ObservedJob, source: &Source, spec_hash: &str) -> bool {
+    job.job.labels().get(label::SOURCE).is_some_and(|it| *it == source.name)
+        && job.job.annotations().get(SPEC_HASH).is_some_and(|it| it == spec_hash)
 }
 
 /// Annotation of a resolve Job: hash of the source's spec.
@@ -131,9 +134,10 @@ pub fn attempt_of(job: &ObservedJob) -> u64 {
     job.name().rsplit(|c: char| !c.is_ascii_digit()).next().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
-/// The plan of a volume that counts: the one of the highest sequence.
+/// The plan of a volume that counts, and its sequence: the highest of those that we can read.
 pub fn current_plan(observed: &Observed, volume: &str) -> Option<(u64, Plan)> {
-    plans(observed, volume).filter_map(|it| Some((sequence(it), parse(it)?))).max_by_key(|(sequence, _)| *sequence)
+    let readable = plans(observed, volume).filter_map(|it| Some((it, parse(it)?)));
+    readable.max_by_key(|(it, _)| place_in_order(it)).map(|(it, plan)| (sequence(it), plan))
 }
 
 /// The plan `ConfigMap`s of a volume.
@@ -147,6 +151,15 @@ pub fn sequence(plan: &ConfigMap) -> u64 {
     plan.annotations().get(annotation::SEQUENCE).and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
+/// What plans are ordered by: two of one sequence (two operators for a moment) by name, so that everybody agrees.
+pub fn place_in_order(plan: &ConfigMap) -> (u64, String) {
+    (sequence(plan), plan.name_any())
+}
+
 fn parse(config_map: &ConfigMap) -> Option<Plan> {
     Plan::parse(config_map.data.as_ref()?.get(FILE)?).ok()
 }
+
+#[cfg(test)]
+#[path = "resolution_tests.rs"]
+mod tests;

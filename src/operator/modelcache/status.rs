@@ -5,10 +5,10 @@ use super::observe::Observed;
 use super::plan::{Wanted, WantedVolume};
 use super::resolution::{Resolution, ResolutionState};
 use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true};
-use crate::api::model_cache::{ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
+use crate::api::model_cache::{Failure, ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
 use crate::api::model_cache_replica::AttemptStage;
 use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
-use crate::operator::error::Error;
+use crate::operator::error::{Error, ErrorClass};
 use crate::operator::job::Problem;
 use crate::operator::placement::{NodeState, node_state};
 use jiff::Timestamp;
@@ -48,7 +48,7 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
     let total = total(&volumes);
     let statements = statements(facts, total, &volumes);
     let generation = facts.cache.metadata.generation;
-    let bytes: i64 = volumes.iter().filter_map(|it| it.bytes).sum();
+    let bytes = volumes.iter().filter_map(|it| it.bytes).fold(0_i64, i64::saturating_add);
     ModelCacheStatus {
         // Moves only on success: a reader then knows that the rest of the status is about this spec.
         observed_generation: if facts.error.is_none() { generation } else { previous.observed_generation },
@@ -74,10 +74,11 @@ fn source_status(resolution: &Resolution) -> SourceStatus {
     SourceStatus {
         name: resolution.source.name.clone(),
         spec_hash: Some(resolution.spec_hash.clone()),
-        revision: pin.map(|it| it.revision.clone()),
+        // What an origin calls a revision is its own affair; the schema bounds it.
+        revision: pin.map(|it| condition::truncate(&it.revision, 512)),
         files: pin.map(|it| signed(it.files)),
         bytes: pin.map(|it| signed(it.bytes)),
-        digest: pin.map(|it| it.digest.clone()),
+        digest: pin.map(|it| condition::truncate(&it.digest, 64)),
         attempt: (resolution.attempt > 0).then(|| signed(resolution.attempt)),
         failure: resolution.failure.clone().filter(|_| pin.is_none()),
     }
@@ -89,21 +90,18 @@ fn volume_status(facts: &Facts, model: &VolumeModel, wanted: &WantedVolume) -> V
     let mut problems = vec![];
     for name in &wanted.replicas {
         let Some(replica) = facts.observed.replicas.iter().find(|it| it.name_any() == *name) else { continue };
-        let stage = replica.status.as_ref().and_then(|it| it.attempt.as_ref()).map(|it| it.stage);
         let unreachable = node_of(facts, replica) == Some(NodeState::NotReady);
         let ready = holds_wanted(replica, wanted);
         let failed = !ready && replica.status.as_ref().is_some_and(|it| it.failure.is_some());
         counts.unreachable += i32::from(unreachable);
         counts.ready += i32::from(ready && !unreachable);
         counts.failed += i32::from(failed && !unreachable);
-        counts.warming +=
-            i32::from(!ready && !unreachable && matches!(stage, Some(AttemptStage::WarmUp | AttemptStage::Prepare)));
-        if unreachable || failed || !ready {
+        counts.warming += i32::from(!ready && !unreachable && at_work(replica));
+        if unreachable || !ready {
             problems.extend(problem_of(replica, unreachable));
         }
     }
-    // The worst first: what a person must mend, then by node.
-    problems.sort_by_key(|it: &NodeProblem| (it.reason.class() != FailureClass::User, it.node.clone()));
+    problems.sort_by_key(|it: &(Severity, NodeProblem)| (it.0, it.1.node.clone()));
     problems.truncate(PROBLEMS);
     VolumeStatus {
         name: model.spec.name.clone(),
@@ -112,7 +110,7 @@ fn volume_status(facts: &Facts, model: &VolumeModel, wanted: &WantedVolume) -> V
         plan: wanted.plan.as_ref().map(|it| it.hash.clone()),
         bytes: wanted.plan.as_ref().map(|it| it.bytes),
         replicas: counts,
-        problems,
+        problems: problems.into_iter().map(|(_, problem)| problem).collect(),
     }
 }
 
@@ -132,19 +130,42 @@ fn holds_wanted(replica: &ModelCacheReplica, wanted: &WantedVolume) -> bool {
             .is_some_and(|(holds, plan)| holds.plan == plan.hash && holds.claim_uid == replica.spec.claim_uid)
 }
 
-fn problem_of(replica: &ModelCacheReplica, unreachable: bool) -> Option<NodeProblem> {
+/// How bad the state of a copy is: the worst is listed first, and speaks for the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Severity {
+    /// A person must mend it.
+    Stalled,
+    /// It failed, and is tried again.
+    Failed,
+    /// It waits for something.
+    Waits,
+    /// Its node does not answer: nothing is known, and nobody is kept waiting for it.
+    Unreachable,
+}
+
+impl Severity {
+    fn of(problem: &NodeProblem, failed: bool) -> Self {
+        match problem.reason {
+            Reason::NodeNotReady => Self::Unreachable,
+            it if it.class() == FailureClass::User => Self::Stalled,
+            _ if failed => Self::Failed,
+            _ => Self::Waits,
+        }
+    }
+}
+
+fn problem_of(replica: &ModelCacheReplica, unreachable: bool) -> Option<(Severity, NodeProblem)> {
     let node = replica.spec.node.as_ref().map(|it| it.name.clone()).unwrap_or_default();
+    let problem = |reason, message: &str, failed| {
+        let problem = NodeProblem { node, reason, message: condition::truncate(message, 1000) };
+        Some((Severity::of(&problem, failed), problem))
+    };
     if unreachable {
-        let message = "the node does not report to the API server".to_owned();
-        return Some(NodeProblem { node, reason: Reason::NodeNotReady, message });
+        return problem(Reason::NodeNotReady, "the node does not report to the API server", false);
     }
     let status = replica.status.as_ref()?;
     if let Some(failure) = &status.failure {
-        return Some(NodeProblem {
-            node,
-            reason: failure.reason,
-            message: condition::truncate(&failure.message, 1000),
-        });
+        return problem(failure.reason, &failure.message, true);
     }
     let ready = find(&status.conditions, ConditionType::Ready)?;
     let reason = serde_json::from_value(serde_json::Value::String(ready.reason.clone())).ok()?;
@@ -152,7 +173,7 @@ fn problem_of(replica: &ModelCacheReplica, unreachable: bool) -> Option<NodeProb
         reason,
         Reason::Warming | Reason::Preparing | Reason::Queued | Reason::Resolving | Reason::Warmed | Reason::Pending
     );
-    (!under_way).then(|| NodeProblem { node, reason, message: condition::truncate(&ready.message, 1000) })
+    if under_way { None } else { problem(reason, &ready.message, false) }
 }
 
 fn total(volumes: &[VolumeStatus]) -> ReplicaCounts {
@@ -169,34 +190,64 @@ fn statements(facts: &Facts, total: ReplicaCounts, volumes: &[VolumeStatus]) -> 
     let storage = storage(facts);
     let resolved = resolved(facts);
     let warm = warm(facts, total, volumes);
-    let blocking = [&storage, &resolved, &warm].into_iter().find(|it| it.status != Truth::True);
-    let under_way = total.warming > 0
-        || facts.resolutions.iter().any(|it| matches!(it.state, ResolutionState::Running(_) | ResolutionState::Due));
+    let blocking =
+        [&storage, &resolved, &warm].into_iter().filter(|it| it.status != Truth::True).min_by_key(|it| weight(it));
     let ready = summary(facts, blocking, total);
-    let stalled = blocking.filter(|it| it.reason.class() == FailureClass::User && !under_way);
-    let mut statements = vec![ready];
-    if let Some(stalled) = stalled {
-        statements.push(Statement::new(ConditionType::Stalled, Truth::True, stalled.reason, stalled.message.clone()));
-    } else if let Some(blocking) = blocking.filter(|_| !facts.cache.spec.suspended()) {
-        statements.push(Statement::new(
-            ConditionType::Reconciling,
-            Truth::True,
-            blocking.reason,
-            blocking.message.clone(),
-        ));
+    let statement = |type_, it: &Statement| Statement::new(type_, Truth::True, it.reason, it.message.clone());
+    let state = if facts.error.is_some() {
+        // Tried again, whatever else is wrong.
+        Some(statement(ConditionType::Reconciling, &ready))
+    } else {
+        blocking.and_then(|it| match it.reason.class() {
+            FailureClass::User if !moves(facts) => Some(statement(ConditionType::Stalled, it)),
+            _ if facts.cache.spec.suspended() => None,
+            _ => Some(statement(ConditionType::Reconciling, it)),
+        })
+    };
+    [ready].into_iter().chain(state).chain([resolved, storage, warm]).collect()
+}
+
+/// What speaks for the cache when several things are not as they should be: what a person must mend, then what went wrong,
+/// then what is only waited for. (A claim that binds with its first pod waits for the sources, not they for it.)
+fn weight(statement: &Statement) -> u8 {
+    match statement.reason {
+        it if it.class() == FailureClass::User => 0,
+        Reason::VolumePending
+        | Reason::Resolving
+        | Reason::Warming
+        | Reason::Preparing
+        | Reason::Queued
+        | Reason::Pending => 2,
+        _ => 1,
     }
-    statements.extend([resolved, storage, warm]);
-    statements
+}
+
+/// Whether anything is under way that may end well by itself. The slow retry of what a person must mend is not, and a
+/// pause before a retry is: else the cache would go from Stalled to Reconciling and back with every try.
+fn moves(facts: &Facts) -> bool {
+    let hopeful = |failure: Option<&Failure>| failure.is_none_or(|it| it.reason.class() != FailureClass::User);
+    let open = |it: &Resolution| !matches!(it.state, ResolutionState::Pinned(_));
+    let asking = facts.resolutions.iter().any(|it| open(it) && hopeful(it.failure.as_ref()));
+    let warming = facts.observed.replicas.iter().any(|it| {
+        let failure = it.status.as_ref().and_then(|it| it.failure.as_ref());
+        at_work(it) && hopeful(failure) && node_of(facts, it) != Some(NodeState::NotReady)
+    });
+    (asking && !facts.cache.spec.suspended()) || warming
+}
+
+fn at_work(replica: &ModelCacheReplica) -> bool {
+    let stage = replica.status.as_ref().and_then(|it| it.attempt.as_ref()).map(|it| it.stage);
+    matches!(stage, Some(AttemptStage::WarmUp | AttemptStage::Prepare))
 }
 
 fn summary(facts: &Facts, blocking: Option<&Statement>, total: ReplicaCounts) -> Statement {
     let ready = |status, reason, message: String| Statement::new(ConditionType::Ready, status, reason, message);
     if let Some(error) = facts.error {
-        let class = error.class();
-        let reason = if class == crate::operator::error::ErrorClass::Permission {
-            Reason::MissingPermission
-        } else {
-            Reason::InternalError
+        let reason = match error.class() {
+            ErrorClass::Permission => Reason::MissingPermission,
+            // Somebody else wrote first: looked at again at once.
+            ErrorClass::Conflict => Reason::Pending,
+            ErrorClass::Rejected | ErrorClass::Transient => Reason::InternalError,
         };
         return ready(Truth::False, reason, error.to_string());
     }
@@ -223,14 +274,13 @@ fn summary(facts: &Facts, blocking: Option<&Statement>, total: ReplicaCounts) ->
 fn storage(facts: &Facts) -> Statement {
     let problems = facts.model.volumes.iter().zip(&facts.wanted.volumes).filter_map(|(model, wanted)| {
         let placed = model.place.as_ref().err();
-        placed.or(wanted.problem.as_ref()).or(model.pending.as_ref()).map(|it| (model, it))
+        let problem = placed.or(wanted.problem.as_ref()).or(model.pending.as_ref())?;
+        Some((problem.reason, format!("volume `{}`: {}", model.spec.name, problem.message)))
     });
+    let conflict = facts.wanted.conflict.iter().map(|it| (it.reason, it.message.clone()));
     // What a person must mend comes first.
-    match problems.min_by_key(|(_, it)| it.reason.class() != FailureClass::User) {
-        Some((model, problem)) => {
-            let message = format!("volume `{}`: {}", model.spec.name, problem.message);
-            Statement::new(ConditionType::StorageReady, Truth::False, problem.reason, message)
-        }
+    match problems.chain(conflict).min_by_key(|(reason, _)| reason.class() != FailureClass::User) {
+        Some((reason, message)) => Statement::new(ConditionType::StorageReady, Truth::False, reason, message),
         None => {
             Statement::new(ConditionType::StorageReady, Truth::True, Reason::Provisioned, "every volume has its claim")
         }
@@ -264,16 +314,23 @@ fn resolved(facts: &Facts) -> Statement {
 }
 
 fn warm(facts: &Facts, total: ReplicaCounts, volumes: &[VolumeStatus]) -> Statement {
-    let (ready, reachable) = (total.ready, total.desired - total.unreachable);
+    let ready = total.ready;
     let statement = |status, reason, message: String| Statement::new(ConditionType::Warm, status, reason, message);
-    if ready >= reachable && ready > 0 {
+    // Every volume for itself: what is ready on one is no comfort to the pods of another.
+    let complete = |it: &ReplicaCounts| it.desired == 0 || (it.ready > 0 && it.ready >= it.desired - it.unreachable);
+    if ready > 0 && volumes.iter().all(|it| complete(&it.replicas)) {
         return statement(
             Truth::True,
             Reason::Warmed,
             format!("{ready} of {} copies hold the content wanted", total.desired),
         );
     }
-    let problem = volumes.iter().flat_map(|it| &it.problems).find(|it| it.reason != Reason::NodeNotReady || ready == 0);
+    let incomplete = volumes.iter().filter(|it| !complete(&it.replicas));
+    let problem = incomplete
+        .flat_map(|volume| volume.problems.iter().map(|it| (volume.replicas.ready, it)))
+        .filter(|(ready, it)| it.reason != Reason::NodeNotReady || *ready == 0)
+        .map(|(_, it)| it)
+        .min_by_key(|it| it.reason.class() != FailureClass::User);
     match problem {
         Some(it) => {
             let place = if it.node.is_empty() { "the shared copy".to_owned() } else { format!("node `{}`", it.node) };
@@ -315,3 +372,11 @@ pub fn first_status(cache: &ModelCache, now: Timestamp) -> ModelCacheStatus {
         ..ModelCacheStatus::default()
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "status_property_tests.rs"]
+mod properties;

@@ -1,5 +1,7 @@
 //! The reconcile of a `NodeCachePool`: what it has, and what is reserved of it.
 
+pub mod reserve;
+
 use crate::api::condition::{self, ConditionType, Statement, Truth};
 use crate::api::node_cache_pool::NodeCachePoolStatus;
 use crate::api::{ModelCache, NodeCachePool, Reason, quantity};
@@ -31,13 +33,10 @@ fn status(
 ) -> NodeCachePoolStatus {
     let selector = placement::node_selector(&pool.spec, None);
     let matching = nodes.iter().filter(|it| placement::matches(&selector, it.labels())).count();
-    let sizes: Vec<u64> = caches
-        .iter()
-        .flat_map(|it| &it.spec.volumes)
-        .filter_map(|it| it.per_node.as_ref())
-        .filter(|it| it.pool == pool.name_any())
-        .filter_map(|it| quantity::bytes(&it.size).ok())
-        .collect();
+    // A capacity that cannot be read holds nothing.
+    let capacity = quantity::bytes(&pool.spec.capacity).unwrap_or(0);
+    let reservations = reserve::reservations(pool, capacity, caches.iter().map(AsRef::as_ref));
+    let granted: Vec<u64> = reservations.iter().filter(|it| it.fits()).map(|it| it.wanted).collect();
     let said = if matching > 0 {
         [
             Statement::new(ConditionType::Ready, Truth::True, Reason::Provisioned, "the pool has nodes"),
@@ -55,20 +54,11 @@ fn status(
         observed_generation: pool.metadata.generation,
         conditions: condition::merge(previous, &said, pool.metadata.generation, &Time(whole_seconds(now))),
         nodes: i32::try_from(matching).ok(),
-        reserved: Some(quantity::human(sizes.iter().sum())),
-        volumes: i32::try_from(sizes.len()).ok(),
+        reserved: Some(quantity::human(granted.iter().fold(0, |sum, it| sum.saturating_add(*it)))),
+        volumes: i32::try_from(granted.len()).ok(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::operator::modelcache::build::fixtures::{cache, pool};
-
-    #[test]
-    fn a_pool_without_nodes_says_so_and_counts_what_is_reserved() {
-        let status = status(&pool(), &[], &[Arc::new(cache())], Timestamp::UNIX_EPOCH);
-        assert_eq!((status.nodes, status.volumes, status.reserved.as_deref()), (Some(0), Some(1), Some("60.0 GiB")));
-        assert!(!condition::is_true(&status.conditions, ConditionType::Ready));
-    }
-}
+#[path = "pool_tests.rs"]
+mod tests;

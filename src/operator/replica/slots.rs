@@ -67,12 +67,12 @@ impl Slots {
         let me = holder(replica);
         let others = || held.iter().filter(|(it, _)| **it != key(replica)).map(|(_, holder)| holder);
         let siblings: Vec<_> = all.iter().filter(|it| holder(it).cache == me.cache).collect();
-        if let Some(limit) = rollout.and_then(|it| it.max_failures.as_ref()).map(|it| count(it, siblings.len(), false))
+        let max_failures = rollout.and_then(|it| it.max_failures.as_ref());
+        // A copy that failed may try again: if none could, nothing would ever clear the count.
+        if let Some(limit) = max_failures.map(|it| count(it, siblings.len(), false)).filter(|_| !failed(replica))
+            && siblings.iter().filter(|it| failed(it)).count() > limit
         {
-            let failed = siblings.iter().filter(|it| key(it) != key(replica) && failed(it)).count();
-            if failed > limit {
-                return Err(NoSlot::Failures(limit));
-            }
+            return Err(NoSlot::Failures(limit));
         }
         let limit = rollout
             .and_then(|it| it.max_parallel.as_ref())
@@ -122,7 +122,8 @@ fn count(value: &IntOrString, total: usize, at_least_one: bool) -> usize {
         IntOrString::Int(number) => usize::try_from(*number).unwrap_or(0),
         IntOrString::String(text) => {
             let percent: usize = text.trim_end_matches('%').parse().unwrap_or(0);
-            if at_least_one { (total * percent).div_ceil(100) } else { total * percent / 100 }
+            let part = total.saturating_mul(percent);
+            if at_least_one { part.div_ceil(100) } else { part / 100 }
         }
     };
     if at_least_one { number.max(1) } else { number }
@@ -134,6 +135,7 @@ mod tests {
     use crate::api::model_cache_replica::{Attempt, ModelCacheReplicaStatus, ReplicaNode};
     use crate::operator::modelcache::build::fixtures::{cache, pool, volume};
     use crate::operator::modelcache::build::replica::replica;
+    use proptest::prelude::*;
 
     fn on_node(name: &str, stage: Option<AttemptStage>) -> Arc<ModelCacheReplica> {
         let cache = cache();
@@ -184,6 +186,69 @@ mod tests {
         let mut pool = pool();
         pool.spec.max_parallel = Some(1);
         assert_eq!(slots.take(&all[1], &all, None, Some(&pool)), Err(NoSlot::Pool(1)));
+    }
+
+    #[test]
+    fn too_many_failures_hold_back_what_is_new_and_not_the_retries_that_could_clear_them() {
+        let slots = Slots::default();
+        let failure = crate::operator::retry::next_failure(
+            None,
+            crate::api::Reason::Unreachable,
+            "x",
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        let failed = |name: &str| {
+            let mut replica = Arc::unwrap_or_clone(on_node(name, Some(AttemptStage::Done)));
+            replica.status.as_mut().unwrap().failure = Some(failure.clone());
+            Arc::new(replica)
+        };
+        let all = [failed("a"), failed("b"), on_node("c", None)];
+        let rollout = |limit| Rollout { max_parallel: None, max_failures: Some(IntOrString::Int(limit)) };
+        assert_eq!(slots.take(&all[2], &all, Some(&rollout(1)), None), Err(NoSlot::Failures(1)));
+        assert_eq!(slots.take(&all[0], &all, Some(&rollout(1)), None), Ok(()));
+        assert_eq!(slots.take(&all[2], &all, Some(&rollout(2)), None), Ok(()));
+    }
+
+    #[test]
+    fn another_caches_copies_count_against_the_pool_and_not_against_the_cache() {
+        let slots = Slots::default();
+        let mut other = Arc::unwrap_or_clone(on_node("a", Some(AttemptStage::WarmUp)));
+        other.spec.cache = "other".into();
+        let all = [Arc::new(other), on_node("b", None)];
+        assert_eq!(slots.take(&all[1], &all, Some(&rollout(1)), Some(&pool())), Ok(()));
+    }
+
+    #[test]
+    fn the_next_attempt_of_a_copy_whose_last_one_is_over_counts_again() {
+        let slots = Slots::default();
+        let all = [on_node("a", Some(AttemptStage::WarmUp)), on_node("b", None)];
+        slots.give_back(&all[0], 0);
+        assert_eq!(slots.take(&all[1], &all, Some(&rollout(1)), None), Err(NoSlot::Cache(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_run_at_once_than_the_limits_allow_and_always_one_if_any_wants_to(
+            asks in prop::collection::vec((0_usize..8, any::<bool>()), 1..60), limit in 1_i32..5, of_pool in 1_i32..5
+        ) {
+            let slots = Slots::default();
+            let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+            let all = names.map(|name| on_node(name, None));
+            let mut pool = pool();
+            pool.spec.max_parallel = Some(of_pool);
+            let mut held = std::collections::BTreeSet::new();
+            for (index, (which, gives_back)) in asks.into_iter().enumerate() {
+                if gives_back {
+                    slots.give_back(&all[which], i64::try_from(index).unwrap());
+                    held.remove(&which);
+                } else if slots.take(&all[which], &all, Some(&rollout(limit)), Some(&pool)).is_ok() {
+                    held.insert(which);
+                } else {
+                    prop_assert!(!held.is_empty());
+                }
+                prop_assert!(held.len() <= usize::try_from(limit.min(of_pool)).unwrap());
+            }
+        }
     }
 
     #[test]

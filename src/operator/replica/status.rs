@@ -83,9 +83,11 @@ fn statements(
         };
     }
     let (problem, moving) = not_ready(next, step, no_slot);
+    // The slow retry of what a person must mend is no sign that it was mended: no going from Stalled to Reconciling and back.
+    let stalled = problem.reason.class() == FailureClass::User;
     let mut statements =
         vec![Statement::new(ConditionType::Ready, Truth::False, problem.reason, problem.message.clone())];
-    if !moving && problem.reason.class() == FailureClass::User {
+    if stalled {
         statements.push(Statement::new(ConditionType::Stalled, Truth::True, problem.reason, problem.message));
     } else if moving {
         statements.push(Statement::new(ConditionType::Reconciling, Truth::True, problem.reason, problem.message));
@@ -131,3 +133,7 @@ fn queued(no_slot: &NoSlot) -> Problem {
         ),
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -179,8 +179,9 @@ impl Situation<'_> {
     fn warming(&self, attempt: Attempt) -> Step {
         let still_wanted = self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid;
         match &self.warm_up {
-            None if still_wanted => Step::CreateWarmUpJob,
-            // Its Job is gone: the next attempt makes what is wanted now. No failure.
+            None if still_wanted && self.obstacle().is_none() => Step::CreateWarmUpJob,
+            // Its Job is gone, or was not created before something came in the way: the slot is given back, and the next
+            // attempt makes what is wanted then. No failure.
             None => self.record(Attempt { stage: AttemptStage::Done, ..attempt }),
             Some(JobState::Ending) => Step::Watch { stage: AttemptStage::WarmUp, problem: None, pod_ip: None },
             Some(JobState::Running { .. }) if !still_wanted => Step::StopWarmUp,

@@ -168,6 +168,24 @@ fn a_warm_up_for_what_is_no_longer_wanted_is_stopped_and_is_no_failure() {
 }
 
 #[test]
+fn a_recorded_warm_up_without_a_job_gives_its_slot_back_when_something_came_in_the_way() {
+    for (node, suspended) in [
+        (None, false),
+        (Some(NodeState::NotReady), false),
+        (Some(NodeState::Cordoned), false),
+        (Some(NodeState::Ready), true),
+    ] {
+        let case = Case { node, suspended, ..Case::new(at(replica(Some("a")), 3, AttemptStage::WarmUp, Some("a"))) };
+        let over = recorded(case.step());
+        assert_eq!((over.attempt.number, over.attempt.stage, over.failure), (3, AttemptStage::Done, None));
+        let running = Case { warm_up: Some(running()), ..case };
+        assert!(matches!(running.step(), Step::Watch { .. }), "what runs is left to finish");
+    }
+    let clear = Case::new(at(replica(Some("a")), 3, AttemptStage::WarmUp, Some("a")));
+    assert_eq!(clear.step(), Step::CreateWarmUpJob);
+}
+
+#[test]
 fn a_failure_waits_for_its_time_and_what_a_person_must_mend_waits_longer() {
     for (reason, shortest, longest) in
         [(Reason::Unreachable, 10, 13), (Reason::Unauthorized, 600, 751), (Reason::Evicted, 0, 1)]

@@ -27,21 +27,24 @@ pub(super) enum NodePurge {
 
 /// What is done about each node.
 pub(super) fn purges(volume: &PersistentVolume, nodes: &[Arc<Node>], jobs: &[ObservedJob]) -> Vec<NodePurge> {
-    let mut running = 0;
-    recorded_nodes(volume)
+    let holding = recorded_nodes(volume);
+    let job_of = |it: &HoldingNode| {
+        let name = crate::api::name::purge_job(&volume.name_any(), &it.uid);
+        jobs.iter().find(|job| job.name() == name).map(|job| (job, job.state()))
+    };
+    let at_work = |it: &&HoldingNode| matches!(job_of(it), Some((_, JobState::Running { .. } | JobState::Ending)));
+    // All that run count before the first one is started, wherever they stand in the list.
+    let mut running = holding.iter().filter(at_work).count();
+    holding
         .into_iter()
         .map(|holding| {
             let Some(node) = nodes.iter().find(|it| it.uid().as_deref() == Some(holding.uid.as_str())) else {
                 return NodePurge::Forget(holding);
             };
-            let name = crate::api::name::purge_job(&volume.name_any(), &holding.uid);
-            match jobs.iter().find(|it| it.name() == name).map(|it| (it, it.state())) {
+            match job_of(&holding) {
                 Some((_, JobState::Succeeded(_))) => NodePurge::Forget(holding),
                 Some((job, JobState::Failed(_))) => NodePurge::Retry(job.job.clone()),
-                Some(_) => {
-                    running += 1;
-                    NodePurge::Wait
-                }
+                Some(_) => NodePurge::Wait,
                 None if node_state(node) == NodeState::NotReady || running >= PARALLEL => NodePurge::Wait,
                 None => {
                     running += 1;
@@ -51,3 +54,7 @@ pub(super) fn purges(volume: &PersistentVolume, nodes: &[Arc<Node>], jobs: &[Obs
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

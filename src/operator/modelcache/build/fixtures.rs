@@ -1,10 +1,22 @@
-//! A cache as a user would write it, for the builders' tests.
+//! A cache as a user would write it, and a cluster as a reconcile finds it: for the tests of the pure rooms.
 
-use crate::api::{ModelCache, NodeCachePool};
-use crate::operator::modelcache::model::{NodeModel, PerNodePlace, Place, VolumeModel};
+use super::resolve_job::resolve_job as build_resolve_job;
+use crate::api::{ModelCache, ModelCacheReplica, ModelCacheStatus, NodeCachePool, Reason, label};
+use crate::contract::outcome::Outcome;
+use crate::contract::plan::{Pin, Plan, PlannedSource};
+use crate::operator::job::ObservedJob;
+use crate::operator::modelcache::model::{Model, NodeModel, PerNodePlace, Place, VolumeModel};
+use crate::operator::modelcache::observe::Observed;
+use crate::operator::modelcache::plan::{self, Wanted};
+use crate::operator::modelcache::resolution::{self, Resolution, ResolutionState};
+use crate::operator::modelcache::status;
 use crate::operator::options::Settings;
 use crate::operator::placement::{self, NodeState};
 use crate::operator::retry::RetryPolicy;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,4 +91,213 @@ pub(crate) fn settings() -> Settings {
         },
         unreachable_grace: Duration::from_secs(60),
     }
+}
+
+/// A node of the pool that reports Ready.
+pub(crate) fn node_object(name: &str) -> Node {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": name, "uid": format!("{name}-uid"),
+            "labels": {"nvidia.com/gpu.present": "true", "zone": "a", "kubernetes.io/hostname": name}
+        },
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]}
+    }))
+    .unwrap()
+}
+
+/// A node of the pool that does not report.
+pub(crate) fn silent_node(name: &str) -> Node {
+    let mut node = node_object(name);
+    node.status = None;
+    node
+}
+
+/// A claim of the cache `studio`, bound.
+pub(crate) fn claim(volume: &str) -> PersistentVolumeClaim {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": format!("studio-{volume}"), "namespace": "team", "uid": "claim-uid",
+            "labels": {label::CACHE: "studio", label::VOLUME: volume, label::NAMESPACE: "team", label::MANAGED_BY: label::MANAGER}
+        },
+        "status": {"phase": "Bound"}
+    }))
+    .unwrap()
+}
+
+/// A claim that somebody else made.
+pub(crate) fn foreign_claim(name: &str) -> PersistentVolumeClaim {
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "namespace": "team", "uid": "foreign-uid"}, "status": {"phase": "Bound"}
+    }))
+    .unwrap()
+}
+
+/// A pin whose revision is this letter, forty times over.
+pub(crate) fn pin(letter: &str) -> Pin {
+    Pin { revision: letter.repeat(40), files: 3, bytes: 1 << 30, digest: letter.repeat(64) }
+}
+
+/// A resolve Job of an attempt, and how it ended.
+pub(crate) fn resolve_job(cache: &ModelCache, source: usize, attempt: u64, end: JobEnd) -> ObservedJob {
+    let source = cache.spec.sources[source].clone();
+    let resolution = Resolution {
+        spec_hash: source.spec_hash(),
+        source,
+        attempt: attempt - 1,
+        recorded: attempt - 1,
+        failure: None,
+        state: ResolutionState::Due,
+    };
+    let job = build_resolve_job(cache, &resolution, vec![], &settings());
+    ended(ObservedJob { job, ..ObservedJob::default() }, end)
+}
+
+/// How a Job ended.
+pub(crate) enum JobEnd {
+    /// It runs.
+    Running,
+    /// It was deleted, and its pod is still there.
+    Ending,
+    /// It succeeded with a pin.
+    Pinned(Pin),
+    /// It succeeded and said nothing.
+    Silent,
+    /// It failed.
+    Failed(Reason),
+}
+
+/// A Job that ended.
+pub(crate) fn ended(mut observed: ObservedJob, end: JobEnd) -> ObservedJob {
+    let (condition, outcome) = match end {
+        JobEnd::Running => return observed,
+        JobEnd::Ending => {
+            observed.job.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+            return observed;
+        }
+        JobEnd::Pinned(pin) => {
+            ("Complete", Outcome { pin: Some(pin), ..Outcome::success(Reason::Resolved, "resolved") })
+        }
+        JobEnd::Silent => ("Complete", Outcome::success(Reason::Resolved, "resolved")),
+        JobEnd::Failed(reason) => ("Failed", Outcome::failure(reason, format!("the origin says {reason}"))),
+    };
+    observed.job.status =
+        Some(serde_json::from_value(json!({"conditions": [{"type": condition, "status": "True"}]})).unwrap());
+    let state = json!({"terminated": {"exitCode": 0, "message": outcome.to_json()}});
+    let status = json!({"containerStatuses": [{"name": "modelcache", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]});
+    observed.pods = vec![serde_json::from_value(json!({"metadata": {"name": "pod"}, "status": status})).unwrap()];
+    observed
+}
+
+/// The stored plan of a volume, with these sources of the cache and their pins.
+pub(crate) fn stored_plan(cache: &ModelCache, volume: &str, sources: &[(usize, Pin)], sequence: u64) -> ConfigMap {
+    let sources = sources
+        .iter()
+        .map(|(index, pin)| PlannedSource { source: cache.spec.sources[*index].clone(), pin: pin.clone() })
+        .collect();
+    let directories = cache.spec.volumes.iter().find(|it| it.name == volume).map(|it| it.directories.clone());
+    let plan = Plan {
+        directories: directories.unwrap_or_default(),
+        sources,
+        ..Plan::new(cache.metadata.name.clone().unwrap(), volume)
+    };
+    super::plan_config_map::plan_config_map(cache, &plan, sequence)
+}
+
+/// What is there, said step by step.
+impl Observed {
+    pub(crate) fn empty() -> Self {
+        Self { namespace_uid: "ns-uid".into(), ..Self::default() }
+    }
+
+    /// The pool and these of its nodes.
+    pub(crate) fn with_nodes(mut self, names: &[&str]) -> Self {
+        if self.pools.is_empty() {
+            self.pools.push(Arc::new(pool()));
+        }
+        self.nodes.extend(names.iter().map(|it| Arc::new(node_object(it))));
+        self
+    }
+
+    pub(crate) fn with_node(mut self, node: Node) -> Self {
+        self.nodes.push(Arc::new(node));
+        self
+    }
+
+    pub(crate) fn with_pool(mut self, pool: NodeCachePool) -> Self {
+        self.pools = vec![Arc::new(pool)];
+        self
+    }
+
+    pub(crate) fn with_cache(mut self, cache: ModelCache) -> Self {
+        self.caches.push(Arc::new(cache));
+        self
+    }
+
+    pub(crate) fn with_claim(mut self, claim: PersistentVolumeClaim) -> Self {
+        self.claims.insert(claim.metadata.name.clone().unwrap(), claim);
+        self
+    }
+
+    pub(crate) fn with_volume(mut self, volume: PersistentVolume) -> Self {
+        self.persistent_volumes.push(volume);
+        self
+    }
+
+    pub(crate) fn with_config_map(mut self, config_map: ConfigMap) -> Self {
+        self.config_maps.push(config_map);
+        self
+    }
+
+    pub(crate) fn with_replica(mut self, replica: ModelCacheReplica) -> Self {
+        self.replicas.push(replica);
+        self
+    }
+
+    pub(crate) fn with_resolve_job(mut self, job: ObservedJob) -> Self {
+        self.resolve_jobs.push(job);
+        self
+    }
+
+    pub(crate) fn with_node_job(mut self, job: Job) -> Self {
+        self.node_jobs.push(job);
+        self
+    }
+
+    pub(crate) fn with_pod(mut self, pod: Pod) -> Self {
+        self.pods.push(pod);
+        self
+    }
+}
+
+/// The pure part of a reconcile.
+pub(crate) struct Pass {
+    pub(crate) model: Model,
+    pub(crate) resolutions: Vec<Resolution>,
+    pub(crate) wanted: Wanted,
+}
+
+/// Runs the pure part of a reconcile.
+pub(crate) fn pass(cache: &ModelCache, observed: &Observed, now: Timestamp) -> Pass {
+    let model = crate::operator::modelcache::model::model(cache, observed);
+    let resolutions = resolution::resolutions(cache, observed, &settings().retry, now);
+    let wanted = plan::plan(cache, &model, &resolutions, observed, &settings());
+    Pass { model, resolutions, wanted }
+}
+
+/// What the status says after a pass.
+pub(crate) fn status_of(cache: &ModelCache, observed: &Observed, pass: &Pass, now: Timestamp) -> ModelCacheStatus {
+    let Pass { model, resolutions, wanted } = pass;
+    status::status(&status::Facts { cache, observed, model, resolutions, wanted, error: None }, now)
+}
+
+/// The cache with what a pass says about it.
+pub(crate) fn with_status(mut cache: ModelCache, observed: &Observed, now: Timestamp) -> ModelCache {
+    let pass = pass(&cache, observed, now);
+    cache.status = Some(status_of(&cache, observed, &pass, now));
+    cache
+}
+
+/// A point in time.
+pub(crate) fn second(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
 }

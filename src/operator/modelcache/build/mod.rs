@@ -8,7 +8,11 @@ pub mod replica;
 pub mod resolve_job;
 
 #[cfg(test)]
+pub(crate) mod copies;
+#[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+pub(crate) mod transcript;
 
 use crate::api::{ModelCache, label, name};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};

@@ -70,13 +70,16 @@ pub fn persistent_volume(
 /// same node is there. A purge works through this list.
 fn holding_nodes(place: &PerNodePlace, found: Option<&PersistentVolume>, nodes: &[Arc<Node>]) -> Vec<HoldingNode> {
     let there = |it: &HoldingNode| nodes.iter().any(|node| node.uid().as_deref() == Some(it.uid.as_str()));
+    let matches = |it: &HoldingNode| place.nodes.iter().any(|node| node.uid == it.uid);
+    let recorded = found.map(recorded_nodes).unwrap_or_default();
     let matching = place.nodes.iter().map(|it| HoldingNode {
         name: it.name.clone(),
         uid: it.uid.clone(),
         hostname: it.hostname.clone(),
     });
+    // A node that matches is listed as it is now: its hostname label, which Jobs are pinned by, may have changed.
     let mut all: Vec<HoldingNode> =
-        found.map(recorded_nodes).unwrap_or_default().into_iter().filter(there).chain(matching).collect();
+        recorded.into_iter().filter(|it| there(it) && !matches(it)).chain(matching).collect();
     all.sort();
     all.dedup();
     all
@@ -110,6 +113,19 @@ mod tests {
         }
         let second = persistent_volume(&cache, &cache.spec.volumes[0], &place, "studio-models", Some(&first), &[]);
         assert_eq!(first.spec, second.spec);
+    }
+
+    #[test]
+    fn a_node_whose_hostname_label_changed_is_listed_once_and_as_it_is_now() {
+        let cache = cache();
+        let mut place = per_node_place(&cache);
+        let first = persistent_volume(&cache, &cache.spec.volumes[0], &place, "studio-models", None, &[]);
+        place.nodes[0].hostname = "renamed".into();
+        let mut node = Node::default();
+        node.metadata.uid = Some("node-uid".into());
+        let nodes = [Arc::new(node)];
+        let second = persistent_volume(&cache, &cache.spec.volumes[0], &place, "studio-models", Some(&first), &nodes);
+        assert_eq!(recorded_nodes(&second).into_iter().map(|it| it.hostname).collect::<Vec<_>>(), ["renamed"]);
     }
 
     #[test]

@@ -39,6 +39,8 @@ use std::collections::BTreeMap;
 #[x_kube(
     validation = Rule::new("!has(self.sources) || self.sources.all(s, has(s.volume) ? self.volumes.exists(v, v.name == s.volume) : self.volumes.size() == 1)")
         .message("every source must name one of `volumes`; `volume` may be left out only when there is one volume"),
+    validation = Rule::new("self.volumes.all(v, !has(v.existingClaim) || self.volumes.exists_one(w, has(w.existingClaim) && w.existingClaim.claimName == v.existingClaim.claimName))")
+        .message("two `volumes` must not use one `existingClaim`: put their sources on one volume"),
     validation = Rule::new("!self.volumes.exists(v, has(v.perNode)) || (has(self.placement) == has(oldSelf.placement) && (!has(self.placement) || self.placement == oldSelf.placement))")
         .message("`placement` is immutable while a volume is `perNode`: make a new cache")
 )]

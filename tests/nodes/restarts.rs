@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub fn scenarios() -> Vec<Scenario> {
-    vec![scenario!(alone an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_or_an_orphan)]
+    vec![
+        scenario!(alone an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_or_an_orphan),
+        scenario!(alone an_operator_that_loses_its_lease_ends_and_leads_again_only_with_a_lease),
+    ]
 }
 
 async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_or_an_orphan(world: Arc<World>) {
@@ -72,4 +75,30 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
     .await;
     let sent = hub.counters().bytes_sent;
     assert!(sent < 2 * (81 << 20) * 11 / 10, "{sent} bytes for two copies of 80 MiB");
+}
+
+async fn an_operator_that_loses_its_lease_ends_and_leads_again_only_with_a_lease(world: Arc<World>) {
+    let restarts = || async {
+        let pods = world.pods("modelcache-system").await;
+        let statuses =
+            pods.iter().flat_map(|it| it.status.iter().flat_map(|it| it.container_statuses.iter().flatten()));
+        statuses.map(|it| it.restart_count).sum::<i32>()
+    };
+    world.operator_ready();
+    let before = restarts().await;
+    let now = jiff::Timestamp::now();
+    let stolen = format!(r#"{{"spec":{{"holderIdentity":"thief","renewTime":"{now:.6}","leaseDurationSeconds":15}}}}"#);
+    world.kubectl(&["-n", "modelcache-system", "patch", "lease", "modelcache-operator", "--type=merge", "-p", &stolen]);
+    until("the operator's process to end", SOON, || async {
+        let count = restarts().await;
+        if count > before { Ok(()) } else { Err(format!("{count} restarts")) }
+    })
+    .await;
+    let holder =
+        ["-n", "modelcache-system", "get", "lease", "modelcache-operator", "-o", "jsonpath={.spec.holderIdentity}"];
+    until("an operator to hold the Lease again", SOON, || async {
+        let holder = world.kubectl(&holder);
+        if holder.starts_with("modelcache-operator") { Ok(()) } else { Err(holder) }
+    })
+    .await;
 }

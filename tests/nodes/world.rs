@@ -71,6 +71,8 @@ impl World {
         let busybox = cluster(&["image", "busybox"]);
         let said = if keep && running() {
             cluster(&["load", "--name", CLUSTER, archive.to_str().unwrap()]);
+            cluster(&["kubectl", "--name", CLUSTER, "delete", "namespaces", "-l", "team", "--ignore-not-found"]);
+            cluster(&["kubectl", "--name", CLUSTER, "delete", "nodecachepools", "--all", "--ignore-not-found"]);
             cluster(&["status", "--name", CLUSTER, "-o", "json"])
         } else {
             cluster(&["down", "--name", CLUSTER]);

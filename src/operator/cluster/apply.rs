@@ -6,6 +6,7 @@ use crate::api::{FIELD_MANAGER, FINALIZER, ModelCache, ModelCacheReplica, STATUS
 use crate::operator::error::Error;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub struct Children {
     pub rebound: Vec<PersistentVolume>,
     /// Created: a claim that is there already is never touched.
     pub claims: Vec<PersistentVolumeClaim>,
+    /// Claims of ours that are to grow: as observed, and the size wanted.
+    pub grown: Vec<(PersistentVolumeClaim, Quantity)>,
     /// Applied.
     pub config_maps: Vec<(ConfigMap, Option<ConfigMap>)>,
     /// Applied.
@@ -51,7 +54,7 @@ pub enum Removal {
 impl Cluster {
     /// Writes children. Stops at the first error; the next reconcile goes on.
     pub async fn apply(&self, children: Children) -> Result<(), Error> {
-        let Children { persistent_volumes, rebound, claims, config_maps, replicas, jobs, removals } = children;
+        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
         for (wanted, found) in persistent_volumes {
             self.apply_one(&self.global(), wanted, found).await?;
         }
@@ -60,6 +63,9 @@ impl Cluster {
         }
         for claim in claims {
             self.create(&self.namespaced(&claim.namespace().unwrap_or_default()), &claim).await?;
+        }
+        for (claim, size) in grown {
+            self.grow(&claim, &size).await?;
         }
         for (wanted, found) in config_maps {
             self.apply_one(&self.namespaced(&wanted.namespace().unwrap_or_default()), wanted, found).await?;
@@ -104,6 +110,18 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
             other => other.map(|_| ()).map_err(write_error(object)),
         }
+    }
+
+    /// Asks for more space, unless somebody changed the claim meanwhile.
+    async fn grow(&self, claim: &PersistentVolumeClaim, size: &Quantity) -> Result<(), Error> {
+        let patch = json!({
+            "metadata": {"resourceVersion": claim.resource_version()},
+            "spec": {"resources": {"requests": {"storage": size}}},
+        });
+        let api = self.namespaced::<PersistentVolumeClaim>(&claim.namespace().unwrap_or_default());
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        api.patch(&claim.name_any(), &parameters, &Patch::Merge(patch)).await.map_err(write_error(claim))?;
+        Ok(())
     }
 
     /// Lets a Released volume bind to the claim of its name again, unless somebody changed it meanwhile.

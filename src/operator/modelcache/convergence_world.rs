@@ -121,7 +121,7 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, children: Children) {
-        let Children { persistent_volumes, rebound, claims, config_maps, replicas, jobs, removals } = children;
+        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
         for (mut wanted, found) in persistent_volumes {
             wanted.status = found.as_ref().and_then(|it| it.status.clone());
             if let (Some(spec), Some(found)) = (wanted.spec.as_mut(), found.and_then(|it| it.spec)) {
@@ -148,6 +148,7 @@ impl World {
             }
             self.observed.claims.insert(claim.name_any(), claim);
         }
+        assert!(grown.is_empty(), "no size changes here");
         for (wanted, _) in config_maps {
             put(&mut self.observed.config_maps, wanted);
         }

@@ -13,7 +13,9 @@ use crate::operator::cluster::{Children, Removal};
 use crate::operator::job::Problem;
 use crate::operator::options::Settings;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 
@@ -153,13 +155,22 @@ fn place_children(
                 .collect()
         }
         Place::Shared => {
-            if !observed.claims.contains_key(&volume.claim_name) {
-                children.claims.extend(build::claim::shared(cache, &volume.spec));
+            match observed.claims.get(&volume.claim_name) {
+                None => children.claims.extend(build::claim::shared(cache, &volume.spec)),
+                Some(claim) => children.grown.extend(larger(volume, claim).map(|size| (claim.clone(), size))),
             }
             vec![replica(cache, volume, None, plan, observed, children)]
         }
         Place::Existing => vec![replica(cache, volume, None, plan, observed, children)],
     }
+}
+
+/// The size that a claim is to grow to: its request is smaller than what the spec asks for now.
+fn larger(volume: &VolumeModel, claim: &PersistentVolumeClaim) -> Option<Quantity> {
+    let wanted = volume.spec.size()?;
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    let asked = quantity::bytes(requests.get("storage")?).ok()?;
+    quantity::bytes(wanted).is_ok_and(|bytes| bytes > asked).then(|| wanted.clone())
 }
 
 fn persistent_volume(

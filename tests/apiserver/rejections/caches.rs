@@ -40,8 +40,9 @@ async fn a_wrong_name_or_an_unknown_field_is_refused() {
 #[tokio::test]
 async fn a_wrong_volume_is_refused() {
     let many = |count: usize| -> Vec<Change> {
-        let volumes: Vec<Value> =
-            (0..count).map(|it| json!({"name": format!("v{it}"), "existingClaim": {"claimName": "c"}})).collect();
+        let volumes: Vec<Value> = (0..count)
+            .map(|it| json!({"name": format!("v{it}"), "existingClaim": {"claimName": format!("c{it}")}}))
+            .collect();
         vec![Change("/spec/volumes", json!(volumes)), Change("/spec/sources", Value::Null)]
     };
     let first = "/spec/volumes/0/name";
@@ -61,6 +62,17 @@ async fn a_wrong_volume_is_refused() {
                 "two volumes of one name",
                 vec![Change(first, json!("assets")), Change("/spec/sources/0/volume", json!("assets"))],
                 &["spec.volumes[1]: Duplicate value: {\"name\":\"assets\"}"],
+            ),
+            (
+                "two volumes on one claim",
+                vec![
+                    Change("/spec/volumes", json!([
+                        {"name": "a", "existingClaim": {"claimName": "c"}},
+                        {"name": "b", "existingClaim": {"claimName": "c"}},
+                    ])),
+                    Change("/spec/sources", Value::Null),
+                ],
+                &["spec: Invalid value: two `volumes` must not use one `existingClaim`: put their sources on one volume"],
             ),
             ("no kind", one("/spec/volumes/2/existingClaim", Value::Null),
              &["spec.volumes[2]: Invalid value: exactly one of `perNode`, `shared` and `existingClaim` must be set"]),

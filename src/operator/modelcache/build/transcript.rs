@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 /// Every write that changes something, one per line.
 pub(crate) fn tell(children: &Children) -> String {
-    let Children { persistent_volumes, rebound, claims, config_maps, replicas, jobs, removals } = children;
+    let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
     let mut lines = vec![];
     for (wanted, _) in persistent_volumes.iter().filter(|(wanted, found)| differs(wanted, found.as_ref())) {
         let nodes: Vec<String> = recorded_nodes(wanted).into_iter().map(|it| it.name).collect();
@@ -21,6 +21,7 @@ pub(crate) fn tell(children: &Children) -> String {
     }
     lines.extend(rebound.iter().map(|it| format!("unbind PersistentVolume {}", it.name_any())));
     lines.extend(claims.iter().map(|it| format!("create PersistentVolumeClaim {}", it.name_any())));
+    lines.extend(grown.iter().map(|(it, size)| format!("grow PersistentVolumeClaim {} to {}", it.name_any(), size.0)));
     for (wanted, _) in config_maps.iter().filter(|(wanted, found)| differs(wanted, found.as_ref())) {
         lines.push(format!("apply ConfigMap {}{}", wanted.name_any(), contents(wanted)));
     }

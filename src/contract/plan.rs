@@ -97,12 +97,12 @@ impl Plan {
 
     /// Files of all sources.
     pub fn files(&self) -> u64 {
-        self.sources.iter().map(|it| it.pin.files).sum()
+        self.sources.iter().fold(0, |sum, it| sum.saturating_add(it.pin.files))
     }
 
     /// Bytes of all sources.
     pub fn bytes(&self) -> u64 {
-        self.sources.iter().map(|it| it.pin.bytes).sum()
+        self.sources.iter().fold(0, |sum, it| sum.saturating_add(it.pin.bytes))
     }
 }
 

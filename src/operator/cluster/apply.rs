@@ -55,11 +55,12 @@ impl Cluster {
     /// Writes children. Stops at the first error; the next reconcile goes on.
     pub async fn apply(&self, children: Children) -> Result<(), Error> {
         let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
-        for (wanted, found) in persistent_volumes {
-            self.apply_one(&self.global(), wanted, found).await?;
-        }
+        // First, because it needs the volume as it was observed.
         for volume in rebound {
             self.unbind(&volume).await?;
+        }
+        for (wanted, found) in persistent_volumes {
+            self.apply_one(&self.global(), wanted, found).await?;
         }
         for claim in claims {
             self.create(&self.namespaced(&claim.namespace().unwrap_or_default()), &claim).await?;
@@ -126,14 +127,13 @@ impl Cluster {
 
     /// Lets a Released volume bind to the claim of its name again, unless somebody changed it meanwhile.
     async fn unbind(&self, volume: &PersistentVolume) -> Result<(), Error> {
-        let operations = json!([
-            {"op": "test", "path": "/metadata/resourceVersion", "value": volume.resource_version()},
-            {"op": "remove", "path": "/spec/claimRef/uid"},
-            {"op": "remove", "path": "/spec/claimRef/resourceVersion"},
-        ]);
-        let patch: Patch<Value> = Patch::Json(serde_json::from_value(operations).unwrap_or_default());
+        let patch = json!({
+            "metadata": {"resourceVersion": volume.resource_version()},
+            "spec": {"claimRef": {"uid": null, "resourceVersion": null}},
+        });
         let api = self.global::<PersistentVolume>();
-        api.patch(&volume.name_any(), &PatchParams::default(), &patch).await.map_err(write_error(volume))?;
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        api.patch(&volume.name_any(), &parameters, &Patch::Merge(patch)).await.map_err(write_error(volume))?;
         Ok(())
     }
 

@@ -10,6 +10,17 @@ use tokio::task::JoinHandle;
 /// Name of the Lease, in the operator's namespace.
 pub const LEASE: &str = "modelcache-operator";
 
+/// Why the Lease was not gained.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// It can be neither read nor made.
+    #[error(transparent)]
+    Manager(#[from] LeaseManagerError),
+    /// What renews it ended.
+    #[error("what renews the Lease ended before it was gained")]
+    Ended,
+}
+
 /// What a process that leads holds.
 pub struct Leadership {
     leading: Receiver<bool>,
@@ -24,12 +35,7 @@ impl Leadership {
     ///
     /// # Errors
     /// When the Lease can be neither read nor made.
-    pub async fn gain(
-        client: Client,
-        namespace: &str,
-        identity: &str,
-        seconds: u16,
-    ) -> Result<Self, LeaseManagerError> {
+    pub async fn gain(client: Client, namespace: &str, identity: &str, seconds: u16) -> Result<Self, LeaseError> {
         let manager = LeaseManagerBuilder::new(client.clone(), LEASE)
             .with_namespace(namespace)
             .with_identity(identity)
@@ -39,9 +45,7 @@ impl Leadership {
             .await?;
         let (mut leading, task) = manager.watch().await;
         while !*leading.borrow_and_update() {
-            if leading.changed().await.is_err() {
-                break;
-            }
+            leading.changed().await.map_err(|_| LeaseError::Ended)?;
         }
         let validity = Duration::from_secs(u64::from(seconds));
         Ok(Self { leading, task, api: Api::namespaced(client, namespace), identity: identity.to_owned(), validity })

@@ -29,7 +29,7 @@ impl Cluster {
     pub fn new(client: Client, identity: &str) -> Self {
         let reporter = Reporter { controller: "modelcache-operator".into(), instance: Some(identity.into()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, http: reqwest::Client::new() }
+        Self { client, recorder, http: agents() }
     }
 
     /// Objects of a namespace.
@@ -55,6 +55,11 @@ impl Cluster {
     {
         Api::all(self.client.clone())
     }
+}
+
+/// A client for the agents' pods. They are in the users' hands: what they answer leads nowhere else.
+fn agents() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap_or_default()
 }
 
 /// `ModelCacheReplica studio/x`, for errors and logs.

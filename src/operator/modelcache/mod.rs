@@ -1,6 +1,7 @@
 //! The reconcile of a `ModelCache`: a table of contents.
 
 pub mod build;
+mod conditions;
 pub mod deletion;
 pub mod model;
 pub mod observe;
@@ -19,6 +20,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use model::Model;
+use plan::Wanted;
 use resolution::{Resolution, ResolutionState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +50,15 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     }
 
     let now = Timestamp::now();
-    let observed =
-        observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, &cache).await?;
+    let read = observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, &cache).await;
+    let observed = match read {
+        Ok(observed) => observed,
+        Err(error) => {
+            let status = status::unread_status(&cache, &error, now);
+            context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
+            return Err(error);
+        }
+    };
     let model = model::model(&cache, &observed);
     let resolutions = resolution::resolutions(&cache, &observed, &context.settings.retry, now);
     let mut wanted = plan::plan(&cache, &model, &resolutions, &observed, &context.settings);
@@ -66,15 +75,16 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
     context.cluster.publish(notes(&cache, &resolutions, &status), &cache.object_ref(&())).await;
     applied?;
-    Ok(next_look(&model, &resolutions, now))
+    Ok(next_look(&model, &wanted, &resolutions, now))
 }
 
-/// When to look again without being woken: the earliest retry of a source, and soon while a volume has no place: who is in
-/// its way (a claim of somebody else, another cache's reservation) need not wake us by going.
-fn next_look(model: &Model, resolutions: &[Resolution], now: Timestamp) -> Action {
+/// When to look again without being woken: the earliest retry of a source, and soon while a volume waits for something: who
+/// is in its way (a claim of somebody else, another cache's reservation) need not wake us by going.
+fn next_look(model: &Model, wanted: &Wanted, resolutions: &[Resolution], now: Timestamp) -> Action {
     let later =
         resolutions.iter().filter_map(|it| if let ResolutionState::Later(due) = it.state { Some(due) } else { None });
-    let blocked = model.volumes.iter().any(|it| it.place.is_err());
+    let waits = model.volumes.iter().any(|it| it.place.is_err() || it.pending.is_some());
+    let blocked = waits || wanted.conflict.is_some();
     let running = resolutions.iter().any(|it| matches!(it.state, ResolutionState::Running(_)));
     let due = later
         .min()
@@ -134,6 +144,8 @@ async fn delete(cache: &ModelCache, context: &Context) -> Result<Action, Error> 
             Ok(Action::requeue(Duration::from_secs(5)))
         }
         DeletionStep::Remove(removals) => {
+            let message = "what is under way is being stopped, and what is ours is being removed";
+            say_deleting(cache, context, Note::normal(Reason::Deleting, "Delete", message)).await?;
             for removal in removals {
                 context.cluster.remove(removal).await?;
             }

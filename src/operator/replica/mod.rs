@@ -115,7 +115,8 @@ async fn carry_out(
         .unwrap_or(0);
     match step {
         Step::CreatePrepareJob => {
-            if let Some(pool) = &observed.pool {
+            // Without its UID the directory would be another namespace's.
+            if let Some(pool) = observed.pool.as_ref().filter(|_| !observed.namespace_uid.is_empty()) {
                 let job = prepare(replica, number, cache, pool, &observed.namespace_uid, context);
                 cluster.create(&cluster.namespaced(&context.settings.node_jobs_namespace), &job).await?;
             }
@@ -200,9 +201,7 @@ fn note(replica: &ModelCacheReplica, recording: &Recording) -> Note {
                 format!("{what}: {} files are complete, {fetched} fetched", holds.files),
             )
         }
-        (None, None) => {
-            Note::normal(Reason::Superseded, "WarmUp", format!("{what}: stopped, since another content is wanted now"))
-        }
+        (None, None) => Note::normal(Reason::Superseded, "WarmUp", format!("{what}: stopped before it was done")),
     }
 }
 

@@ -7,12 +7,12 @@ mod plan;
 use crate::api::{annotation, label, name};
 use crate::operator::cluster::Removal;
 use crate::operator::error::Error;
-use crate::operator::modelcache::build::persistent_volume::recorded_nodes;
+use crate::operator::modelcache::build::persistent_volume::{lists_nodes, recorded_nodes};
 use crate::operator::placement;
 use crate::operator::replica::build::node_job::{NodeDirectory, purge_job};
 use crate::operator::runtime::Context;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Toleration};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use plan::{NodePurge, purges};
@@ -27,6 +27,11 @@ pub async fn reconcile(volume: Arc<PersistentVolume>, context: Arc<Context>) -> 
     let Some(volume) = cluster.get(&api, &volume.name_any()).await? else { return Ok(Action::await_change()) };
     if !volume.labels().contains_key(label::TOMBSTONE) || volume.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
+    }
+    if !lists_nodes(&volume) {
+        // Taken for an empty list, it would let the volume go and its data stay.
+        tracing::warn!(volume = volume.name_any(), "the annotation {} cannot be read: mend it", annotation::NODES);
+        return Ok(Action::requeue(Duration::from_secs(60)));
     }
     if claim_is_there(&volume, &context).await? {
         return Ok(Action::requeue(Duration::from_secs(2)));
@@ -80,6 +85,15 @@ async fn claim_is_there(volume: &PersistentVolume, context: &Context) -> Result<
     Ok(claim.is_some_and(|it| it.spec.and_then(|it| it.volume_name).as_deref() == Some(volume.name_any().as_str())))
 }
 
+/// Tolerates what the node controller puts on a cordoned node.
+fn cordoned() -> Toleration {
+    Toleration {
+        key: Some("node.kubernetes.io/unschedulable".into()),
+        operator: Some("Exists".into()),
+        ..Toleration::default()
+    }
+}
+
 fn job(volume: &PersistentVolume, hostname: &str, node_uid: &str, context: &Context) -> Option<Job> {
     let path = volume.spec.as_ref()?.local.as_ref()?.path.clone();
     let (pool_path, directory) = path.rsplit_once('/')?;
@@ -96,10 +110,12 @@ fn job(volume: &PersistentVolume, hostname: &str, node_uid: &str, context: &Cont
         pool_path,
         directory,
         hostname,
-        // A pool that is gone no longer says what to tolerate: then everything, since the data must go.
-        tolerations: tolerations.unwrap_or_else(|| {
-            vec![k8s_openapi::api::core::v1::Toleration { operator: Some("Exists".into()), ..Default::default() }]
-        }),
+        // A pool that is gone no longer says what to tolerate: then everything, since the data must go. A cordoned node gives
+        // its data back too.
+        tolerations: tolerations.map_or_else(
+            || vec![Toleration { operator: Some("Exists".into()), ..Toleration::default() }],
+            |pool| pool.into_iter().chain([cordoned()]).collect(),
+        ),
     };
     Some(purge_job(directory, &context.settings))
 }

@@ -85,6 +85,12 @@ fn holding_nodes(place: &PerNodePlace, found: Option<&PersistentVolume>, nodes: 
     all
 }
 
+/// Whether the annotation that lists the nodes can be read: no list is not an empty one.
+pub fn lists_nodes(volume: &PersistentVolume) -> bool {
+    let text = volume.annotations().get(annotation::NODES);
+    text.is_some_and(|text| serde_json::from_str::<Vec<HoldingNode>>(text).is_ok())
+}
+
 /// The nodes that a PersistentVolume's annotation lists.
 pub fn recorded_nodes(volume: &PersistentVolume) -> Vec<HoldingNode> {
     volume.annotations().get(annotation::NODES).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()

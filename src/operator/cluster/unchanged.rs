@@ -14,7 +14,11 @@ pub(super) fn contains(found: &Value, wanted: &Value) -> bool {
 fn holds(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| found.get(key).is_some_and(|found| holds(found, wanted)))
+            wanted.iter().all(|(key, wanted)| match found.get(key) {
+                Some(found) => holds(found, wanted),
+                // The API server leaves out what is empty.
+                None => is_empty(wanted),
+            })
         }
         (Value::Array(found), Value::Array(wanted)) => {
             found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
@@ -22,6 +26,10 @@ fn holds(found: &Value, wanted: &Value) -> bool {
         (Value::String(a), Value::String(b)) => a == b || same_quantity(a, b),
         _ => found == wanted,
     }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// The fields that our own applies have put into an object, as the API server keeps them
@@ -68,6 +76,13 @@ mod tests {
         ] {
             assert_eq!(contains(&found, &wanted), expected, "{found}");
         }
+    }
+
+    #[test]
+    fn what_is_empty_and_therefore_left_out_by_the_server_is_no_change() {
+        let wanted = json!({"data": {}, "items": [], "metadata": {"name": "x"}});
+        assert!(contains(&json!({"metadata": {"name": "x"}}), &wanted));
+        assert!(!contains(&json!({"metadata": {"name": "x"}}), &json!({"data": {"a": "b"}})));
     }
 
     /// What the API server keeps about an apply of ours.

@@ -22,8 +22,6 @@ pub enum Reason {
     Resolved,
     /// Every volume has its claim.
     Provisioned,
-    /// A failed attempt is retried after a pause.
-    BackingOff,
     /// Nothing has been looked at yet.
     Pending,
     /// `spec.suspend` is true: nothing new is started.
@@ -107,7 +105,7 @@ pub enum FailureClass {
     User,
     /// Passes by itself: retried with capped exponential backoff.
     Transient,
-    /// Not a failure of the work: retried at once, does not count.
+    /// Not a failure of the work: retried soon, does not count.
     Disruption,
 }
 

@@ -18,8 +18,3 @@ pub const POOL: &str = "/pool";
 pub const KUBELET: &str = "/kubelet";
 /// Where the kubelet reads the termination message.
 pub const TERMINATION_MESSAGE: &str = "/dev/termination-log";
-
-/// File of a source's Secret key in the pod.
-pub fn secret_file(source: &str) -> String {
-    format!("{SECRETS}/{source}/token")
-}

@@ -36,8 +36,10 @@ fn said(error: &kube::Error) -> String {
 pub enum ErrorClass {
     /// Somebody else wrote first: looked at again at once.
     Conflict,
-    /// A permission or a kind is missing.
+    /// A permission is missing.
     Permission,
+    /// A quota of the namespace is used up.
+    Quota,
     /// The API server refuses what we built: a defect of ours, or a policy of the cluster.
     Rejected,
     /// Passes by itself.
@@ -50,6 +52,7 @@ impl ErrorClass {
         match self {
             Self::Conflict => "conflict",
             Self::Permission => "permission",
+            Self::Quota => "quota",
             Self::Rejected => "rejected",
             Self::Transient => "transient",
         }
@@ -67,8 +70,12 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         match self.source() {
             kube::Error::Api(status) if status.is_conflict() => ErrorClass::Conflict,
+            kube::Error::Api(status) if status.is_forbidden() && status.message.contains("exceeded quota") => {
+                ErrorClass::Quota
+            }
+            // What goes with a namespace that is being deleted.
+            kube::Error::Api(status) if status.message.contains("being terminated") => ErrorClass::Transient,
             kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => ErrorClass::Permission,
-            kube::Error::Api(status) if status.is_not_found() => ErrorClass::Permission,
             kube::Error::Api(status) if status.code == 422 || status.code == 400 => ErrorClass::Rejected,
             _ => ErrorClass::Transient,
         }
@@ -78,7 +85,7 @@ impl Error {
     pub fn pause(&self, count: u32) -> Duration {
         let first = match self.class() {
             ErrorClass::Conflict => return Duration::from_millis(200),
-            ErrorClass::Permission | ErrorClass::Rejected => Duration::from_secs(5),
+            ErrorClass::Permission | ErrorClass::Quota | ErrorClass::Rejected => Duration::from_secs(5),
             ErrorClass::Transient => Duration::from_secs(1),
         };
         first.saturating_mul(1 << count.min(6)).min(Duration::from_secs(60))

@@ -119,7 +119,11 @@ fn ended(complete: bool, pod: &Pod, job_failure: Option<Problem>) -> JobState {
     let said = terminated.and_then(|it| it.message.as_deref()).and_then(|text| Outcome::parse(text).ok());
     match said {
         Some(outcome) if outcome.succeeded && complete => return JobState::Succeeded(Box::new(outcome)),
-        Some(outcome) if !outcome.succeeded => return JobState::Failed(Problem::new(outcome.reason, outcome.message)),
+        // An agent that is told to end cannot know why: the Job does.
+        Some(outcome) if !outcome.succeeded => {
+            let said = Problem::new(outcome.reason, outcome.message);
+            return JobState::Failed(job_failure.filter(|_| outcome.reason == Reason::Evicted).unwrap_or(said));
+        }
         _ => {}
     }
     if let Some(problem) = job_failure {

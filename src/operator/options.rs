@@ -20,7 +20,8 @@ pub struct OperatorOptions {
     pub namespace: String,
 
     /// Name of this process in the Lease.
-    #[arg(long, env = "POD_NAME", default_value = "modelcache-operator")]
+    /// No two may share it: each would take the other's Lease for its own.
+    #[arg(long, env = "POD_NAME")]
     pub identity: String,
 
     /// Address of `/livez`, `/readyz` and `/metrics`.
@@ -31,7 +32,7 @@ pub struct OperatorOptions {
     #[arg(long, env = "MODELCACHE_RETRY_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub retry_seconds: u32,
 
-    /// Seconds between retries at most.
+    /// Seconds between retries at most, and a quarter more of jitter.
     #[arg(long, env = "MODELCACHE_RETRY_MAX_SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
     pub retry_max_seconds: u32,
 

@@ -22,7 +22,8 @@ impl RetryPolicy {
     /// the same seed and count give the same pause, so that looking twice does not move the goal.
     pub fn pause(&self, reason: Reason, count: i64, seed: &str) -> Duration {
         let pause = match reason.class() {
-            FailureClass::Disruption => return Duration::ZERO,
+            // Soon, but not at once: a node that turns every pod away would be asked without end.
+            FailureClass::Disruption => self.first,
             FailureClass::User => self.stalled,
             FailureClass::Transient => {
                 let doublings = u32::try_from(count.clamp(1, 21) - 1).unwrap_or(0);
@@ -79,9 +80,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_mend_is_retried_slowly_and_a_disruption_at_once() {
+    fn what_a_person_must_mend_is_retried_slowly_and_a_disruption_soon() {
         assert!(policy().pause(Reason::Unauthorized, 1, "x") >= Duration::from_secs(600));
-        assert_eq!(policy().pause(Reason::Evicted, 9, "x"), Duration::ZERO);
+        assert!(policy().pause(Reason::Evicted, 9, "x") < Duration::from_secs(13));
     }
 
     #[test]

@@ -41,14 +41,12 @@ async fn says(world: &World, words: &str) {
 async fn a_missing_permission_or_kind_is_named_and_the_operator_stays_up(world: Arc<World>) {
     world.operator_ready();
     let before = restarts(&world).await;
-    world.kubectl(&[
-        "patch",
-        "clusterrole",
-        "modelcache-operator",
-        "--type=json",
-        "-p",
-        r#"[{"op":"remove","path":"/rules/6"}]"#,
-    ]);
+    let role = world.kubectl(&["get", "clusterrole", "modelcache-operator", "-o", "json"]);
+    let role: serde_json::Value = serde_json::from_str(&role).unwrap();
+    let reads_nodes = |it: &serde_json::Value| it["resources"] == serde_json::json!(["nodes"]);
+    let index = role["rules"].as_array().unwrap().iter().position(reads_nodes).unwrap();
+    let without = format!(r#"[{{"op":"remove","path":"/rules/{index}"}}]"#);
+    world.kubectl(&["patch", "clusterrole", "modelcache-operator", "--type=json", "-p", &without]);
     world.kubectl(&[
         "-n",
         "modelcache-system",

@@ -1,6 +1,6 @@
 //! The agent's subcommands: one file each, with its options beside what it does.
 //!
-//! Every command has two modes. In its pod it reads what the operator mounted and writes its outcome as the termination
+//! What works on volumes has two modes. In its pod it reads what the operator mounted and writes its outcome as the termination
 //! message. With `-f cache.yaml` it needs no cluster: `--volumes-dir DIR` has a directory for each volume.
 
 pub mod crds;

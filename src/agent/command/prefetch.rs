@@ -128,7 +128,7 @@ impl Prefetch {
         let mut results = Vec::new();
         for cache in &caches {
             for volume in &cache.spec.volumes {
-                // Each volume has an account of its own; the last one that was started is served.
+                // Each volume has an account of its own; the first one is served.
                 let report = if results.is_empty() { report.clone() } else { Report::default() };
                 let outcome = match self.local(output, &report, &origins, cache, volume).await {
                     Ok(outcome) => outcome,
@@ -222,7 +222,7 @@ impl Prefetch {
     }
 }
 
-/// How long the threads of a run that is told to stop may take. Less than the 30 s that Kubernetes gives a pod; ended
+/// How long the threads of a run that is told to stop may take. Less than the 15 s that our pods are given; ended
 /// earlier, the next run fetches a little more again.
 const GRACE: Duration = Duration::from_secs(10);
 

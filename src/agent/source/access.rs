@@ -47,7 +47,10 @@ impl Access {
     /// # Errors
     /// `SecretNotFound` when the spec names a Secret and the variable is not set.
     pub fn local(source: &Source, hf_token: Option<&str>) -> Result<Self, Failure> {
-        let token = hf_token.map(str::trim).filter(|it| !it.is_empty() && source.hugging_face.is_some());
+        // A YAML from elsewhere that names a hub of its own gets the token only if it asks for one by name.
+        let wanted =
+            source.hugging_face.as_ref().is_some_and(|it| it.endpoint.is_none() || it.token_secret_ref.is_some());
+        let token = hf_token.map(str::trim).filter(|it| !it.is_empty() && wanted);
         if let (Some(reference), None) = (source.secret(), token) {
             let message = format!(
                 "the spec names key `{}` of Secret `{}`, and without a cluster HF_TOKEN stands in for it: set HF_TOKEN",
@@ -107,5 +110,15 @@ mod tests {
         let mut public = source();
         public.hugging_face.as_mut().unwrap().token_secret_ref = None;
         assert!(Access::local(&public, Some("")).unwrap().token.is_none());
+        assert!(Access::local(&public, Some("hf_abc")).unwrap().token.is_some());
+    }
+
+    #[test]
+    fn a_hub_that_only_the_yaml_names_does_not_get_the_token_unasked() {
+        let mut elsewhere = source();
+        elsewhere.hugging_face.as_mut().unwrap().endpoint = Some("https://hub.example".into());
+        assert!(Access::local(&elsewhere, Some("hf_abc")).unwrap().token.is_some(), "it names a Secret");
+        elsewhere.hugging_face.as_mut().unwrap().token_secret_ref = None;
+        assert!(Access::local(&elsewhere, Some("hf_abc")).unwrap().token.is_none());
     }
 }

@@ -47,14 +47,6 @@ impl Cluster {
     {
         Api::all(self.client.clone())
     }
-
-    /// Objects of all namespaces.
-    pub fn everywhere<K>(&self) -> Api<K>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-    {
-        Api::all(self.client.clone())
-    }
 }
 
 /// A client for the agents' pods. They are in the users' hands: what they answer leads nowhere else.

@@ -63,6 +63,7 @@ fn moves(facts: &Facts) -> bool {
 pub(super) fn error_reason(error: &Error) -> Reason {
     match error.class() {
         ErrorClass::Permission => Reason::MissingPermission,
+        ErrorClass::Quota => Reason::PodRejected,
         // Somebody else wrote first: looked at again at once.
         ErrorClass::Conflict => Reason::Pending,
         ErrorClass::Rejected | ErrorClass::Transient => Reason::InternalError,

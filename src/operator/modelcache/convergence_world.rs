@@ -208,8 +208,9 @@ impl World {
         let status = replica_status(&replica, node, &step, no_slot.as_ref(), None, second(self.now));
         let succeeded = |plan: Option<String>| {
             let mut outcome = Outcome::success(Reason::Warmed, "done");
+            let files = replica.spec.plan.as_ref().and_then(|it| u64::try_from(it.files).ok()).unwrap_or(0);
             outcome.evidence =
-                plan.map(|plan| Evidence { plan, files: 1, bytes: 1, fetched_bytes: 1, hashed_files: 1 });
+                plan.map(|plan| Evidence { plan, files, bytes: 1, fetched_bytes: 1, hashed_files: files });
             Some(JobState::Succeeded(Box::new(outcome)))
         };
         let plan = replica.status.as_ref().and_then(|it| it.attempt.as_ref()).and_then(|it| it.plan.clone());

@@ -93,7 +93,7 @@ fn volume_model(cache: &ModelCache, volume: &Volume, observed: &Observed) -> Vol
         (Some(per_node), _) => owned(cache, volume, claim)
             .and_then(|()| per_node_place(cache, volume, &per_node.pool, observed))
             .map(Place::PerNode),
-        (None, Some(_)) => existing(&claim_name, claim).map(|()| Place::Existing),
+        (None, Some(_)) => existing(cache, &claim_name, claim, observed).map(|()| Place::Existing),
         (None, None) => owned(cache, volume, claim).map(|()| Place::Shared),
     };
     let claim_uid =
@@ -133,9 +133,27 @@ fn owned(cache: &ModelCache, volume: &Volume, claim: Option<&PersistentVolumeCla
     ))
 }
 
-fn existing(name: &str, claim: Option<&PersistentVolumeClaim>) -> Result<(), Problem> {
-    if claim.is_some() {
-        return Ok(());
+/// A claim of somebody else's may be filled; one that another cache made is that cache's, with the data on it.
+fn existing(
+    cache: &ModelCache,
+    name: &str,
+    claim: Option<&PersistentVolumeClaim>,
+    observed: &Observed,
+) -> Result<(), Problem> {
+    if let Some(claim) = claim {
+        let owner = claim.labels().get(label::CACHE).filter(|_| claim.labels().contains_key(label::VOLUME));
+        let lives = |owner: &&String| {
+            observed.caches.iter().any(|it| it.name_any() == **owner && it.namespace() == cache.namespace())
+        };
+        return match owner.filter(lives) {
+            None => Ok(()),
+            Some(owner) => {
+                let message = format!(
+                    "PersistentVolumeClaim `{name}` was made by ModelCache `{owner}`, which fills it: add the sources there"
+                );
+                Err(Problem::new(Reason::ClaimConflict, message))
+            }
+        };
     }
     let message = format!("PersistentVolumeClaim `{name}` does not exist: it must be made before it can be filled");
     Err(Problem::new(Reason::VolumePending, message))

@@ -166,15 +166,12 @@ fn a_job_that_nobody_asks_for_any_more_goes() {
 }
 
 #[test]
-fn one_attempt_has_one_job_and_the_next_one_has_the_next_number() {
+fn one_attempt_has_one_job_whatever_becomes_of_it() {
     let cache = cache();
     for end in [JobEnd::Running, JobEnd::Ending, JobEnd::Pinned(pin("a")), JobEnd::Failed(Reason::Unreachable)] {
         let observed = Observed::empty().with_resolve_job(resolve_job(&cache, 0, 1, end));
         assert_eq!(jobs(&look(&cache, &observed)), Vec::<String>::new());
     }
-    let evicted = Observed::empty().with_resolve_job(resolve_job(&cache, 0, 1, JobEnd::Failed(Reason::Evicted)));
-    let [next] = &jobs(&look(&cache, &evicted))[..] else { panic!("an eviction is made good at once") };
-    assert!(next.ends_with("-r2"), "{next}");
 }
 
 #[test]

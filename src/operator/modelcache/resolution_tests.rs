@@ -101,7 +101,7 @@ fn a_job_that_completes_and_says_nothing_is_a_failed_attempt() {
 }
 
 #[test]
-fn what_passes_by_itself_is_retried_soon_and_what_a_person_must_mend_slowly_and_an_eviction_at_once() {
+fn what_passes_by_itself_is_retried_soon_and_what_a_person_must_mend_slowly_and_an_eviction_soon_without_counting() {
     for (reason, not_yet, due) in
         [(Reason::Unreachable, 9, 13), (Reason::Unauthorized, 599, 751), (Reason::NotFound, 599, 751)]
     {
@@ -110,7 +110,7 @@ fn what_passes_by_itself_is_retried_soon_and_what_a_person_must_mend_slowly_and_
         let resolution = only(&cache, &Observed::empty(), due);
         assert_eq!((resolution.state, resolution.attempt), (ResolutionState::Due, 1), "{reason}");
     }
-    let evicted = only(&failed_once(Reason::Evicted), &Observed::empty(), 0);
+    let evicted = only(&failed_once(Reason::Evicted), &Observed::empty(), 13);
     assert_eq!((evicted.state, evicted.failure.map(|it| it.count)), (ResolutionState::Due, Some(0)));
 }
 

@@ -92,7 +92,7 @@ fn volume_status(facts: &Facts, model: &VolumeModel, wanted: &WantedVolume) -> V
         let Some(replica) = facts.observed.replicas.iter().find(|it| it.name_any() == *name) else { continue };
         let unreachable = node_of(facts, replica) == Some(NodeState::NotReady);
         let ready = holds_wanted(replica, wanted);
-        let failed = !ready && replica.status.as_ref().is_some_and(|it| it.failure.is_some());
+        let failed = !ready && failures(replica) > 0;
         counts.unreachable += i32::from(unreachable);
         counts.ready += i32::from(ready && !unreachable);
         counts.failed += i32::from(failed && !unreachable);
@@ -175,6 +175,11 @@ fn problem_of(replica: &ModelCacheReplica, unreachable: bool) -> Option<(Severit
         Reason::Warming | Reason::Preparing | Reason::Queued | Reason::Resolving | Reason::Warmed | Reason::Pending
     );
     if under_way { None } else { problem(reason, &ready.message, false) }
+}
+
+/// Failures in a row that count: an eviction does not.
+fn failures(replica: &ModelCacheReplica) -> i64 {
+    replica.status.as_ref().and_then(|it| it.failure.as_ref()).map_or(0, |it| it.count)
 }
 
 /// Whether an attempt is at work on a copy.

@@ -10,7 +10,7 @@ use crate::api::model_cache_replica::{AttemptStage, ModelCacheReplica};
 use crate::api::{ModelCache, NodeCachePool, Reason, name};
 use crate::operator::cluster::{Note, Removal};
 use crate::operator::error::Error;
-use crate::operator::job::{JobState, ObservedJob};
+use crate::operator::job::{JobState, ObservedJob, Problem};
 use crate::operator::modelcache::resolution::attempt_of;
 use crate::operator::placement;
 use crate::operator::runtime::Context;
@@ -46,13 +46,23 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
     let observed =
         observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, &replica).await?;
     let mut step = situation(&replica, &observed, &context, now).next_step();
+    if step == Step::CreatePrepareJob && observed.pool.is_none() {
+        let message = "the NodeCachePool of this node is gone: nothing new is started on it";
+        step = Step::Wait(Problem::new(Reason::PoolNotFound, message), None);
+    }
     let no_slot = take_slot(&replica, &observed, &context, &mut step);
     let progress = match &step {
         Step::Watch { pod_ip: Some(pod_ip), .. } => context.cluster.progress(pod_ip).await,
         _ => None,
     };
     let status = status::status(&replica, observed.node, &step, no_slot.as_ref(), progress.as_ref(), now);
-    context.cluster.apply_status(&api, &replica, replica.status.as_ref(), &status).await?;
+    if let Err(error) = context.cluster.apply_status(&api, &replica, replica.status.as_ref(), &status).await {
+        // A slot that is not recorded is nobody's.
+        if let Step::Record(recording) = &step {
+            context.slots.give_back(&replica, recording.attempt.number - 1);
+        }
+        return Err(error);
+    }
     carry_out(&replica, &observed, &context, &step).await?;
     Ok(next_look(&step, no_slot.is_some(), now))
 }

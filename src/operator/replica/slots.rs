@@ -113,7 +113,8 @@ fn attempt(replica: &ModelCacheReplica) -> Option<i64> {
 }
 
 fn failed(replica: &ModelCacheReplica) -> bool {
-    replica.status.as_ref().is_some_and(|it| it.failure.is_some())
+    // An eviction is recorded, and does not count.
+    replica.status.as_ref().and_then(|it| it.failure.as_ref()).is_some_and(|it| it.count > 0)
 }
 
 /// A number, or a percentage of `total`: rounded up for what must move, and then at least one; down for what is tolerated.

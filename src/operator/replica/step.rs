@@ -10,6 +10,7 @@
 
 use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
 use crate::api::{Reason, model_cache::Failure};
+use crate::contract::outcome::Evidence;
 use crate::operator::job::{JobState, Problem};
 use crate::operator::placement::NodeState;
 use crate::operator::retry::{RetryPolicy, next_failure};
@@ -189,15 +190,28 @@ impl Situation<'_> {
                 Step::Watch { stage: AttemptStage::WarmUp, problem: problem.clone(), pod_ip: pod_ip.clone() }
             }
             Some(JobState::Succeeded(outcome)) => match &outcome.evidence {
-                Some(evidence) if Some(evidence.plan.as_str()) == attempt.plan.as_deref() => succeed(attempt, evidence),
-                Some(evidence) => {
-                    let message = format!("the agent completed plan {}, not the one it was given", evidence.plan);
-                    self.fail(attempt, &Problem::new(Reason::NoEvidence, message))
-                }
+                Some(evidence) => match self.doubt(&attempt, evidence) {
+                    None => succeed(attempt, evidence),
+                    Some(message) => self.fail(attempt, &Problem::new(Reason::NoEvidence, message)),
+                },
                 None => self.fail(attempt, &Problem::new(Reason::NoEvidence, "the Job completed without evidence")),
             },
             Some(JobState::Failed(problem)) => self.fail(attempt, problem),
         }
+    }
+
+    /// What makes the evidence no evidence of what was asked for.
+    fn doubt(&self, attempt: &Attempt, evidence: &Evidence) -> Option<String> {
+        if Some(evidence.plan.as_str()) != attempt.plan.as_deref() {
+            return Some(format!("the agent completed plan {}, not the one it was given", evidence.plan));
+        }
+        let listed = self.replica.spec.plan.as_ref().filter(|it| it.hash == evidence.plan).map(|it| it.files);
+        let (files, hashed) = (evidence.files, evidence.hashed_files);
+        let short = listed.is_some_and(|listed| i64::try_from(files) != Ok(listed)) || hashed < files;
+        short.then(|| {
+            let listed = listed.map_or_else(|| "some".to_owned(), |it| it.to_string());
+            format!("the agent shows {files} files, {hashed} of them hashed, and the plan lists {listed}")
+        })
     }
 
     fn fail(&self, attempt: Attempt, problem: &Problem) -> Step {
@@ -215,7 +229,7 @@ impl Situation<'_> {
 }
 
 /// The copy holds what the agent has shown evidence of.
-fn succeed(attempt: Attempt, evidence: &crate::contract::outcome::Evidence) -> Step {
+fn succeed(attempt: Attempt, evidence: &Evidence) -> Step {
     let signed = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let holds = Holding {
         plan: evidence.plan.clone(),

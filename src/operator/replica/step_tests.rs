@@ -188,7 +188,7 @@ fn a_recorded_warm_up_without_a_job_gives_its_slot_back_when_something_came_in_t
 #[test]
 fn a_failure_waits_for_its_time_and_what_a_person_must_mend_waits_longer() {
     for (reason, shortest, longest) in
-        [(Reason::Unreachable, 10, 13), (Reason::Unauthorized, 600, 751), (Reason::Evicted, 0, 1)]
+        [(Reason::Unreachable, 10, 13), (Reason::Unauthorized, 600, 751), (Reason::Evicted, 10, 13)]
     {
         let mut case = Case::new(at(replica(Some("a")), 1, AttemptStage::WarmUp, Some("a")));
         case.warm_up = Some(failed(reason));

@@ -40,11 +40,6 @@ impl Health {
         self.with(|it| it.obstacle = None);
     }
 
-    /// Waits for the Lease: ready to take over.
-    pub(super) fn standby(&self) {
-        self.ready();
-    }
-
     /// Not ready, and why. Whether that is news.
     pub(super) fn not_ready(&self, why: String) -> bool {
         self.with(|it| it.obstacle.replace(why.clone()) != Some(why))

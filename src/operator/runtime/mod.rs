@@ -60,7 +60,8 @@ pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
         () = &mut shutdown => return Ok(()),
     }
     tracing::info!(identity = options.identity, "waits for the Lease");
-    health.standby();
+    // Ready to take over.
+    health.ready();
     let mut leadership = loop {
         let gained = Leadership::gain(client.clone(), &options.namespace, &options.identity, options.lease_seconds);
         let result = tokio::select! {

@@ -20,7 +20,7 @@ const RECHECK: Duration = Duration::from_secs(20);
 /// What is written: group, resource, verbs.
 const WRITES: &[(&str, &str, &[&str])] = &[
     ("", "persistentvolumes", &["create", "patch", "delete"]),
-    ("", "persistentvolumeclaims", &["create", "delete"]),
+    ("", "persistentvolumeclaims", &["create", "patch", "delete"]),
     ("", "configmaps", &["create", "patch", "delete"]),
     ("batch", "jobs", &["create", "delete"]),
     ("events.k8s.io", "events", &["create", "patch"]),

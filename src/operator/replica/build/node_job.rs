@@ -91,7 +91,8 @@ fn node_job(
         name: "pool".into(),
         host_path: Some(HostPathVolumeSource {
             path: directory.pool_path.to_owned(),
-            type_: Some("DirectoryOrCreate".into()),
+            // A purge that made the directory would succeed over a disk that is not mounted.
+            type_: Some(if role == JobRole::Purge { "Directory" } else { "DirectoryOrCreate" }.into()),
         }),
         ..Volume::default()
     };

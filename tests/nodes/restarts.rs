@@ -104,6 +104,7 @@ async fn an_operator_that_loses_its_lease_ends_and_leads_again_only_with_a_lease
         statuses.map(|it| it.restart_count).sum::<i32>()
     };
     world.operator_ready();
+    leader(&world).await;
     let before = restarts().await;
     let now = jiff::Timestamp::now();
     let stolen = format!(r#"{{"spec":{{"holderIdentity":"thief","renewTime":"{now:.6}","leaseDurationSeconds":15}}}}"#);

@@ -97,8 +97,8 @@ pub struct Rollout {
     #[schemars(schema_with = "parallel_schema")]
     pub max_parallel: Option<IntOrString>,
 
-    /// No copy that has not failed is warmed while more copies than this have failed (those are tried again): a number, or a percentage of the copies wanted,
-    /// rounded down. No limit when left out.
+    /// No copy that has not failed is warmed while more copies than this have failed (those are tried again): a number, or
+    /// a percentage of the copies wanted, rounded down. No limit when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "failures_schema")]
     pub max_failures: Option<IntOrString>,

@@ -13,7 +13,7 @@ demo-down: ## Remove every trace of the demo
 	@scripts/demo-down
 
 test: prerequisites lint image ## Everything: formatting, lints, unit, API-server and real-node tests
-	cargo test --all-targets
+	cargo test --all-targets --no-fail-fast
 
 unit: ## The quick inner loop: no cluster, under a minute
 	cargo test $(FAST_TESTS)

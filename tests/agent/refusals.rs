@@ -33,6 +33,7 @@ fn a_private_repository_says_what_is_wrong_with_the_token() {
     bench.cache(&[bench.repo("x", "org/private", &json!({}))]);
     refused(&bench, None).failed(12, "NotFound", &["private", "HF_TOKEN"]);
 
+    bench.cache(&[bench.repo("x", "org/private", &with_secret())]);
     let mut command = bench.command(&["prefetch"]);
     let ran = crate::bench::ran(command.env("HF_TOKEN", READER).output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.message());
@@ -46,9 +47,10 @@ fn a_gated_repository_fails_when_it_is_resolved_and_says_where_to_accept_its_ter
     let bench = Bench::new();
     bench.hub.repo("org/gated=a.bin:1Mi,b.json:9;gated");
     bench.cache(&[bench.repo("x", "org/gated", &json!({}))]);
+    refused(&bench, None).failed(11, "Gated", &["HF_TOKEN"]);
+    bench.cache(&[bench.repo("x", "org/gated", &with_secret())]);
     let page = format!("{}/org/gated", bench.hub.url);
     refused(&bench, Some(READER)).failed(11, "Gated", &[&page, "accept its terms"]);
-    refused(&bench, None).failed(11, "Gated", &["HF_TOKEN"]);
     let resolved = crate::bench::ran(bench.command(&["resolve"]).env("HF_TOKEN", READER).output().unwrap());
     resolved.failed(11, "Gated", &[&page]);
     let granted = crate::bench::ran(bench.command(&["prefetch"]).env("HF_TOKEN", GRANTED).output().unwrap());

@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario!(a_shared_volume_from_a_storage_class_is_filled_once_and_read_from_both_nodes),
+        scenario!(a_retained_shared_volume_is_adopted_without_a_byte_though_its_class_deletes_and_main_has_moved),
         scenario!(an_existing_claim_mounted_at_the_hf_home_just_works),
         scenario!(two_caches_share_one_claim_without_touching_each_other),
         scenario!(a_volume_with_only_directories_binds_a_claim_that_waits_for_its_first_consumer),
@@ -34,6 +35,27 @@ async fn a_shared_volume_from_a_storage_class_is_filled_once_and_read_from_both_
         let said = reader::python(&world, "shared", &format!("reader-{node}"), Some(node), "tiny-models", code).await;
         assert!(said.contains("config.json"), "{said}");
     }
+}
+
+async fn a_retained_shared_volume_is_adopted_without_a_byte_though_its_class_deletes_and_main_has_moved(
+    world: Arc<World>,
+) {
+    world.namespace("retained");
+    let hub = world.hub();
+    hub.control("repo?spec=org/kept=a.bin:3Mi");
+    let volumes = "[{name: models, shared: {size: 200Mi, storageClassName: standard}}]";
+    let sources = [hugging_face("kept", &hub.url, "org/kept", "")];
+    let manifest = tolerant(&cache_with("retained", "kept", volumes, &sources, "  deletionPolicy: Retain\n"));
+    world.apply(&manifest);
+    let first = world.ready("retained", "kept").await.status.unwrap().sources[0].revision.clone();
+    hub.control("move?repo=org/kept");
+    hub.control("reset");
+    world.kubectl(&["-n", "retained", "delete", "mcache", "kept", "--wait=false"]);
+    world.cache_gone("retained", "kept").await;
+    world.apply(&manifest);
+    let again = world.ready("retained", "kept").await.status.unwrap();
+    assert_eq!(again.sources[0].revision, first, "the pin is remembered");
+    assert!(hub.counters().bytes_sent < 100_000, "{:?}", hub.counters());
 }
 
 async fn an_existing_claim_mounted_at_the_hf_home_just_works(world: Arc<World>) {

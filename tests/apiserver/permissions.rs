@@ -34,11 +34,10 @@ async fn the_operator_may_do_all_that_it_does() {
         ("persistentvolumes", "get list watch create patch delete"),
         ("persistentvolumeclaims", "get list watch create patch delete"),
         ("configmaps", "get list watch create patch delete"),
-        ("jobs.batch", "get list watch create patch delete"),
+        ("jobs.batch", "get list watch create delete"),
         ("pods", "get list watch"),
         ("nodes", "get list watch"),
         ("namespaces", "get list watch"),
-        ("storageclasses.storage.k8s.io", "get list watch"),
         ("events.events.k8s.io", "create patch"),
         ("events", "list"),
     ] {
@@ -54,11 +53,6 @@ async fn the_operator_may_do_all_that_it_does() {
         );
     }
     assert!(may(&client, "create", lease, Some("modelcache-system"), None).await);
-    for (file, _) in modelcache::api::crds::all() {
-        let name = file.trim_end_matches(".yaml").to_owned();
-        let crds = "customresourcedefinitions.apiextensions.k8s.io";
-        assert!(may(&client, "get", crds, None, Some(&name)).await, "get {name}");
-    }
 }
 
 #[tokio::test]
@@ -90,6 +84,7 @@ async fn the_operator_may_do_nothing_that_would_make_it_dangerous() {
         ("create", "deployments.apps"),
         ("create", "daemonsets.apps"),
         ("create", "cronjobs.batch"),
+        ("patch", "jobs.batch"),
         ("create", "clusterroles.rbac.authorization.k8s.io"),
         ("bind", "clusterroles.rbac.authorization.k8s.io"),
         ("escalate", "clusterroles.rbac.authorization.k8s.io"),

@@ -109,7 +109,8 @@ pub struct Http {
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-fA-F]{64}$')").message("`sha256` must be 64 hex digits"))]
     pub sha256: Option<String>,
 
-    /// Where the file goes on the volume, relative to its root; `files/<last part of the URL>` when left out.
+    /// Where the file goes on the volume, relative to its root; `files/<last part of the URL>` when left out. A
+    /// file of that name that is there is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(p, p == '..' || p == '.' || p == '' || p == '.modelcache')")

@@ -16,6 +16,8 @@ pub fn scenarios() -> Vec<Scenario> {
 const OPERATOR: &str = "system:serviceaccount:modelcache-system:modelcache-operator";
 
 async fn an_idle_minute_has_no_write_but_the_lease_and_the_operator_is_small(world: Arc<World>) {
+    // What other scenarios left may be waiting for its next try.
+    world.kubectl(&["delete", "namespaces", "-l", "team", "--timeout=120s"]);
     world.namespace("idle");
     let hub = world.hub();
     let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];

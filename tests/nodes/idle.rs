@@ -25,15 +25,15 @@ async fn an_idle_minute_has_no_write_but_the_lease_and_the_operator_is_small(wor
     world.ready("idle", "tiny").await;
     quiet(&world, Duration::from_secs(60)).await;
     quiet_for_a_minute(&world).await;
-    let resident = world.on_node("node-1", &["sh", "-c", RESIDENT]).trim().to_owned()
-        + world.on_node("node-2", &["sh", "-c", RESIDENT]).trim();
-    let kib: u64 = resident.parse().unwrap_or_else(|_| panic!("{resident}"));
+    // The nodes share the machine's processes: one look sees the operator wherever it runs.
+    let resident = world.on_node("node-1", &["sh", "-c", RESIDENT]);
+    let kib: u64 =
+        resident.split_whitespace().filter_map(|it| it.parse().ok()).max().unwrap_or_else(|| panic!("{resident}"));
     println!("figure: operator idle RSS: {:.1} MiB", kib as f64 / 1024.0);
     assert!(kib <= 32 * 1024, "{kib} KiB");
 }
 
-const RESIDENT: &str =
-    "for p in $(pgrep -f '^/usr/local/bin/modelcache operator'); do grep -s VmRSS /proc/$p/status | tr -dc 0-9; done";
+const RESIDENT: &str = "for p in $(pgrep -f '^/usr/local/bin/modelcache operator'); do grep -s VmRSS /proc/$p/status | tr -dc '0-9\n'; done";
 
 /// Waits until there was no write for five seconds: finished Jobs are still being removed at first.
 async fn quiet(world: &World, deadline: Duration) {

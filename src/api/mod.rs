@@ -48,6 +48,8 @@ pub mod label {
     pub const REPLICA: &str = "modelcache.dev/replica";
     /// Name of the `NodeCachePool`.
     pub const POOL: &str = "modelcache.dev/pool";
+    /// On a purge Job: name of the PersistentVolume whose data it removes.
+    pub const PURGED_VOLUME: &str = "modelcache.dev/persistent-volume";
     /// What a Job does: see [`super::JobRole`].
     pub const JOB: &str = "modelcache.dev/job";
     /// `true` on a `PersistentVolume` whose data is to be removed from the nodes it lists.
@@ -62,6 +64,8 @@ pub mod label {
 pub mod annotation {
     /// On a `PersistentVolume`: the nodes that hold a directory of it, as JSON.
     pub const NODES: &str = "modelcache.dev/nodes";
+    /// On a resolve Job: hash of the spec of its source.
+    pub const SPEC_HASH: &str = "modelcache.dev/spec-hash";
     /// On a plan `ConfigMap`: its place in the order of the plans of a volume; the highest is the memory of the pins.
     pub const SEQUENCE: &str = "modelcache.dev/sequence";
 }

@@ -46,6 +46,11 @@ fn multiplier(suffix: &str) -> Option<u128> {
     power(DECIMAL).map(|power| 1000_u128.pow(power)).or_else(|| power(BINARY).map(|power| 1024_u128.pow(power)))
 }
 
+/// A count of bytes or files as the API carries it: a signed 64-bit integer.
+pub fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// `1536` as `1.5 KiB`: for messages and printer columns.
 pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -1,6 +1,6 @@
 //! Which options do several commands share?
 
-use super::output::{Format, Output};
+use super::output::{Done, Format, Output};
 use crate::agent::failure::Failure;
 use crate::agent::fetch::{ClientOptions, HttpClient};
 use crate::agent::source::Origins;
@@ -10,6 +10,7 @@ use crate::contract::outcome::Outcome;
 use crate::contract::plan::Plan;
 use clap::Args;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// What to work on: a ModelCache in a file, or what the operator mounted.
 #[derive(Args, Clone, Debug)]
@@ -93,6 +94,21 @@ impl Say {
     /// Where lines and results go.
     pub fn output(&self) -> Output {
         Output::new(self.output)
+    }
+
+    /// The end of a command that works on volumes: its one outcome for the kubelet where it runs in a pod, and the results
+    /// for people.
+    pub fn finish(&self, input: &Input, output: &Output, results: Result<Vec<Done>, Failure>) -> ExitCode {
+        let results = match results {
+            Ok(results) => results,
+            Err(failure) => vec![Done::of(Outcome::failure(failure.reason, failure.message))],
+        };
+        if input.file.is_none()
+            && let [one] = results.as_slice()
+        {
+            self.leave(&one.outcome);
+        }
+        output.finish(&results)
     }
 
     /// Leaves the outcome for the kubelet.

@@ -85,16 +85,7 @@ impl Prefetch {
             results = self.results(&output, &report) => results,
             () = told_to_stop(&output) => Err(self.stop(&output, &report).await),
         };
-        let results = match results {
-            Ok(results) => results,
-            Err(failure) => vec![Done::of(Outcome::failure(failure.reason, failure.message))],
-        };
-        if self.input.file.is_none()
-            && let [one] = results.as_slice()
-        {
-            self.say.leave(&one.outcome);
-        }
-        output.finish(&results)
+        self.say.finish(&self.input, &output, results)
     }
 
     async fn results(&self, output: &Output, report: &Report) -> Result<Vec<Done>, Failure> {

@@ -32,16 +32,8 @@ impl Verify {
     /// Runs the command.
     pub async fn run(self) -> ExitCode {
         let output = self.say.output();
-        let results = match self.results(&output).await {
-            Ok(results) => results,
-            Err(failure) => vec![Done::of(Outcome::failure(failure.reason, failure.message))],
-        };
-        if self.input.file.is_none()
-            && let [one] = results.as_slice()
-        {
-            self.say.leave(&one.outcome);
-        }
-        output.finish(&results)
+        let results = self.results(&output).await;
+        self.say.finish(&self.input, &output, results)
     }
 
     async fn results(&self, output: &Output) -> Result<Vec<Done>, Failure> {

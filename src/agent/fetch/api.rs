@@ -40,22 +40,12 @@ impl HttpClient {
         limit: usize,
         options: &FetchOptions,
     ) -> Result<ApiAnswer, FetchError> {
-        let started = Instant::now();
-        let mut faults = 0;
+        let mut patience = Patience::new(label, &origin.url, options);
         loop {
-            let fault = match self.get_once(label, origin, accept, limit, options).await {
+            match self.get_once(label, origin, accept, limit, options).await {
                 Ok(answer) => return Ok(answer),
-                Err(Trouble::Terminal(error)) => return Err(error),
-                Err(Trouble::Expired(_, error)) => return Err(*error),
-                Err(Trouble::Transient(fault)) => fault,
-                Err(Trouble::Restart(cause)) => Fault::new(&origin.url, cause),
-                Err(Trouble::Stale) => Fault::new(&origin.url, "stale"),
-            };
-            give_up(label, &fault, started, options)?;
-            if !fault.limited {
-                tokio::time::sleep(backoff(options.backoff_start, options.backoff_cap, faults)).await;
+                Err(trouble) => patience.ride_out(trouble).await?,
             }
-            faults += 1;
         }
     }
 
@@ -91,6 +81,39 @@ impl HttpClient {
             }
         }
         Ok(ApiAnswer { headers: answer.headers().clone(), body: body.into(), url: target.url })
+    }
+}
+
+/// The patience with one small call: what passes is waited out, what does not ends it.
+pub(super) struct Patience<'a> {
+    label: &'a str,
+    url: &'a Url,
+    options: &'a FetchOptions,
+    started: Instant,
+    faults: u32,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(label: &'a str, url: &'a Url, options: &'a FetchOptions) -> Self {
+        Self { label, url, options, started: Instant::now(), faults: 0 }
+    }
+
+    /// Returns when the call is to be tried again.
+    pub(super) async fn ride_out(&mut self, trouble: Trouble) -> Result<(), FetchError> {
+        let fault = match trouble {
+            Trouble::Terminal(error) => return Err(error),
+            Trouble::Expired(_, error) => return Err(*error),
+            Trouble::Transient(fault) => fault,
+            Trouble::Restart(cause) => Fault::new(self.url, cause),
+            Trouble::Stale => Fault::new(self.url, "stale"),
+        };
+        give_up(self.label, &fault, self.started, self.options)?;
+        if !fault.limited {
+            let options = self.options;
+            tokio::time::sleep(backoff(options.backoff_start, options.backoff_cap, self.faults)).await;
+        }
+        self.faults += 1;
+        Ok(())
     }
 }
 

@@ -176,12 +176,6 @@ impl FetchError {
         }
     }
 
-    /// Whether another run, with nothing changed, has no better chance.
-    pub fn is_terminal(&self) -> bool {
-        !matches!(self.reason(), Reason::RateLimited | Reason::Unreachable | Reason::Io)
-            || matches!(self, Self::Refused { .. })
-    }
-
     /// A file system error: a full disk or quota is a matter of space, everything else is `Io`.
     pub(super) fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let source = source.into();

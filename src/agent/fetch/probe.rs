@@ -1,20 +1,17 @@
 //! What does an origin say about a content without sending it? Size and entity tag, from the first byte's answer.
 
-use std::time::Instant;
-
 use reqwest::{
     StatusCode,
     header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, RANGE},
 };
 
 use super::{
-    answer::{Fault, Trouble, content_range, header, unsatisfied_size},
-    api::give_up,
+    answer::{content_range, header, unsatisfied_size},
+    api::Patience,
     client::HttpClient,
     content::Origin,
     error::FetchError,
     options::FetchOptions,
-    pause::backoff,
     redirect::{Target, send},
 };
 
@@ -32,12 +29,11 @@ impl HttpClient {
     ///
     /// Transient faults are ridden out for `options.give_up_after`.
     pub async fn probe(&self, label: &str, origin: &Origin, options: &FetchOptions) -> Result<Probe, FetchError> {
-        let started = Instant::now();
-        let mut faults = 0;
+        let mut patience = Patience::new(label, &origin.url, options);
         let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
         loop {
             let start = Target::origin(origin);
-            let fault = match send(self.api(), self.pauses(), label, &start, &headers, options.stall_after).await {
+            match send(self.api(), self.pauses(), label, &start, &headers, options.stall_after).await {
                 Ok((answer, target)) => {
                     let tag = header(answer.headers(), ETAG.as_str()).map(str::to_owned);
                     let size = match answer.status() {
@@ -50,17 +46,8 @@ impl HttpClient {
                         etag: tag.or_else(|| target.linked_etag.map(|tag| format!("\"{tag}\""))),
                     });
                 }
-                Err(Trouble::Terminal(error)) => return Err(error),
-                Err(Trouble::Expired(_, error)) => return Err(*error),
-                Err(Trouble::Transient(fault)) => fault,
-                Err(Trouble::Restart(cause)) => Fault::new(&origin.url, cause),
-                Err(Trouble::Stale) => Fault::new(&origin.url, "stale"),
-            };
-            give_up(label, &fault, started, options)?;
-            if !fault.limited {
-                tokio::time::sleep(backoff(options.backoff_start, options.backoff_cap, faults)).await;
+                Err(trouble) => patience.ride_out(trouble).await?,
             }
-            faults += 1;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is there? All reads of a reconcile, in one value. Absent is data.
 
-use crate::api::{ModelCache, NodeCachePool, label, name};
+use crate::api::{JobRole, ModelCache, NodeCachePool, label, name};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
@@ -82,7 +82,9 @@ pub async fn observe(
         persistent_volumes: cluster.list(&cluster.global::<PersistentVolume>(), &ours).await?,
         config_maps,
         replicas: cluster.list(&cluster.namespaced(&namespace), &labels).await?,
-        resolve_jobs: cluster.jobs(&namespace, &format!("{labels},{}=resolve", label::JOB)).await?,
+        resolve_jobs: cluster
+            .jobs(&namespace, &format!("{labels},{}={}", label::JOB, JobRole::Resolve.as_str()))
+            .await?,
         node_jobs: cluster.list(&cluster.namespaced(node_jobs_namespace), &ours).await?,
         pods: if deleting { cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await? } else { vec![] },
     })

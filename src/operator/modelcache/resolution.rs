@@ -123,11 +123,8 @@ fn jobs_of<'a>(observed: &'a Observed, source: &Source, spec_hash: &str) -> Vec<
 /// Whether a resolve Job asks for this spec of a source.
 pub fn is_about(job: &ObservedJob, source: &Source, spec_hash: &str) -> bool {
     job.job.labels().get(label::SOURCE).is_some_and(|it| *it == source.name)
-        && job.job.annotations().get(SPEC_HASH).is_some_and(|it| it == spec_hash)
+        && job.job.annotations().get(annotation::SPEC_HASH).is_some_and(|it| it == spec_hash)
 }
-
-/// Annotation of a resolve Job: hash of the source's spec.
-pub const SPEC_HASH: &str = "modelcache.dev/spec-hash";
 
 /// The number at the end of a Job's name.
 pub fn attempt_of(job: &ObservedJob) -> u64 {

@@ -8,6 +8,7 @@ use super::resolution::{Resolution, ResolutionState};
 use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true};
 use crate::api::model_cache::{ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
 use crate::api::model_cache_replica::AttemptStage;
+use crate::api::quantity::signed;
 use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
 use crate::operator::error::Error;
 use crate::operator::placement::{NodeState, node_state};
@@ -66,7 +67,6 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
 }
 
 fn source_status(resolution: &Resolution) -> SourceStatus {
-    let signed = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let pin = match &resolution.state {
         ResolutionState::Pinned(pin) => Some(pin),
         _ => None,

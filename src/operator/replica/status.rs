@@ -4,6 +4,7 @@ use super::slots::NoSlot;
 use super::step::{Recording, Step};
 use crate::api::condition::{self, ConditionType, Statement, Truth};
 use crate::api::model_cache_replica::{AttemptStage, ModelCacheReplica, ModelCacheReplicaStatus, ReplicaProgress};
+use crate::api::quantity::signed;
 use crate::api::{FailureClass, Reason, quantity};
 use crate::contract::progress::Progress;
 use crate::operator::job::Problem;
@@ -43,7 +44,6 @@ pub fn status(
 }
 
 fn progress_of(progress: &Progress) -> ReplicaProgress {
-    let signed = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let percent =
         progress.bytes_total.filter(|total| *total > 0).map(|total| progress.bytes_done.min(total) * 100 / total);
     ReplicaProgress {

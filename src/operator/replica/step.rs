@@ -9,6 +9,7 @@
 //! retry cannot make a duplicate.
 
 use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
+use crate::api::quantity::signed;
 use crate::api::{Reason, model_cache::Failure};
 use crate::contract::outcome::Evidence;
 use crate::operator::job::{JobState, Problem};
@@ -230,7 +231,6 @@ impl Situation<'_> {
 
 /// The copy holds what the agent has shown evidence of.
 fn succeed(attempt: Attempt, evidence: &Evidence) -> Step {
-    let signed = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let holds = Holding {
         plan: evidence.plan.clone(),
         claim_uid: attempt.claim_uid.clone(),

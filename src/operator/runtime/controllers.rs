@@ -2,7 +2,7 @@
 
 use super::context::{Context, Stores};
 use super::health::Health;
-use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, label};
+use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::options::Settings;
@@ -31,12 +31,12 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
     let (caches, caches_writer) = store();
     let (replicas, replicas_writer) = store();
     let feeds = future::join4(
-        drain(reflect(nodes_writer, watch::<Node>(&client, "").modify(prune_node), "nodes", health.clone())),
-        drain(reflect(pools_writer, watch::<NodeCachePool>(&client, ""), "nodecachepools", health.clone())),
-        drain(reflect(caches_writer, watch::<ModelCache>(&client, "").modify(prune), "modelcaches", health.clone())),
+        drain(reflect(nodes_writer, watch::<Node>(&client).modify(prune_node), "nodes", health.clone())),
+        drain(reflect(pools_writer, watch::<NodeCachePool>(&client), "nodecachepools", health.clone())),
+        drain(reflect(caches_writer, watch::<ModelCache>(&client).modify(prune), "modelcaches", health.clone())),
         drain(reflect(
             replicas_writer,
-            watch::<ModelCacheReplica>(&client, "").modify(prune),
+            watch::<ModelCacheReplica>(&client).modify(prune),
             "modelcachereplicas",
             health.clone(),
         )),
@@ -91,11 +91,7 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
         .with_config(configuration)
         .owns(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .owns(meta::<Job>(client), ours())
-        .watches(
-            meta::<Pod>(client),
-            ours().labels(&format!("{}=resolve,{}={}", label::JOB, label::MANAGED_BY, label::MANAGER)),
-            move |it| by_label(PartialMeta::of(&it)),
-        )
+        .watches(meta::<Pod>(client), of_role(JobRole::Resolve), move |it| by_label(PartialMeta::of(&it)))
         .watches(meta::<PersistentVolumeClaim>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
         .watches(meta::<ConfigMap>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
         .watches(meta::<PersistentVolume>(client), ours(), move |it| {
@@ -135,7 +131,7 @@ async fn replica_controller(
     let node_jobs = |client: &Client| Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs_namespace);
     let node_pods = |client: &Client| Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), node_jobs_namespace);
     let (on_node, on_cache) = (replicas.clone(), replicas.clone());
-    let warm_ups = ours().labels(&format!("{}=warm-up,{}={}", label::JOB, label::MANAGED_BY, label::MANAGER));
+    let warm_ups = of_role(JobRole::WarmUp);
     Controller::new(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .with_config(config())
         .owns(meta::<Job>(client), ours())
@@ -180,7 +176,7 @@ async fn tombstone_controller(client: &Client, node_jobs_namespace: &str, contex
         (controller.store(), Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs_namespace));
     controller
         .watches(on_job, ours(), |it| {
-            it.labels().get("modelcache.dev/persistent-volume").map(|name| ObjectRef::<PersistentVolume>::new(name))
+            it.labels().get(label::PURGED_VOLUME).map(|name| ObjectRef::<PersistentVolume>::new(name))
         })
         .watches(Api::<Node>::all(client.clone()), watcher::Config::default(), move |_| {
             on_node.state().into_iter().map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
@@ -236,6 +232,12 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::MANAGER))
 }
 
+/// What is ours and does this.
+fn of_role(role: JobRole) -> watcher::Config {
+    let (manager, role) = (label::MANAGER, role.as_str());
+    watcher::Config::default().labels(&format!("{}={role},{}={manager}", label::JOB, label::MANAGED_BY))
+}
+
 /// Only the metadata of a kind: every change of an object moves its resourceVersion, and that is all a wake-up needs.
 fn meta<K>(client: &Client) -> Api<PartialObjectMeta<K>>
 where
@@ -264,13 +266,11 @@ impl PartialMeta {
     }
 }
 
-fn watch<K>(client: &Client, labels: &str) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
+fn watch<K>(client: &Client) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned + Send + 'static,
 {
-    let configuration =
-        if labels.is_empty() { watcher::Config::default() } else { watcher::Config::default().labels(labels) };
-    watcher(Api::<K>::all(client.clone()), configuration).default_backoff()
+    watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff()
 }
 
 /// Feeds a store from a watch; a watch that fails is a reason not to be ready, by name.

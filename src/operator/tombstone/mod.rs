@@ -4,7 +4,7 @@
 
 mod plan;
 
-use crate::api::{annotation, label, name};
+use crate::api::{JobRole, annotation, label, name};
 use crate::operator::cluster::Removal;
 use crate::operator::error::Error;
 use crate::operator::modelcache::build::persistent_volume::{lists_nodes, recorded_nodes};
@@ -37,8 +37,12 @@ pub async fn reconcile(volume: Arc<PersistentVolume>, context: Arc<Context>) -> 
         return Ok(Action::requeue(Duration::from_secs(2)));
     }
     let namespace = &context.settings.node_jobs_namespace;
-    let jobs =
-        cluster.jobs(namespace, &format!("{}={},{}=purge", PURGED_VOLUME, volume.name_any(), label::JOB)).await?;
+    let jobs = cluster
+        .jobs(
+            namespace,
+            &format!("{}={},{}={}", label::PURGED_VOLUME, volume.name_any(), label::JOB, JobRole::Purge.as_str()),
+        )
+        .await?;
     let nodes = context.stores.nodes.state();
     let decisions = purges(&volume, &nodes, &jobs);
     let mut left = recorded_nodes(&volume);
@@ -73,9 +77,6 @@ pub async fn reconcile(volume: Arc<PersistentVolume>, context: Arc<Context>) -> 
     })))
 }
 
-/// Label of a purge Job: the PersistentVolume whose data it removes.
-const PURGED_VOLUME: &str = "modelcache.dev/persistent-volume";
-
 /// Pods may still use the data while its claim is there.
 async fn claim_is_there(volume: &PersistentVolume, context: &Context) -> Result<bool, Error> {
     let Some(reference) = volume.spec.as_ref().and_then(|it| it.claim_ref.as_ref()) else { return Ok(false) };
@@ -102,7 +103,7 @@ fn job(volume: &PersistentVolume, hostname: &str, node_uid: &str, context: &Cont
     let copied = [label::CACHE, label::NAMESPACE, label::VOLUME].into_iter();
     let mut labels: BTreeMap<String, String> =
         copied.filter_map(|key| Some((key.to_owned(), volume.labels().get(key)?.clone()))).collect();
-    labels.insert(PURGED_VOLUME.into(), volume.name_any());
+    labels.insert(label::PURGED_VOLUME.into(), volume.name_any());
     let directory = NodeDirectory {
         job: name::purge_job(&volume.name_any(), node_uid),
         labels,

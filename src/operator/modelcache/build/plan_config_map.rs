@@ -2,6 +2,7 @@
 
 use super::metadata;
 use crate::api::model_cache_replica::PlanRef;
+use crate::api::quantity::signed;
 use crate::api::{ModelCache, annotation, name};
 use crate::contract::plan::{FILE, Plan};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -21,7 +22,6 @@ pub fn plan_config_map(cache: &ModelCache, plan: &Plan, sequence: u64) -> Config
 
 /// How a Replica refers to a plan.
 pub fn reference(plan: &Plan) -> PlanRef {
-    let signed = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     PlanRef {
         config_map: name_of(plan),
         hash: plan.content_hash(),

@@ -1,8 +1,8 @@
 //! The Job that asks one source's origin: it mounts that source's Secret and nothing else.
 
 use super::{labels, owner};
-use crate::api::{JobRole, ModelCache, label, name};
-use crate::operator::modelcache::resolution::{Resolution, SPEC_HASH};
+use crate::api::{JobRole, ModelCache, annotation, label, name};
+use crate::operator::modelcache::resolution::Resolution;
 use crate::operator::options::Settings;
 use crate::operator::pod::{AgentJob, agent_job};
 use crate::operator::replica::build::secret::secret_volume;
@@ -29,7 +29,7 @@ pub fn resolve_job(
         name: name::resolve_job(&cache.name_any(), &source.name, &resolution.spec_hash, resolution.attempt + 1),
         namespace: cache.namespace().unwrap_or_default(),
         labels,
-        annotations: BTreeMap::from([(SPEC_HASH.into(), resolution.spec_hash.clone())]),
+        annotations: BTreeMap::from([(annotation::SPEC_HASH.into(), resolution.spec_hash.clone())]),
         args: vec!["resolve".into()],
         env: vec![EnvVar {
             name: "MODELCACHE_SOURCE".into(),

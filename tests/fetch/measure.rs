@@ -8,7 +8,7 @@
 use std::{env, path::Path, sync::Arc, time::Instant};
 
 use modelcache::agent::fetch::{
-    ClientOptions, Content, Digest, FetchOptions, HttpClient, Origin, Progress, Staging, Writer, fetch, unhex,
+    Arrival, ClientOptions, Content, Digest, FetchOptions, HttpClient, Origin, Progress, Staging, Writer, fetch, unhex,
 };
 
 #[test]
@@ -38,8 +38,9 @@ fn measure() {
         let staging = Staging::open(Path::new(&dir), Path::new("staging"), Writer::Local).unwrap();
         let progress = Arc::new(Progress::default());
         let target = |name: &Path| Path::new(&dir).join(name.file_name().unwrap()).with_extension("done");
-        fetch(&client, contents, &staging, &options, &progress, |staged| {
-            std::fs::rename(&staged.path, target(&staged.path))
+        fetch(&client, vec![contents], &staging, &options, &progress, |arrival| match arrival {
+            Arrival::Staged(staged) => std::fs::rename(&staged.path, target(&staged.path)).map(|()| vec![]),
+            Arrival::Failed { error, .. } => Err(std::io::Error::other(error)),
         })
         .await
         .unwrap()

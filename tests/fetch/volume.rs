@@ -7,7 +7,7 @@ use std::{
 };
 
 use modelcache::agent::fetch::{
-    ClientOptions, Content, FetchError, FetchOptions, HttpClient, Progress, Staging, Summary, Writer, fetch,
+    Arrival, ClientOptions, Content, FetchError, FetchOptions, HttpClient, Progress, Staging, Summary, Writer, fetch,
 };
 
 /// A directory that is gone at the end of its test.
@@ -53,10 +53,16 @@ pub(crate) fn fetch_onto(
     let client = HttpClient::new(&ClientOptions { proxy_from_env: false, ..ClientOptions::default() }).unwrap();
     runtime.block_on(async {
         let staging = Staging::open(volume, Path::new("staging"), writer)?;
-        fetch(&client, contents, &staging, options, progress, |staged| {
-            std::fs::rename(&staged.path, volume.join(staged.index.to_string()))
+        let mut failed = None;
+        let done = fetch(&client, vec![contents], &staging, options, progress, |arrival| {
+            match arrival {
+                Arrival::Staged(staged) => std::fs::rename(&staged.path, volume.join(staged.at.index.to_string()))?,
+                Arrival::Failed { error, .. } => failed = Some(error),
+            }
+            Ok::<_, std::io::Error>(vec![])
         })
-        .await
+        .await;
+        failed.map_or(done, Err)
     })
 }
 

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io,
-    ops::Range,
     os::unix::fs::FileExt as _,
     sync::{
         Mutex, TryLockError,
@@ -14,6 +13,8 @@ use std::{
 
 use super::{
     content::Content,
+    error::host_of,
+    flights::{Flights, Ticket},
     hash::{BLOCK, Hashed, Hasher},
     journal::Journal,
     lock::lock,
@@ -71,7 +72,9 @@ pub(super) struct State {
     pub(super) mode: Mode,
     pub(super) held: RangeSet,
     claimed: RangeSet,
-    in_flight: usize,
+    flights: Flights,
+    /// Who is asked next.
+    pub(super) host: String,
     not_before: Option<Instant>,
     pub(super) faults: u32,
     pub(super) expiries: u32,
@@ -91,9 +94,18 @@ struct Follower {
 /// What a content has for a connection that asks for work.
 #[derive(Debug)]
 pub(super) enum Claim {
-    Range(Range<u64>),
+    Range(Ticket),
     Later(Instant),
     Nothing,
+}
+
+/// What was done with bytes that arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    /// Bytes that were not there before.
+    pub(super) new: u64,
+    /// Where the connection's range ends by now: another may have taken over the rest.
+    pub(super) end: u64,
 }
 
 /// What is to be written to the journal, taken before the data is synced.
@@ -117,7 +129,8 @@ impl Active {
             mode: Mode::Unknown,
             claimed: held.clone(),
             held,
-            in_flight: 0,
+            flights: Flights::default(),
+            host: host_of(&content.origin.url),
             not_before: None,
             faults: 0,
             expiries: 0,
@@ -159,7 +172,7 @@ impl Active {
             return Claim::Nothing;
         }
         let alone = state.mode == Mode::Stream || state.size.is_none();
-        if alone && state.in_flight > 0 {
+        if alone && state.flights.len() > 0 {
             return Claim::Nothing;
         }
         let whole = if alone { state.size.unwrap_or(u64::MAX - 1) } else { state.size.unwrap_or_default() };
@@ -170,18 +183,24 @@ impl Active {
         let part = if self.is_small() { SMALL } else { part };
         let range = gap.start..gap.end.min((gap.start / part + 1) * part);
         state.claimed.insert(range.clone());
-        state.in_flight += 1;
-        Claim::Range(range)
+        Claim::Range(state.flights.begin(range, now))
+    }
+
+    /// Takes over from a connection that is slow, or silent for long, what it has not brought yet.
+    pub(super) fn take_over(&self, now: Instant, silence: Duration) -> Option<Ticket> {
+        let mut state = self.state();
+        let idle = state.dropped || self.finished.load(SeqCst) || state.mode != Mode::Ranges;
+        if idle { None } else { state.flights.take_over(now, silence) }
     }
 
     /// Gives a claim back; what of it did not arrive can be claimed again, not before `wait` is over.
-    pub(super) fn release(&self, range: &Range<u64>, wait: Option<Duration>) {
+    pub(super) fn release(&self, ticket: &Ticket, wait: Option<Duration>) {
         let mut state = self.state();
+        let range = state.flights.end(ticket);
         let State { claimed, held, .. } = &mut *state;
-        for gap in held.gaps(range.clone()) {
+        for gap in held.gaps(range) {
             claimed.remove(&gap);
         }
-        state.in_flight -= 1;
         if let Some(wait) = wait {
             state.not_before = Some(Instant::now() + wait);
         }
@@ -191,10 +210,10 @@ impl Active {
     pub(super) fn load(&self) -> (usize, bool) {
         let state = self.state();
         let open = state.size.is_some_and(|size| state.claimed.gaps(0..size).next().is_some());
-        (state.in_flight, open && state.mode != Mode::Stream && !state.dropped)
+        (state.flights.len(), open && state.mode != Mode::Stream && !state.dropped)
     }
 
-    /// Ends the work on this file. True for the first who says so; gives the bytes that were held and not synced.
+    /// Ends the work on this file. Gives the bytes that were held and not synced, to the first who says so.
     pub(super) fn drop_work(&self) -> Option<(u64, u64)> {
         let mut state = self.state();
         if std::mem::replace(&mut state.dropped, true) {
@@ -203,21 +222,31 @@ impl Active {
         Some((state.held.total(), std::mem::take(&mut state.unsynced)))
     }
 
+    /// The same for a content that nobody wants any more, unless it is complete already.
+    pub(super) fn drop_unfinished(&self) -> Option<(u64, u64)> {
+        if self.finished.swap(true, SeqCst) { None } else { self.drop_work() }
+    }
+
     /// Whether the work on this file was ended.
     pub(super) fn is_dropped(&self) -> bool {
         self.state().dropped
+    }
+
+    /// Whether what connections still do for it matters to nobody.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished.load(SeqCst) || self.is_dropped()
     }
 
     /// Whether a claimed range is still to be asked for. Not when the work was ended, nor when it turned out
     /// meanwhile that the origin has no ranges and another connection reads the one stream.
     pub(super) fn wants_request(&self) -> bool {
         let state = self.state();
-        !state.dropped && (state.mode != Mode::Stream || state.in_flight == 1)
+        !state.dropped && (state.mode != Mode::Stream || state.flights.len() == 1)
     }
 
     /// Writes bytes that have arrived, what is held already excepted, and hashes them if it is their turn.
-    /// Gives the number of bytes that are new, or `None` when nobody wants them any more.
-    pub(super) fn write(&self, at: u64, bytes: &[u8]) -> io::Result<Option<u64>> {
+    /// `None` when nobody wants them any more.
+    pub(super) fn write(&self, ticket: &Ticket, at: u64, bytes: &[u8]) -> io::Result<Option<Written>> {
         let range = at..at + bytes.len() as u64;
         let gaps: Vec<_> = {
             let state = self.state();
@@ -230,17 +259,19 @@ impl Active {
             self.file.write_all_at(&bytes[within(gap.start - at)..within(gap.end - at)], gap.start)?;
         }
         let new: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();
-        {
+        let end = {
             let mut state = self.state();
             if state.dropped {
                 return Ok(None);
             }
+            let (now, reached) = (Instant::now(), range.end);
             state.held.insert(range.clone());
             state.claimed.insert(range);
             state.unsynced += new;
-            state.last_progress = Instant::now();
+            state.last_progress = now;
             (state.faults, state.expiries) = (0, 0);
-        }
+            state.flights.arrived(ticket, reached, now)
+        };
         // The hash is of what is on the disk: bytes that were held already are read back by a follower instead.
         if new == bytes.len() as u64 {
             match self.hash_arrived(at, bytes) {
@@ -249,7 +280,7 @@ impl Active {
                 other => other?,
             }
         }
-        Ok(Some(new))
+        Ok(Some(Written { new, end }))
     }
 
     /// Hashes bytes straight from memory when everything before them is hashed, or nearly.

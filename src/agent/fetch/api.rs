@@ -13,7 +13,7 @@ use super::{
     error::{FetchError, shown},
     options::FetchOptions,
     pause::backoff,
-    redirect::{Target, in_words, send},
+    redirect::{Answered, Target, Way, in_words, send},
 };
 
 /// A complete answer.
@@ -49,6 +49,12 @@ impl HttpClient {
         }
     }
 
+    /// How small calls are sent.
+    pub(super) fn way<'a>(&'a self, options: &FetchOptions) -> Way<'a> {
+        let most = options.connections.max(1);
+        Way { http: self.api(), hosts: self.hosts(), most, patience: options.stall_after }
+    }
+
     async fn get_once(
         &self,
         label: &str,
@@ -60,8 +66,7 @@ impl HttpClient {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         let start = Target::origin(origin);
-        let (mut answer, target) =
-            send(self.api(), self.pauses(), label, &start, &headers, options.stall_after).await?;
+        let Answered { mut answer, target, slot: _slot } = send(self.way(options), label, &start, &headers).await?;
         if !answer.status().is_success() {
             let cause = format!("{} answered {}", shown(&target.url), answer.status());
             return Err(Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause }));

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
 
-use super::pause::Pauses;
+use super::hosts::Hosts;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,7 +35,7 @@ struct Shared {
     tls: ClientConfig,
     proxy_from_env: bool,
     api: reqwest::Client,
-    pauses: Pauses,
+    hosts: Hosts,
 }
 
 /// Why there is no HTTP client.
@@ -64,7 +64,7 @@ impl HttpClient {
         let tls = tls(options)?;
         let api = build(&tls, options.proxy_from_env)?;
         let proxy_from_env = options.proxy_from_env;
-        Ok(Self { shared: Arc::new(Shared { tls, proxy_from_env, api, pauses: Pauses::default() }) })
+        Ok(Self { shared: Arc::new(Shared { tls, proxy_from_env, api, hosts: Hosts::default() }) })
     }
 
     /// For single calls on the caller's runtime.
@@ -78,9 +78,9 @@ impl HttpClient {
         build(&self.shared.tls, self.shared.proxy_from_env)
     }
 
-    /// Which hosts asked to be left alone, and until when.
-    pub(super) fn pauses(&self) -> &Pauses {
-        &self.shared.pauses
+    /// What each host lets us do.
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.shared.hosts
     }
 }
 

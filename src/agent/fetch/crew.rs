@@ -8,75 +8,31 @@ use std::{
 
 use super::{lock::lock, options::MIB};
 
-/// Connections that a run starts with.
-const FIRST: usize = 4;
 /// A connection slower than this, in bytes per second, certainly leaves room for another.
 const SLOW: u64 = 48 * MIB;
 /// How often the rate is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// How long twice the connections are tried when they are not slow.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long another number is tried, after a time in which hands are shaken.
 const TRIAL: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(300);
+/// How long a number that has proved itself is left as it is, at least and at most.
+const REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// Decides how many connections may work at a time, from what came over the network so far.
 #[derive(Debug)]
-pub(super) struct Crew {
-    most: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    allowed: usize,
-    /// Since when so many, and what had come by then.
-    since: Option<(Instant, u64)>,
-    looked: Option<(Instant, u64)>,
-    /// The rate before the number was doubled to see whether that helps.
-    trial: Option<u64>,
-    /// How long to leave it before the next trial.
-    patience: Duration,
-}
+pub(super) struct Crew(Mutex<Law>);
 
 impl Crew {
     pub(super) fn new(most: usize) -> Self {
-        let most = most.max(1);
-        let state = State { allowed: FIRST.min(most), since: None, looked: None, trial: None, patience: TRIAL };
-        Self { most, state: Mutex::new(state) }
+        // One for each core: bytes that arrive in order are hashed on their way to the disk, and not read back.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Mutex::new(Law::new(cores.clamp(2, 4), most)))
     }
 
-    /// How many may work now. `fetched` counts the run's bytes from the network. Pure but for what it remembers.
+    /// How many may work now. `fetched` counts the run's bytes from the network.
     pub(super) fn allowed(&self, now: Instant, fetched: u64) -> usize {
-        let mut state = lock(&self.state);
-        // Before the first byte there is nothing to judge: names are looked up, hands are shaken.
-        let (Some(since), Some(looked)) = (state.since, state.looked) else {
-            if fetched > 0 {
-                (state.since, state.looked) = (Some((now, fetched)), Some((now, fetched)));
-            }
-            return state.allowed;
-        };
-        if now.duration_since(looked.0) >= LOOK {
-            let current = rate(looked, now, fetched);
-            state.looked = Some((now, fetched));
-            if state.allowed < self.most && current / (state.allowed as u64) < SLOW {
-                let more = state.allowed * 2;
-                state.change(more, self.most, now, fetched, None);
-            } else if now.duration_since(since.0) >= state.patience {
-                let average = rate(since, now, fetched);
-                match state.trial {
-                    Some(before) if average < before + before / 7 => {
-                        let fewer = state.allowed / 2;
-                        state.patience = (state.patience * 4).min(Duration::from_secs(60));
-                        state.change(fewer, self.most, now, fetched, None);
-                    }
-                    _ if state.allowed < self.most => {
-                        state.patience = TRIAL;
-                        let more = state.allowed * 2;
-                        state.change(more, self.most, now, fetched, Some(average));
-                    }
-                    _ => state.trial = None,
-                }
-            }
-        }
-        state.allowed
+        lock(&self.0).allowed(now, fetched)
     }
 
     /// When to ask again for those who may not work now.
@@ -85,49 +41,163 @@ impl Crew {
     }
 }
 
-impl State {
-    fn change(&mut self, allowed: usize, most: usize, now: Instant, fetched: u64, trial: Option<u64>) {
-        self.allowed = allowed.clamp(1, most);
-        self.since = Some((now, fetched));
-        self.trial = trial;
+/// The law: double while each connection is slow; then grow by half while that makes the whole faster, go back when it
+/// does not, and see now and then whether fewer do as well. Pure: time and bytes are arguments.
+#[derive(Debug)]
+struct Law {
+    most: usize,
+    allowed: usize,
+    stage: Stage,
+    /// When this stage began, and what had come by then. `None` before the first byte.
+    since: Option<(Instant, u64)>,
+    /// How long to leave it before the next trial.
+    rest: Duration,
+    /// Whether the next trial is of fewer.
+    fewer: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Doubles as long as connections are slow.
+    Start,
+    Steady,
+    /// Another number than `before`, which had this rate, is about to show what it can do.
+    Settling { before: usize, rate: u64 },
+    /// It shows.
+    Trial { before: usize, rate: u64 },
+}
+
+impl Law {
+    fn new(first: usize, most: usize) -> Self {
+        let most = most.max(1);
+        Self { most, allowed: first.min(most), stage: Stage::Start, since: None, rest: REST, fewer: false }
+    }
+
+    fn allowed(&mut self, now: Instant, fetched: u64) -> usize {
+        // Before the first byte there is nothing to judge: names are looked up, hands are shaken.
+        let Some(since) = self.since else {
+            self.since = (fetched > 0).then_some((now, fetched));
+            return self.allowed;
+        };
+        let age = now.saturating_duration_since(since.0);
+        let current = rate(since, now, fetched);
+        match self.stage {
+            Stage::Start if age < LOOK => {}
+            Stage::Start if self.allowed < self.most && current / (self.allowed as u64) < SLOW => {
+                self.allowed = (self.allowed * 2).min(self.most);
+                self.since = Some((now, fetched));
+            }
+            Stage::Start => {
+                // All of them at once was a guess, but one that costs little.
+                self.fewer = self.allowed == self.most;
+                self.rest = if self.fewer { REST * 5 } else { REST };
+                self.enter(Stage::Steady, now, fetched);
+            }
+            Stage::Steady if age < self.rest => {}
+            Stage::Steady => {
+                let before = self.allowed;
+                self.allowed = if self.fewer { (before * 3 / 4).max(1) } else { before + before.div_ceil(2) };
+                self.allowed = self.allowed.min(self.most);
+                if self.allowed == before {
+                    self.fewer = !self.fewer;
+                    self.enter(Stage::Steady, now, fetched);
+                } else {
+                    self.enter(Stage::Settling { before, rate: current }, now, fetched);
+                }
+            }
+            Stage::Settling { .. } if age < SETTLE => {}
+            Stage::Settling { before, rate } => self.enter(Stage::Trial { before, rate }, now, fetched),
+            Stage::Trial { .. } if age < TRIAL => {}
+            Stage::Trial { before, rate } => {
+                let more = self.allowed > before;
+                if if more { current > rate + rate / 10 } else { current >= rate - rate / 20 } {
+                    self.rest = REST;
+                } else {
+                    self.allowed = before;
+                    self.fewer = more;
+                    self.rest = (self.rest * 4).min(LONGEST_REST);
+                }
+                self.enter(Stage::Steady, now, fetched);
+            }
+        }
+        self.allowed
+    }
+
+    fn enter(&mut self, stage: Stage, now: Instant, fetched: u64) {
+        (self.stage, self.since) = (stage, Some((now, fetched)));
     }
 }
 
 fn rate((then, before): (Instant, u64), now: Instant, fetched: u64) -> u64 {
-    let millis = u64::try_from(now.duration_since(then).as_millis()).unwrap_or(u64::MAX).max(1);
+    let millis = u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX).max(1);
     fetched.saturating_sub(before).saturating_mul(1000) / millis
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
-    /// Lets a link run for a while; `rate` gives its bytes per second for a number of connections.
-    fn after(seconds: u32, rate: impl Fn(usize) -> u64) -> usize {
-        let (crew, start) = (Crew::new(16), Instant::now());
+    const MOST: usize = 16;
+
+    /// Lets a link run for a while; `rate` gives its bytes per second for a number of connections. Gives how many there
+    /// were at each tenth of a second.
+    fn run(seconds: u32, rate: impl Fn(usize) -> u64) -> Vec<usize> {
+        let (mut law, start) = (Law::new(2, MOST), Instant::now());
         let mut fetched = 1;
-        let mut allowed = 0;
-        for tick in 0..seconds * 20 {
-            allowed = crew.allowed(start + Duration::from_millis(50) * tick, fetched);
-            fetched += rate(allowed) / 20;
+        let mut seen = Vec::new();
+        for tick in 0..seconds * 100 {
+            let allowed = law.allowed(start + Duration::from_millis(10) * tick, fetched);
+            fetched += rate(allowed) / 100;
+            if tick % 10 == 9 {
+                seen.push(allowed);
+            }
         }
-        allowed
+        seen
     }
 
     #[test]
     fn slow_connections_get_company_at_once() {
-        assert_eq!(after(1, |n| 40 * MIB * n as u64), 16);
+        assert_eq!(run(1, |n| 40 * MIB * n as u64)[2], MOST, "within three tenths of a second");
     }
 
     #[test]
     fn a_machine_that_is_busy_with_few_is_left_with_few() {
-        assert_eq!(after(1, |_| 1200 * MIB), 4);
-        let long = after(3, |_| 1200 * MIB);
-        assert!(long <= 8, "{long}");
+        let seen = run(60, |_| 1200 * MIB);
+        assert!(seen.iter().all(|allowed| *allowed <= 3), "{seen:?}");
+        assert!(seen.iter().filter(|allowed| **allowed == 3).count() < seen.len() / 5, "{seen:?}");
     }
 
     #[test]
     fn fast_connections_that_add_up_are_found_out() {
-        assert_eq!(after(6, |n| 100 * MIB * n as u64), 16);
+        assert_eq!(run(15, |n| 100 * MIB * n as u64).last(), Some(&MOST));
+    }
+
+    #[test]
+    fn more_connections_than_a_thin_link_needs_are_given_back() {
+        let seen = run(120, |n| 12 * MIB * (n as u64).min(4) / 4);
+        assert!(seen.last().is_some_and(|allowed| (3..=6).contains(allowed)), "{seen:?}");
+    }
+
+    #[test]
+    fn looking_for_fewer_costs_little_where_each_connection_counts() {
+        let seen = run(60, |n| 40 * MIB * n as u64);
+        let all: usize = seen[3..].iter().sum();
+        assert!(all * 100 >= (seen.len() - 3) * MOST * 97, "{seen:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_always_one_and_never_more_than_allowed(
+            most in 1_usize..40, steps in vec((0_u64..3000, 0_u64..1 << 32), 0..300)
+        ) {
+            let (mut law, mut now, mut fetched) = (Law::new(4, most), Instant::now(), 0);
+            for (millis, bytes) in steps {
+                now += Duration::from_millis(millis);
+                fetched += bytes;
+                prop_assert!((1..=most).contains(&law.allowed(now, fetched)));
+            }
+        }
     }
 }

@@ -50,16 +50,15 @@ impl Queue {
 /// The life of a follower: hash what is asked for, and complete the contents that it brings to their end.
 pub(super) fn follow(run: &Arc<Run>) {
     while let Some(active) = run.followers.pop() {
-        let outcome = match active.follow() {
-            Ok(()) => run.complete(&active),
+        match active.follow() {
+            Ok(()) => run.conclude(&active),
             // A restart has emptied the file under the reader.
             Err(_) if active.is_dropped() => continue,
-            Err(error) => Err(Trouble::Terminal(FetchError::io(&active.content.label, error))),
-        };
+            Err(error) => {
+                run.settle(&active, None, Trouble::Terminal(FetchError::io(&active.content.label, error)));
+            }
+        }
         // More may have come between the last look and the end of this round.
         run.follow(&active);
-        if let Err(trouble) = outcome {
-            run.settle(&active, None, trouble);
-        }
     }
 }

@@ -10,12 +10,18 @@ use std::{
 };
 
 use super::{
+    active::Claim,
     board::{Lane, Next},
     crew::Crew,
     error::FetchError,
+    options::SMALL,
     part::fetch_part,
+    pause::fraction,
     run::Run,
 };
+
+/// Over how long the first requests of a run are spread.
+const JITTER: Duration = Duration::from_millis(20);
 
 /// The life of a connection.
 pub(super) fn work(run: &Arc<Run>, lane: Lane) {
@@ -44,31 +50,45 @@ pub(super) fn work(run: &Arc<Run>, lane: Lane) {
 }
 
 async fn serve(run: &Arc<Run>, http: &reqwest::Client, lane: Lane) {
+    let mut first = true;
     loop {
         let mut changed = pin!(run.board.changed.notified());
         changed.as_mut().enable();
+        let now = Instant::now();
         if let Lane::Any { number } = lane {
-            let now = Instant::now();
             if number >= run.crew.allowed(now, run.progress.snapshot().bytes_fetched) && !run.board.is_done() {
                 let _ = tokio::time::timeout_at(Crew::look_again(now).into(), changed).await;
                 continue;
             }
         }
-        match run.board.next(lane, run.progress.remaining()) {
+        let (active, ticket) = match run.board.next(run.ask(lane, now)) {
             Next::Done => return,
-            Next::Open(index) => {
-                if let Err(error) = run.open(index) {
-                    return run.fail(error);
-                }
-            }
-            Next::Fetch(active, range) => match fetch_part(run, http, &active, range.clone()).await {
-                Ok(()) => active.release(&range, None),
-                Err(trouble) => run.settle(&active, Some(&range), trouble),
+            Next::Open(unit) => match run.open(unit) {
+                Err(error) => return run.fail(error),
+                // Small content is fetched by who opened it; of a large one there is enough for everybody.
+                Ok(active) if active.is_small() => match active.claim(now, SMALL) {
+                    Claim::Range(ticket) => (active, ticket),
+                    Claim::Later(_) | Claim::Nothing => continue,
+                },
+                Ok(_) => continue,
             },
-            Next::Wait(None) => changed.await,
+            Next::Fetch(active, ticket) => (active, ticket),
+            Next::Wait(None) => {
+                changed.await;
+                continue;
+            }
             Next::Wait(Some(until)) => {
                 let _ = tokio::time::timeout_at(until.into(), changed).await;
+                continue;
             }
+        };
+        if std::mem::take(&mut first) && lane != (Lane::Any { number: 0 }) {
+            // Not all connections of a run, nor all nodes of a cluster, shake hands in the same moment.
+            tokio::time::sleep(JITTER.mul_f64(fraction())).await;
+        }
+        match fetch_part(run, http, &active, &ticket).await {
+            Ok(()) => active.release(&ticket, None),
+            Err(trouble) => run.settle(&active, Some(&ticket), trouble),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! The engine: brings content onto a volume, verified, resumable and bounded in memory.
 //!
 //! ```text
-//! contents ─► board ─► lanes (connections) ─► partial files ─► followers (hash) ─► complete ─► on_staged
-//!               ▲            │  redirect, answer, pause            │
-//!               └─ again ────┘                            keeper (sync, journal)
+//! groups ─► wanted ─► board ─► lanes (connections) ─► partial files ─► followers (hash) ─► complete ─► the caller
+//!                       ▲            │  redirect, answer, hosts            │
+//!                       └─ again ────┘                            keeper (sync, journal)
 //! ```
 //!
-//! - `board` says who fetches what next, `crew` how many do; a `lane` is one connection; `part` is one range.
-//! - `redirect`, `answer`, `pause` say where a request goes, what its answer means, how long to wait.
+//! - `wanted` says what is the same and who wants it, `board` who fetches what next, `crew` how many do.
+//! - A `lane` is one connection; `part` is one range; `flights` are those under way.
+//! - `redirect`, `answer`, `hosts`, `pause` say where a request goes, what its answer means, whom to leave alone.
 //! - `partial`, `journal`, `staging`, `fence` are what is on the disk, and who may write it.
 //! - `active`, `ranges`, `hash`, `follower`, `keeper`, `dirty` turn arriving bytes into verified, synced content.
-//! - `run` holds it together; `space`, `bandwidth`, `progress` are its limits and its account.
+//! - `run` holds it together, `outcome` says what follows from success and trouble; `space`, `bandwidth`, `progress` are its limits and its account.
 //!
 //! # Guarantees
 //!
@@ -30,13 +31,16 @@ mod crew;
 mod dirty;
 mod error;
 mod fence;
+mod flights;
 mod follower;
 mod hash;
+mod hosts;
 mod journal;
 mod keeper;
 mod lane;
 mod lock;
 mod options;
+mod outcome;
 mod part;
 mod partial;
 mod pause;
@@ -47,11 +51,11 @@ mod redirect;
 mod run;
 mod space;
 mod staging;
+mod wanted;
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
 };
 
@@ -66,10 +70,12 @@ pub use self::{
     probe::Probe,
     progress::{Progress, Snapshot},
     staging::{Staging, Swept},
+    wanted::Place,
 };
 use self::{
     run::{Event, Handle},
     space::Space,
+    wanted::Wanted,
 };
 
 /// How often `Progress` has its rate brought up to date.
@@ -79,16 +85,31 @@ const TICK: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Staged {
     /// Which of the contents.
-    pub index: usize,
-    /// Which others are the same content (same digest and size): they were not fetched again and come with no call
-    /// of their own. Give their paths a link or a copy.
-    pub also: Vec<usize>,
+    pub at: Place,
+    /// Which others are the same bytes, of this group or of others, those that ended included: they were not fetched
+    /// again and come with no call of their own. Give their paths a link or a copy.
+    pub also: Vec<Place>,
     /// Where it lies; on the volume, so that a rename puts it into place.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
     /// Its SHA-256, whatever digest was promised.
     pub sha256: [u8; 32],
+}
+
+/// What the caller is told.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A content is complete.
+    Staged(Staged),
+    /// A group cannot be had. Nothing more of it is fetched; what comes of it all the same was on its way, or is wanted
+    /// by another group too.
+    Failed {
+        /// Which of the groups.
+        group: usize,
+        /// What patience cannot mend.
+        error: FetchError,
+    },
 }
 
 /// What a run did.
@@ -102,57 +123,52 @@ pub struct Summary {
     pub fetched_bytes: u64,
 }
 
-/// Brings all contents into `staging` and hands each to `on_staged` as soon as it is complete.
+/// Brings the contents of all groups into `staging` and hands each to `on` as soon as it is complete.
 ///
 /// # Flow
 ///
 /// Space is checked first: with too little of it nothing is fetched. What an earlier run left is taken up. Large
-/// contents go first, in ranges over all connections. `on_staged` runs on the caller's task, one at a time, in the order
-/// of completion; it should move the file away (rename), and must not block for long.
+/// contents go first, whatever group they are of, in ranges over all connections. `on` runs on the caller's task, one
+/// call at a time, in the order of completion; it should move the file away (rename), and must not block for long. It
+/// gives the groups that the caller does not want any more.
 ///
 /// # Errors
 ///
-/// The first error that patience cannot mend ends the run. Everything that was handed over stays so; what has arrived
-/// of the rest stays in staging for the next run. An error of `on_staged` ends the run likewise.
+/// What patience cannot mend ends the group that wanted it, and `on` is told; content that another group wants too is
+/// then asked for at that one's origin. A full disk, a failing one, a writer that took over, and an error of `on` end
+/// the run. Everything that was handed over stays so; what has arrived of the rest stays in staging for the next run.
 ///
 /// # Caveats
 ///
 /// Threads of its own do the work. Dropping the future stops them within moments, not at once; awaiting it does.
 pub async fn fetch<E>(
     client: &HttpClient,
-    contents: Vec<Content>,
+    groups: Vec<Vec<Content>>,
     staging: &Staging,
     options: &FetchOptions,
     progress: &Arc<Progress>,
-    mut on_staged: impl FnMut(Staged) -> Result<(), E>,
+    mut on: impl FnMut(Arrival) -> Result<Vec<usize>, E>,
 ) -> Result<Summary, FetchError>
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut same: HashMap<String, Vec<usize>> = HashMap::new();
-    let mut which = Vec::new();
-    for (index, content) in contents.iter().enumerate() {
-        let alike = same.entry(content.name()).or_default();
-        if alike.is_empty() {
-            which.push(index);
-        }
-        alike.push(index);
-    }
-    if which.is_empty() {
+    let wanted = Wanted::new(groups);
+    let units = wanted.units().len() as u64;
+    if units == 0 {
         return Ok(Summary::default());
     }
     staging.check()?;
     let space = Space::new(options, staging.free_bytes()?);
-    reserve(&contents, &which, staging, &space)?;
-    progress.expect(which.len() as u64, which.iter().filter_map(|&index| contents[index].size).sum());
+    reserve(&wanted, staging, &space)?;
+    progress.expect(units, wanted.units().iter().filter_map(|(_, size)| *size).sum());
 
     let before = progress.snapshot().bytes_fetched;
-    let labels: Vec<String> = contents.iter().map(|content| content.label.clone()).collect();
-    let mut handle = Handle::start(client, staging, options, progress, contents, &which, space)?;
+    let mut handle = Handle::start(client, staging, options, progress, wanted, space)?;
+    let run = Arc::clone(&handle.run);
     let mut tick = tokio::time::interval(TICK);
-    let mut summary = Summary::default();
+    let (mut summary, mut settled) = (Summary::default(), 0);
     let mut outcome = Ok(());
-    while outcome.is_ok() && summary.files < which.len() as u64 {
+    while outcome.is_ok() && settled < units {
         let event = tokio::select! {
             event = handle.events.recv() => event,
             _ = tick.tick() => {
@@ -160,26 +176,38 @@ where
                 continue;
             }
         };
-        outcome = match event {
+        let told = match event {
             Some(Event::Complete { index, name, size, sha256 }) => {
+                settled += 1;
+                run.untaken.fetch_sub(1, SeqCst);
                 summary.files += 1;
                 summary.bytes += size;
-                let mut also = same.remove(&name).unwrap_or_default();
-                also.retain(|other| *other != index);
-                let staged = Staged { index, also, path: staging.path_of(&name), size, sha256 };
+                let also = run.wanted.also(index);
+                let staged = Staged { at: run.wanted.place(index), also, path: staging.path_of(&name), size, sha256 };
                 staging.check().and_then(|()| {
-                    on_staged(staged).map_err(|source| FetchError::Publish {
-                        label: labels[index].clone(),
+                    let given_up = on(Arrival::Staged(staged)).map_err(|source| FetchError::Publish {
+                        label: run.wanted.label(index).to_owned(),
                         source: source.into(),
                     })?;
                     progress.file_done();
-                    staging.remove(&journal::journal_of(&name))
+                    staging.remove(&journal::journal_of(&name))?;
+                    Ok(given_up)
                 })
             }
-            Some(Event::Failed(error)) => Err(error),
+            Some(Event::Failed { group, error }) => on(Arrival::Failed { group, error }).map_err(|source| {
+                FetchError::Publish { label: format!("group {group}"), source: source.into() }
+            }),
+            Some(Event::Dropped(contents)) => {
+                settled += contents;
+                Ok(vec![])
+            }
+            Some(Event::Ended(error)) => Err(error),
             None => Err(FetchError::io("the download", std::io::Error::other("its threads are gone"))),
         };
+        outcome = told.map(|given_up| given_up.into_iter().for_each(|group| run.give_up_group(group)));
     }
+    // Each thread holds the run; so must not we, or `is_fetching` would never end.
+    drop(run);
     handle.end().await;
     progress.tick(Instant::now());
     outcome.map_err(|error| match error {
@@ -195,13 +223,16 @@ where
 }
 
 /// Promises room to all contents of known size, less what their partials have on the disk already.
-fn reserve(contents: &[Content], which: &[usize], staging: &Staging, space: &Space) -> Result<(), FetchError> {
+fn reserve(wanted: &Wanted, staging: &Staging, space: &Space) -> Result<(), FetchError> {
     let staged: std::collections::HashSet<String> = staging.names()?.into_iter().collect();
     let (mut all, mut there) = (0_u64, 0_u64);
-    for &index in which {
-        let Some(size) = contents[index].size else { continue };
+    for &(index, size) in wanted.units() {
+        let Some(size) = size else { continue };
         all = all.saturating_add(size);
-        let name = contents[index].name();
+        if staged.is_empty() {
+            continue;
+        }
+        let name = wanted.content(index, Some(size)).name();
         if staged.contains(&name) {
             there = there.saturating_add(staging.allocated(&name).min(size));
         }

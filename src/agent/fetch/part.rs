@@ -12,26 +12,27 @@ use reqwest::{
 };
 
 use super::{
-    active::{Active, Mode},
+    active::{Active, Mode, Written},
     answer::{Fault, Trouble, content_range, etag, header, plain_etag, unsatisfied_size},
-    error::{FetchError, shown},
+    error::{FetchError, host_of, shown},
+    flights::Ticket,
     options::MIB,
-    redirect::{Target, in_words, send},
+    redirect::{Answered, Target, Way, in_words, send},
     run::Run,
 };
 
 /// Room is promised to a body of unknown length in steps of this.
 const ROOM: u64 = 16 * MIB;
 
-/// Brings `range` of a content, or as much of it as one answer holds.
+/// Brings the range of a ticket, or as much of it as one answer holds.
 pub(super) async fn fetch_part(
-    run: &Run,
+    run: &Arc<Run>,
     http: &reqwest::Client,
     active: &Arc<Active>,
-    range: Range<u64>,
+    ticket: &Ticket,
 ) -> Result<(), Trouble> {
-    let (answer, target, span) = ask(run, http, active, range).await?;
-    pump(run, active, answer, &target, span).await
+    let (Answered { answer, target, slot: _held }, span) = ask(run, http, active, ticket.range.clone()).await?;
+    pump(run, active, answer, &target, span, ticket).await
 }
 
 /// Sends the request to where the content was found last. The first request finds the way while the others wait: a
@@ -41,12 +42,12 @@ async fn ask(
     http: &reqwest::Client,
     active: &Arc<Active>,
     range: Range<u64>,
-) -> Result<(Response, Target, Span), Trouble> {
+) -> Result<(Answered, Span), Trouble> {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::from_str(&format!("bytes={}-{}", range.start, range.end - 1));
     headers.insert(RANGE, value.map_err(|error| Trouble::Restart(error.to_string()))?);
     let label = &active.content.label;
-    let patience = run.options.stall_after;
+    let way = Way { http, hosts: run.client.hosts(), most: run.most(active), patience: run.options.stall_after };
 
     let mut found = active.target.lock().await;
     if !active.wants_request() {
@@ -54,27 +55,32 @@ async fn ask(
     }
     if let Some(target) = found.clone() {
         drop(found);
-        let sent = send(http, run.client.pauses(), label, &target, &headers, patience).await;
+        let sent = send(way, label, &target, &headers).await;
         if let Err(Trouble::Expired(..)) = &sent {
             let mut found = active.target.lock().await;
             if found.as_ref().is_some_and(|known| known.url == target.url) {
                 *found = None;
+                active.state().host = host_of(&active.content.origin.url);
             }
         }
-        let (answer, target) = sent?;
-        let span = accept(run, active, &answer, &target, &range)?;
-        return Ok((answer, target, span));
+        let answered = sent?;
+        let span = accept(run, active, &answered.answer, &answered.target, &range)?;
+        return Ok((answered, span));
     }
     let origin = Target::origin(&active.content.origin);
-    let (mut answer, mut target) = send(http, run.client.pauses(), label, &origin, &headers, patience).await?;
-    if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE && unsatisfied_size(answer.headers()) == Some(0) {
+    let mut answered = send(way, label, &origin, &headers).await?;
+    if answered.answer.status() == StatusCode::RANGE_NOT_SATISFIABLE
+        && unsatisfied_size(answered.answer.headers()) == Some(0)
+    {
         // No range fits into an empty file. Asked for the whole, the origin says with its tag that it is empty.
         headers.remove(RANGE);
-        (answer, target) = send(http, run.client.pauses(), label, &origin, &headers, patience).await?;
+        drop(answered);
+        answered = send(way, label, &origin, &headers).await?;
     }
-    let span = accept(run, active, &answer, &target, &range)?;
-    *found = Some(target.clone());
-    Ok((answer, target, span))
+    let span = accept(run, active, &answered.answer, &answered.target, &range)?;
+    active.state().host = host_of(&answered.target.url);
+    *found = Some(answered.target.clone());
+    Ok((answered, span))
 }
 
 /// The bytes that an answer holds.
@@ -200,11 +206,12 @@ fn learn(run: &Run, active: &Arc<Active>, size: Option<u64>, mode: Mode) -> Resu
 
 /// Writes a body as it arrives, nothing of it kept.
 async fn pump(
-    run: &Run,
+    run: &Arc<Run>,
     active: &Arc<Active>,
     mut answer: Response,
     target: &Target,
     span: Span,
+    ticket: &Ticket,
 ) -> Result<(), Trouble> {
     let fault = |cause: String| Trouble::Transient(Fault::new(&target.url, cause));
     let mut pace = Pace::new(run.options.stall_after, run.options.stall_rate);
@@ -227,16 +234,21 @@ async fn pump(
         run.progress.fetched(length);
         grow(run, active, at + length)?;
         run.dirty.wait_for_room(|| run.is_stopping());
-        match active.write(at, &chunk) {
-            Ok(Some(new)) => {
+        let end = match active.write(ticket, at, &chunk) {
+            Ok(Some(Written { new, end })) => {
                 run.progress.have(new);
                 run.dirty.add(new);
+                end
             }
             Ok(None) => return Err(Trouble::Stale),
             Err(error) => return Err(Trouble::Terminal(FetchError::io(&active.content.label, error))),
-        }
+        };
         at += length;
         run.follow(active);
+        if at >= end && span.end != End::At(at) && end < ticket.range.end {
+            // Another connection has taken over the rest.
+            break;
+        }
         if !pace.keeps_up(length, started.elapsed()) {
             return Err(fault("the connection is too slow".into()));
         }
@@ -250,7 +262,8 @@ async fn pump(
         drop(state);
         run.follow(active);
     }
-    run.complete(active)
+    run.conclude(active);
+    Ok(())
 }
 
 /// A body of unknown length may not outgrow the room there is.

@@ -12,7 +12,7 @@ use super::{
     content::Origin,
     error::FetchError,
     options::FetchOptions,
-    redirect::{Target, send},
+    redirect::{Answered, Target, send},
 };
 
 /// What an origin says about a content.
@@ -33,8 +33,8 @@ impl HttpClient {
         let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
         loop {
             let start = Target::origin(origin);
-            match send(self.api(), self.pauses(), label, &start, &headers, options.stall_after).await {
-                Ok((answer, target)) => {
+            match send(self.way(options), label, &start, &headers).await {
+                Ok(Answered { answer, target, slot: _ }) => {
                     let tag = header(answer.headers(), ETAG.as_str()).map(str::to_owned);
                     let size = match answer.status() {
                         StatusCode::PARTIAL_CONTENT => content_range(answer.headers()).and_then(|(_, _, total)| total),

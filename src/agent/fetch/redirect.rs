@@ -1,6 +1,9 @@
 //! Sending one request to where it leads in the end, without showing the token to anybody on the way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use reqwest::{
     Response,
@@ -12,7 +15,8 @@ use super::{
     answer::{Asked, Fault, Trouble, header, plain_etag, refusal},
     content::{Authorized, Authorizer, Origin, Secret},
     error::{FetchError, host_of, shown},
-    pause::Pauses,
+    hosts::{Hosts, Slot},
+    pause::{Quota, asked as asked_to_wait},
 };
 
 const MAX_REDIRECTS: usize = 10;
@@ -75,32 +79,54 @@ impl Target {
     }
 }
 
-/// Sends a GET, follows its redirects, and gives a successful answer with the address that gave it.
+/// How requests are sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    pub(super) http: &'a reqwest::Client,
+    pub(super) hosts: &'a Hosts,
+    /// Requests that a host is asked at a time.
+    pub(super) most: usize,
+    /// How long the header of an answer may take.
+    pub(super) patience: Duration,
+}
+
+/// A successful answer.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) answer: Response,
+    /// The address that gave it.
+    pub(super) target: Target,
+    /// Held while the answer is read: a host is asked only so much at a time.
+    pub(super) slot: Slot,
+}
+
+/// Sends a GET and follows its redirects to a successful answer.
 ///
-/// Waits while a host has asked for it. `patience` bounds the wait for each answer's header.
+/// Waits while a host has asked for it, or has enough to do.
 pub(super) async fn send(
-    http: &reqwest::Client,
-    pauses: &Pauses,
+    way: Way<'_>,
     label: &str,
     start: &Target,
     headers: &HeaderMap,
-    patience: Duration,
-) -> Result<(Response, Target), Trouble> {
+) -> Result<Answered, Trouble> {
     let mut target = start.clone().authorized(label).await.map_err(Trouble::Terminal)?;
     for _ in 0..=MAX_REDIRECTS {
-        let host = host_of(&target.url);
-        pauses.wait(&host).await;
+        let mut slot = way.hosts.enter(&host_of(&target.url), way.most).await;
         // Compressed bytes have other offsets and other hashes.
-        let mut request = http.get(target.url.clone()).headers(headers.clone()).header(ACCEPT_ENCODING, "identity");
+        let mut request = way.http.get(target.url.clone()).headers(headers.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(token) = &target.token {
             request = request.header(AUTHORIZATION, bearer(token, label)?);
         }
-        let answer = match tokio::time::timeout(patience, request.send()).await {
+        let answer = match tokio::time::timeout(way.patience, request.send()).await {
             Err(_) => return Err(Trouble::Transient(Fault::new(&target.url, "no answer in time"))),
             Ok(Err(error)) => return Err(Trouble::Transient(Fault::new(&target.url, in_words(error)))),
             Ok(Ok(answer)) => answer,
         };
         let status = answer.status();
+        if status.is_success() || status.is_redirection() || status.as_u16() == 416 {
+            let wait = asked_to_wait(answer.headers(), SystemTime::now());
+            slot.answered(way.most, Quota::of(answer.headers()), wait);
+        }
         if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
             && let Some(location) = header(answer.headers(), LOCATION.as_str())
         {
@@ -112,13 +138,14 @@ pub(super) async fn send(
             continue;
         }
         if status.is_success() || status.as_u16() == 416 {
-            pauses.clear(&host);
-            return Ok((answer, target));
+            return Ok(Answered { answer, target, slot });
         }
         let asked = Asked { label, url: &target.url, with_token: target.guarded, redirected: target.redirected };
         let trouble = refusal(asked, status, answer.headers());
         if let Trouble::Transient(Fault { limited: true, wait, .. }) = &trouble {
-            pauses.note(&host, *wait);
+            slot.limited(*wait);
+        } else if status.as_u16() == 503 {
+            slot.overloaded();
         }
         return Err(trouble);
     }

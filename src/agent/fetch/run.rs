@@ -1,43 +1,36 @@
-//! One run: its threads, what they share, and what becomes of a content that is complete or in trouble.
+//! One run: its threads, and what they share.
 
 use std::{
     convert::Infallible,
-    ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::Instant,
 };
 
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    active::{Active, History},
-    answer::Trouble,
-    api::give_up,
+    active::Active,
     bandwidth::Bandwidth,
-    board::{Board, Lane},
+    board::{Ask, Board, Lane},
     client::HttpClient,
-    content::Content,
     crew::Crew,
     dirty::Dirty,
     error::FetchError,
     follower::{Queue, follow},
-    keeper::{checkpoint, keep},
+    keeper::keep,
     lane::work,
-    options::FetchOptions,
-    partial::Partial,
-    pause::backoff,
+    options::{FetchOptions, SMALL},
     progress::Progress,
     space::Space,
     staging::Staging,
+    wanted::Wanted,
 };
 
-/// How often a content may start over because the origin contradicts itself.
-const MAX_RESTARTS: u32 = 3;
-/// How many fresh addresses in a row may be refused.
-const MAX_EXPIRIES: u32 = 3;
+/// Contents that may be complete and wait for the caller: memory and staging are bounded, however slow it is.
+const UNTAKEN: usize = 256;
 
 /// What the threads of a run share.
 #[derive(Debug)]
@@ -45,7 +38,7 @@ pub(super) struct Run {
     pub(super) options: FetchOptions,
     pub(super) client: HttpClient,
     pub(super) staging: Staging,
-    pub(super) contents: Vec<Content>,
+    pub(super) wanted: Wanted,
     pub(super) progress: Arc<Progress>,
     pub(super) board: Board,
     pub(super) crew: Crew,
@@ -55,7 +48,9 @@ pub(super) struct Run {
     pub(super) followers: Queue,
     pub(super) stop: watch::Sender<bool>,
     stopping: AtomicBool,
-    events: mpsc::UnboundedSender<Event>,
+    /// Contents that are complete and not taken by the caller yet.
+    pub(super) untaken: AtomicUsize,
+    pub(super) events: mpsc::UnboundedSender<Event>,
 }
 
 /// What a run tells the task that started it.
@@ -63,8 +58,12 @@ pub(super) struct Run {
 pub(super) enum Event {
     /// A content is complete, verified and on the disk.
     Complete { index: usize, name: String, size: u64, sha256: [u8; 32] },
+    /// A group cannot be had.
+    Failed { group: usize, error: FetchError },
+    /// So many contents will not come, as nobody wants them any more.
+    Dropped(u64),
     /// The run cannot go on.
-    Failed(FetchError),
+    Ended(FetchError),
 }
 
 /// What a thread of a run does.
@@ -98,20 +97,19 @@ impl Drop for Handle {
 }
 
 impl Handle {
-    /// Starts the threads that `which` of the contents need.
+    /// Starts the threads that the wanted contents need.
     pub(super) fn start(
         client: &HttpClient,
         staging: &Staging,
         options: &FetchOptions,
         progress: &Arc<Progress>,
-        contents: Vec<Content>,
-        which: &[usize],
+        wanted: Wanted,
         space: Space,
     ) -> Result<Self, FetchError> {
         let (events, received) = mpsc::unbounded_channel();
         let connections = options.connections.max(1);
         let run = Arc::new(Run {
-            board: Board::new(&contents, which, options.part_size, connections),
+            board: Board::new(wanted.units().to_vec(), options.part_size, connections),
             crew: Crew::new(connections),
             dirty: Dirty::new(options.dirty_window),
             bandwidth: Bandwidth::new(options.max_bandwidth),
@@ -122,7 +120,8 @@ impl Handle {
             client: client.clone(),
             staging: staging.clone(),
             progress: Arc::clone(progress),
-            contents,
+            untaken: AtomicUsize::new(0),
+            wanted,
             space,
             events,
         });
@@ -134,14 +133,14 @@ impl Handle {
             let spawned = thread.spawn(move || life(&alive.run));
             spawned.map(drop).map_err(|error| FetchError::io("starting a thread", error))
         };
-        let (any, small) = handle.run.lanes(which);
+        let (any, small) = handle.run.lanes();
         for number in 0..any {
             spawn("fetch", Box::new(move |run| work(run, Lane::Any { number })))?;
         }
         for _ in 0..small {
             spawn("fetch-small", Box::new(|run| work(run, Lane::Small)))?;
         }
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(which.len()) {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(handle.run.wanted.units().len()) {
             spawn("hash", Box::new(follow))?;
         }
         spawn("journal", Box::new(keep))?;
@@ -157,12 +156,29 @@ impl Handle {
 
 impl Run {
     /// How many connections are worth starting: of all kinds, and for small content only.
-    fn lanes(&self, which: &[usize]) -> (usize, usize) {
+    fn lanes(&self) -> (usize, usize) {
         let limit = self.options.connections.max(1);
-        let small =
-            which.iter().filter(|&&i| self.contents[i].size.is_some_and(|s| s <= super::options::SMALL)).count();
-        let large = which.len() - small;
+        let units = self.wanted.units();
+        let small = units.iter().filter(|(_, size)| size.is_some_and(|size| size <= SMALL)).count();
+        let large = units.len() - small;
         if large > 0 { (limit, small.min(limit)) } else { (small.min(limit), small.saturating_sub(limit).min(limit)) }
+    }
+
+    /// What a connection tells the board when it asks for work.
+    pub(super) fn ask(&self, lane: Lane, now: Instant) -> Ask<'_> {
+        Ask {
+            lane,
+            now,
+            remaining: self.progress.remaining(),
+            hosts: self.client.hosts(),
+            silence: self.options.stall_after / 4,
+            behind: self.untaken.load(SeqCst) >= UNTAKEN,
+        }
+    }
+
+    /// How many requests for contents like this one a host gets at a time.
+    pub(super) fn most(&self, active: &Active) -> usize {
+        self.options.connections.max(1) * if active.is_small() { 2 } else { 1 }
     }
 
     /// Asks all threads to end.
@@ -181,7 +197,7 @@ impl Run {
     /// Ends the run with an error; the first one counts. Nobody asks an origin again after it.
     pub(super) fn fail(&self, error: FetchError) {
         // Nobody listens any more when the caller has gone.
-        let _ = self.events.send(Event::Failed(error));
+        let _ = self.events.send(Event::Ended(error));
         self.stop();
     }
 
@@ -190,114 +206,5 @@ impl Run {
         if active.wants_follower() {
             self.followers.push(active);
         }
-    }
-
-    /// Takes up a content on the disk.
-    pub(super) fn open(&self, index: usize) -> Result<Arc<Active>, FetchError> {
-        let content = &self.contents[index];
-        let name = content.name();
-        let partial = Partial::open(&self.staging, content, &name)?;
-        self.progress.have(partial.held.total());
-        let history = match (content.size, partial.size) {
-            (None, Some(size)) => {
-                self.space.promise(size, partial.held.total())?;
-                self.progress.expect(0, size);
-                History { promised: size, ..History::default() }
-            }
-            _ => History::default(),
-        };
-        let active = Arc::new(Active::new(index, content.clone(), name, partial, history));
-        self.board.opened(&active);
-        self.follow(&active);
-        if let Err(trouble) = self.complete(&active) {
-            self.settle(&active, None, trouble);
-        }
-        Ok(active)
-    }
-
-    /// Once all bytes are hashed: verifies, syncs, and reports the content. Nothing happens before, or twice.
-    pub(super) fn complete(&self, active: &Arc<Active>) -> Result<(), Trouble> {
-        let Some((hashed, size)) = active.finished() else { return Ok(()) };
-        let digest = active.content.digest.as_ref();
-        if !hashed.matches(digest) {
-            let (expected, actual) = (digest.map(ToString::to_string), hashed.like(digest).to_string());
-            let label = active.content.label.clone();
-            if active.history.mismatches > 0 {
-                let expected = expected.unwrap_or_default();
-                return Err(Trouble::Terminal(FetchError::ChecksumMismatch { label, expected, actual }));
-            }
-            let history = History { mismatches: 1, ..active.history };
-            return self.start_over(active, history).map_err(Trouble::Terminal);
-        }
-        checkpoint(self, active).map_err(Trouble::Terminal)?;
-        self.board.finished(active);
-        let name = active.name.clone();
-        let _ = self.events.send(Event::Complete { index: active.index, name, size, sha256: hashed.sha256 });
-        Ok(())
-    }
-
-    /// What follows from trouble with a content; `claim` is the range that the trouble met, if it was one.
-    pub(super) fn settle(&self, active: &Arc<Active>, claim: Option<&Range<u64>>, trouble: Trouble) {
-        let wait = match trouble {
-            Trouble::Stale => Ok(None),
-            Trouble::Terminal(error) => Err(error),
-            Trouble::Restart(cause) => self.restart(active, &cause).map(|()| None),
-            Trouble::Transient(fault) => {
-                let (since, faults) = {
-                    let mut state = active.state();
-                    state.faults = state.faults.saturating_add(1);
-                    (state.last_progress, state.faults - 1)
-                };
-                tracing::debug!(file = %active.content.label, host = %fault.host, cause = %fault.cause, "transient");
-                give_up(&active.content.label, &fault, since, &self.options).map(|()| {
-                    // A host's pause holds everybody back already.
-                    let own = || backoff(self.options.backoff_start, self.options.backoff_cap, faults);
-                    (!fault.limited).then(own)
-                })
-            }
-            Trouble::Expired(fault, last_word) => {
-                let mut state = active.state();
-                state.expiries += 1;
-                tracing::debug!(file = %active.content.label, cause = %fault.cause, "asking for a fresh address");
-                // The first is likely to be age; a fresh address that is refused may need a moment to be known.
-                let wait = if state.expiries == 1 { Duration::ZERO } else { self.options.backoff_start };
-                if state.expiries > MAX_EXPIRIES * self.options.connections.max(1).try_into().unwrap_or(1) {
-                    Err(*last_word)
-                } else {
-                    Ok(Some(wait))
-                }
-            }
-        };
-        if let Some(range) = claim {
-            active.release(range, wait.as_ref().ok().copied().flatten());
-        }
-        self.board.changed.notify_waiters();
-        if let Err(error) = wait {
-            self.fail(error);
-        }
-    }
-
-    fn restart(&self, active: &Arc<Active>, cause: &str) -> Result<(), FetchError> {
-        if active.history.restarts >= MAX_RESTARTS {
-            let (label, cause) = (active.content.label.clone(), cause.to_owned());
-            return Err(FetchError::Changed { label, cause });
-        }
-        tracing::debug!(file = %active.content.label, cause, "starting over");
-        self.start_over(active, History { restarts: active.history.restarts + 1, ..active.history })
-    }
-
-    /// Drops all that is held of a content and begins again with a new file.
-    fn start_over(&self, active: &Arc<Active>, history: History) -> Result<(), FetchError> {
-        let Some((held, unsynced)) = active.drop_work() else { return Ok(()) };
-        self.progress.lost(held);
-        self.dirty.sub(unsynced);
-        self.staging.check()?;
-        // Frees the blocks now: connections may have the old file open for a while.
-        active.file.set_len(0).map_err(|error| FetchError::io(&active.content.label, error))?;
-        let partial = Partial::create(&self.staging, &active.content, &active.name)?;
-        let history = History { promised: active.state().promised, ..history };
-        let new = Active::new(active.index, active.content.clone(), active.name.clone(), partial, history);
-        self.board.replaced(active, Arc::new(new));
-        Ok(())
     }
 }

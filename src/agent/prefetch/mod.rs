@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! plan ─► what is complete already (manifests, no network) ─► list the rest at their pins ─► where it goes
-//!      ─► what of it is there ─► does all of it fit ─► source by source: fetch, publish, manifest ─► current
+//!      ─► what of it is there ─► does all of it fit ─► all in one pool: fetch ─► source by source, as each is
+//!      whole: publish, manifest ─► current
 //! ```
 //!
 //! # Guarantees
@@ -15,16 +16,17 @@
 //! - With everything there, nobody is asked and nothing is written.
 
 pub mod inventory;
+mod pool;
 pub mod publish;
 pub mod report;
 pub mod space;
 
 use super::failure::Failure;
-use super::fetch::{self, Content, FetchOptions, Staging, Writer};
+use super::fetch::{Content, FetchOptions, Staging, Writer};
 use super::layout::manifest::Manifest;
 use super::layout::publish::Publisher;
 use super::layout::safe_path::Root;
-use super::layout::{self, Placement, current};
+use super::layout::{self, Placed, Placement, current};
 use super::source::Origins;
 use super::source::access::Access;
 use super::source::listing::Listing;
@@ -34,7 +36,9 @@ use crate::api::source::Source;
 use crate::contract::outcome::{Evidence, Outcome};
 use crate::contract::plan::{Plan, PlannedSource};
 use inventory::{Inventory, Known};
+use pool::Pool;
 use report::Report;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// What is to be put where, and how.
@@ -109,16 +113,23 @@ impl Prefetch<'_> {
             // It was said to be complete, and is not.
             current::remove(&root, cache)?;
         }
-        let mut fetched = 0;
-        for item in work {
-            let source = item.planned.source.clone();
-            match self.bring(&root, &staging, &mut publisher, &mut known, item).await {
-                Ok(()) => {}
-                Err(failure) if failure.reason == Reason::Superseded => return Err(failure.of_source(&source.name)),
-                Err(failure) => failures.add(&source, failure),
+        let adopted = adopted(&known, &work);
+        let options = FetchOptions { used_bytes: known.bytes_on(&root)? + adopted, ..self.options.clone() };
+        let mut pool = Pool {
+            client: &self.origins.client,
+            root: &root,
+            staging: &staging,
+            publisher: &mut publisher,
+            known: &mut known,
+            cache,
+            report: self.report,
+        };
+        for (source, end) in pool.bring(work, &options).await? {
+            if let Err(failure) = end {
+                failures.0.push(failure.of_source(source));
             }
-            fetched = self.report.engine().snapshot().bytes_fetched;
         }
+        let fetched = self.report.engine().snapshot().bytes_fetched;
 
         staging.check()?;
         let evidence = self.evidence(&root, fetched)?;
@@ -189,11 +200,13 @@ impl Prefetch<'_> {
 
     /// Drops what earlier runs staged for other contents, and sees whether the rest fits.
     fn check_space(&self, root: &Root, staging: &Staging, known: &Known, work: &[Work<'_>]) -> Result<(), Failure> {
-        let contents: Vec<Content> = work.iter().flat_map(Work::contents).collect();
+        let contents: Vec<Content> = work.iter().flat_map(|it| it.contents(&it.inventory.missing)).collect();
         staging.sweep(&contents)?;
-        let sizes = contents.iter().filter_map(|it| it.size);
-        let found = work.iter().flat_map(|it| &it.inventory.there);
-        let adopted: u64 = found.filter(|(path, _)| !known.lists(path)).map(|(_, (size, _))| size).sum();
+        // What several sources list is fetched and kept once.
+        let mut seen = HashSet::new();
+        let once = contents.iter().filter(|it| it.digest.is_none_or(|digest| seen.insert((digest, it.size))));
+        let sizes = once.filter_map(|it| it.size);
+        let adopted = adopted(known, work);
         space::check(&space::Space {
             used: known.bytes_on(root)? + adopted,
             new: sizes.fold(0, u64::saturating_add),
@@ -215,60 +228,6 @@ impl Prefetch<'_> {
         Ok(bytes)
     }
 
-    /// Fetches what a source lacks, and makes it visible.
-    async fn bring(
-        &self,
-        root: &Root,
-        staging: &Staging,
-        publisher: &mut Publisher<'_>,
-        known: &mut Known,
-        mut work: Work<'_>,
-    ) -> Result<(), Failure> {
-        let revision = work.listing.revision.clone();
-        // The same content under another name, of another source: kept once.
-        let mut missing = Vec::new();
-        for placed in std::mem::take(&mut work.inventory.missing) {
-            if let Some((path, size, sha256)) = known.same(root, &placed)?
-                && publisher.same(&path, &placed.path).is_ok()
-            {
-                self.report.there(placed.files, size);
-                work.inventory.there.insert(placed.path, (size, sha256));
-            } else {
-                missing.push(placed);
-            }
-        }
-        work.inventory.missing = missing;
-
-        let contents = work.contents();
-        let options = FetchOptions { used_bytes: known.bytes_on(root)?, ..self.options.clone() };
-        let (missing, there) = (&work.inventory.missing, &mut work.inventory.there);
-        let on_staged = |staged: fetch::Staged| -> Result<(), layout::LayoutError> {
-            let Some(first) = missing.get(staged.index) else { return Ok(()) };
-            publisher.adopt(&staged.path, &first.path)?;
-            for placed in staged.also.iter().filter_map(|index| missing.get(*index)) {
-                publisher.same(&first.path, &placed.path)?;
-            }
-            for placed in [staged.index].iter().chain(&staged.also).filter_map(|index| missing.get(*index)) {
-                known.learn(&placed.path, staged.size, staged.sha256, &revision, false);
-                there.insert(placed.path.clone(), (staged.size, staged.sha256));
-                self.report.published(placed.files);
-            }
-            Ok(())
-        };
-        let engine = self.report.engine();
-        fetch::fetch(&self.origins.client, contents, staging, &options, engine, on_staged).await?;
-        staging.check()?;
-        publish::publish(
-            root,
-            publisher,
-            &self.plan.cache,
-            work.planned,
-            &work.listing,
-            &work.placement,
-            &work.inventory,
-        )
-    }
-
     /// What the manifests say is there, read back from the disk.
     fn evidence(&self, root: &Root, fetched_bytes: u64) -> Result<Evidence, Failure> {
         let plan = self.plan.content_hash();
@@ -287,10 +246,17 @@ impl Prefetch<'_> {
 }
 
 impl Work<'_> {
-    fn contents(&self) -> Vec<Content> {
-        let files = self.inventory.missing.iter().filter_map(|placed| self.listing.files.get(placed.index));
+    /// What the engine is asked for.
+    fn contents(&self, missing: &[Placed]) -> Vec<Content> {
+        let files = missing.iter().filter_map(|placed| self.listing.files.get(placed.index));
         files.map(|file| self.listing.content(file)).collect()
     }
+}
+
+/// Bytes of files that are on the volume and no manifest lists yet.
+fn adopted(known: &Known, work: &[Work<'_>]) -> u64 {
+    let found = work.iter().flat_map(|it| &it.inventory.there);
+    found.filter(|(path, _)| !known.lists(path)).map(|(_, (size, _))| size).sum()
 }
 
 impl Failures {

@@ -11,5 +11,7 @@ mod kill;
 mod limits;
 mod many;
 mod measure;
+mod pace;
+mod pool;
 mod volume;
 mod writers;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use modelcache::agent::fetch::{
-    Arrival, ClientOptions, Content, FetchError, FetchOptions, HttpClient, Progress, Staging, Summary, Writer, fetch,
+    Arrival, ClientOptions, Content, FetchError, FetchOptions, HttpClient, Place, Progress, Staging, Summary, Writer, fetch,
 };
 
 /// A directory that is gone at the end of its test.
@@ -39,6 +39,50 @@ impl Volume {
         let staging = self.path().join("staging");
         let all = std::fs::read_dir(staging).into_iter().flatten().map(|entry| entry.unwrap().path());
         all.filter(|path| !path.ends_with("fence") && !path.ends_with("lock")).collect()
+    }
+}
+
+/// What became of the groups of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    /// What was staged, with what is the same.
+    pub(crate) staged: Vec<(Place, Vec<Place>)>,
+    pub(crate) failed: Vec<(usize, FetchError)>,
+}
+
+impl Volume {
+    /// Fetches groups, publishing each content as `<group>.<index>`.
+    pub(crate) fn fetch_groups(
+        &self,
+        groups: Vec<Vec<Content>>,
+        options: &FetchOptions,
+    ) -> (Groups, Result<Summary, FetchError>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = HttpClient::new(&ClientOptions { proxy_from_env: false, ..ClientOptions::default() }).unwrap();
+        let mut seen = Groups::default();
+        let name = |place: &Place| self.path().join(format!("{}.{}", place.group, place.index));
+        let done = runtime.block_on(async {
+            let staging = Staging::open(self.path(), Path::new("staging"), Writer::Local)?;
+            fetch(&client, groups, &staging, options, &self.progress, |arrival| {
+                match arrival {
+                    Arrival::Staged(staged) => {
+                        std::fs::rename(&staged.path, name(&staged.at))?;
+                        for also in &staged.also {
+                            std::fs::hard_link(name(&staged.at), name(also))?;
+                        }
+                        seen.staged.push((staged.at, staged.also));
+                    }
+                    Arrival::Failed { group, error } => seen.failed.push((group, error)),
+                }
+                Ok::<_, std::io::Error>(vec![])
+            })
+            .await
+        });
+        (seen, done)
+    }
+
+    pub(crate) fn published_as(&self, group: usize, index: usize) -> Option<Vec<u8>> {
+        std::fs::read(self.path().join(format!("{group}.{index}"))).ok()
     }
 }
 

@@ -47,6 +47,10 @@ pub(crate) enum Reply {
     Cut(u64),
     /// This many bytes, then nothing, with the connection open.
     Hang(u64),
+    /// As a good server does, but no faster than this many bytes per second.
+    Slow(u64),
+    /// As a good server does, with these fields.
+    With(Vec<(&'static str, String)>),
     /// A redirect.
     To(String),
     /// A status with fields and an HTML body.
@@ -60,6 +64,8 @@ struct Shared {
     files: Mutex<HashMap<String, Arc<File>>>,
     log: Mutex<Vec<Request>>,
     sent: AtomicU64,
+    /// Requests that are answered now, and the most that were at a time.
+    busy: Mutex<(usize, usize)>,
     delay: Mutex<Duration>,
 }
 
@@ -144,6 +150,14 @@ impl Server {
         self.shared.sent.load(SeqCst)
     }
 
+    /// The most requests that were under way at a time since this was asked last.
+    pub(crate) fn most_at_once(&self) -> usize {
+        let mut busy = self.shared.busy.lock().unwrap();
+        let most = busy.1;
+        busy.1 = busy.0;
+        most
+    }
+
     pub(crate) fn requests(&self, path: &str) -> Vec<Request> {
         self.shared.log.lock().unwrap().iter().filter(|request| request.path == path).cloned().collect()
     }
@@ -162,6 +176,7 @@ async fn serve_connection(stream: TcpStream, shared: &Shared) {
     stream.set_nodelay(true).unwrap();
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream, shared).await {
+        let _busy = Busy::new(shared);
         let delay = *shared.delay.lock().unwrap();
         tokio::time::sleep(delay).await;
         let file = shared.files.lock().unwrap().get(&request.path).cloned();
@@ -172,6 +187,24 @@ async fn serve_connection(stream: TcpStream, shared: &Shared) {
         if !go_on {
             return;
         }
+    }
+}
+
+/// Counts a request while it lives.
+struct Busy<'a>(&'a Shared);
+
+impl<'a> Busy<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let mut busy = shared.busy.lock().unwrap();
+        busy.0 += 1;
+        busy.1 = busy.1.max(busy.0);
+        Self(shared)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.lock().unwrap().0 -= 1;
     }
 }
 
@@ -210,6 +243,7 @@ async fn answer(stream: &mut TcpStream, shared: &Shared, file: &File, request: &
     let asked = request.range.clone().map(|range| range.start..range.end.min(whole));
     let tag = file.etag.iter().map(|tag| ("ETag", format!("\"{tag}\"")));
     let mut fields: Vec<_> = tag.collect();
+    let mut pace = None;
     let (bytes, range, limit) = match (file.script)(request) {
         Reply::Good => (Arc::clone(&file.bytes), asked, None),
         Reply::Bytes(bytes) => (bytes, asked, None),
@@ -227,6 +261,14 @@ async fn answer(stream: &mut TcpStream, shared: &Shared, file: &File, request: &
         }
         Reply::Cut(after) => (Arc::clone(&file.bytes), asked, Some((after, false))),
         Reply::Hang(after) => (Arc::clone(&file.bytes), asked, Some((after, true))),
+        Reply::Slow(rate) => {
+            pace = Some(rate);
+            (Arc::clone(&file.bytes), asked, None)
+        }
+        Reply::With(more) => {
+            fields.extend(more);
+            (Arc::clone(&file.bytes), asked, None)
+        }
         Reply::To(url) => return head(stream, 302, &[("Location", url)], b"").await,
         Reply::Status(status, fields) => return head(stream, status, &fields, b"<html>no</html>").await,
     };
@@ -244,6 +286,16 @@ async fn answer(stream: &mut TcpStream, shared: &Shared, file: &File, request: &
         return false;
     }
     match limit {
+        None if pace.is_some() => {
+            let rate = pace.unwrap_or(1);
+            for block in body.chunks(usize::try_from(rate / 20).unwrap().max(1)) {
+                if !send(stream, shared, block).await {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            true
+        }
         None => send(stream, shared, body).await,
         Some((after, hang)) => {
             send(stream, shared, &body[..body.len().min(usize::try_from(after).unwrap())]).await;

@@ -50,6 +50,7 @@ impl Pool<'_, '_> {
             }
             self.publish_whole(source)?;
         }
+        let (client, staging, engine) = (self.client, self.staging, self.report.engine());
         // A second round is for paths that could not be given a link: each of those is fetched on its own.
         while sources.iter().any(|source| source.end.is_none()) {
             let groups = sources.iter_mut().map(Pending::begin_round).collect();
@@ -57,7 +58,7 @@ impl Pool<'_, '_> {
             let on = |arrival| {
                 self.arrive(&mut sources, arrival).inspect_err(|failure| stopped = Some(failure.clone()))
             };
-            let fetched = fetch::fetch(self.client, groups, self.staging, options, self.report.engine(), on).await;
+            let fetched = fetch::fetch(client, groups, staging, options, engine, on).await;
             let failure = match (stopped, fetched) {
                 (Some(failure), _) => failure,
                 (None, Ok(_)) => continue,

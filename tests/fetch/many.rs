@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use modelcache::agent::fetch::{Content, FetchOptions, Writer};
+use modelcache::agent::fetch::{Arrival, Content, FetchOptions, Writer};
 
 use crate::{
     origin::{Reply, Server, bytes, content},
-    volume::{Volume, fetch_onto},
+    volume::{Volume, fetch_onto, fetch_with},
 };
 
 const FILES: u64 = 2000;
@@ -54,8 +54,57 @@ fn two_thousand_small_files_take_one_request_each_and_little_memory() {
     assert!((0..FILES).all(|index| volume.published(usize::try_from(index).unwrap()).unwrap() == body(index)));
 }
 
+/// Not a test: what the child process of the next test does.
+#[test]
+fn child_with_a_long_list() {
+    let (Ok(volume), Ok(base)) = (env::var("LIST_VOLUME"), env::var("LIST_URL")) else { return };
+    let wanted = |index| {
+        let Content { origin, .. } = content(&format!("{base}/{index}"), &[]);
+        Content { label: format!("{index}"), size: Some(10), digest: None, origin }
+    };
+    let list: Vec<_> = (0..LISTED).map(wanted).collect();
+    let before = kib("VmRSS:");
+    let (mut staged, mut most_open) = (0, 0);
+    let volume = Path::new(&volume);
+    let done = fetch_with(volume, Writer::Local, vec![list], &FetchOptions::default(), &Arc::default(), |arrival| {
+        let Arrival::Staged(arrived) = arrival else { return Err(std::io::Error::other("nothing fails here")) };
+        std::fs::remove_file(arrived.path)?;
+        staged += 1;
+        if staged % 100 == 0 {
+            most_open = most_open.max(std::fs::read_dir("/proc/self/fd")?.count());
+        }
+        // Enough is seen: the rest would only take time.
+        Ok(if staged >= ENOUGH { vec![0] } else { vec![] })
+    });
+    assert!((ENOUGH..ENOUGH + 400).contains(&done.unwrap().files));
+    let grown = kib("VmHWM:").saturating_sub(before);
+    assert!(grown < 32 * 1024, "{grown} KiB more than the list itself");
+    assert!(most_open < 400, "{most_open} files and sockets open at a time");
+}
+
+const LISTED: u64 = 100_000;
+const ENOUGH: u64 = 2000;
+
+#[test]
+fn a_list_of_a_hundred_thousand_takes_no_more_memory_or_files_than_a_short_one() {
+    let (server, volume) = (Server::start(), Volume::new());
+    server.put("*", vec![7; 10], |_| Reply::Good);
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "many::child_with_a_long_list"])
+        .env("LIST_VOLUME", volume.path())
+        .env("LIST_URL", server.url(""))
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert!(server.requests("/0").len() <= 1);
+}
+
 fn peak_kib() -> u64 {
+    kib("VmHWM:")
+}
+
+fn kib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -57,26 +57,20 @@ impl Volume {
         groups: Vec<Vec<Content>>,
         options: &FetchOptions,
     ) -> (Groups, Result<Summary, FetchError>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = HttpClient::new(&ClientOptions { proxy_from_env: false, ..ClientOptions::default() }).unwrap();
         let mut seen = Groups::default();
         let name = |place: &Place| self.path().join(format!("{}.{}", place.group, place.index));
-        let done = runtime.block_on(async {
-            let staging = Staging::open(self.path(), Path::new("staging"), Writer::Local)?;
-            fetch(&client, groups, &staging, options, &self.progress, |arrival| {
-                match arrival {
-                    Arrival::Staged(staged) => {
-                        std::fs::rename(&staged.path, name(&staged.at))?;
-                        for also in &staged.also {
-                            std::fs::hard_link(name(&staged.at), name(also))?;
-                        }
-                        seen.staged.push((staged.at, staged.also));
+        let done = fetch_with(self.path(), Writer::Local, groups, options, &self.progress, |arrival| {
+            match arrival {
+                Arrival::Staged(staged) => {
+                    std::fs::rename(&staged.path, name(&staged.at))?;
+                    for also in &staged.also {
+                        std::fs::hard_link(name(&staged.at), name(also))?;
                     }
-                    Arrival::Failed { group, error } => seen.failed.push((group, error)),
+                    seen.staged.push((staged.at, staged.also));
                 }
-                Ok::<_, std::io::Error>(vec![])
-            })
-            .await
+                Arrival::Failed { group, error } => seen.failed.push((group, error)),
+            }
+            Ok(vec![])
         });
         (seen, done)
     }
@@ -86,6 +80,23 @@ impl Volume {
     }
 }
 
+/// Fetches groups, with every arrival told to `on`.
+pub(crate) fn fetch_with(
+    volume: &Path,
+    writer: Writer,
+    groups: Vec<Vec<Content>>,
+    options: &FetchOptions,
+    progress: &Arc<Progress>,
+    on: impl FnMut(Arrival) -> std::io::Result<Vec<usize>>,
+) -> Result<Summary, FetchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = HttpClient::new(&ClientOptions { proxy_from_env: false, ..ClientOptions::default() }).unwrap();
+    runtime.block_on(async {
+        let staging = Staging::open(volume, Path::new("staging"), writer)?;
+        fetch(&client, groups, &staging, options, progress, on).await
+    })
+}
+
 pub(crate) fn fetch_onto(
     volume: &Path,
     writer: Writer,
@@ -93,21 +104,15 @@ pub(crate) fn fetch_onto(
     options: &FetchOptions,
     progress: &Arc<Progress>,
 ) -> Result<Summary, FetchError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let client = HttpClient::new(&ClientOptions { proxy_from_env: false, ..ClientOptions::default() }).unwrap();
-    runtime.block_on(async {
-        let staging = Staging::open(volume, Path::new("staging"), writer)?;
-        let mut failed = None;
-        let done = fetch(&client, vec![contents], &staging, options, progress, |arrival| {
-            match arrival {
-                Arrival::Staged(staged) => std::fs::rename(&staged.path, volume.join(staged.at.index.to_string()))?,
-                Arrival::Failed { error, .. } => failed = Some(error),
-            }
-            Ok::<_, std::io::Error>(vec![])
-        })
-        .await;
-        failed.map_or(done, Err)
-    })
+    let mut failed = None;
+    let done = fetch_with(volume, writer, vec![contents], options, progress, |arrival| {
+        match arrival {
+            Arrival::Staged(staged) => std::fs::rename(&staged.path, volume.join(staged.at.index.to_string()))?,
+            Arrival::Failed { error, .. } => failed = Some(error),
+        }
+        Ok(vec![])
+    });
+    failed.map_or(done, Err)
 }
 
 /// Small parts and short patience, so that a few megabytes show what gigabytes would.

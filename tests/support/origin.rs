@@ -63,6 +63,7 @@ type Script = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 struct Shared {
     files: Mutex<HashMap<String, Arc<File>>>,
     log: Mutex<Vec<Request>>,
+    asked: Mutex<HashMap<String, usize>>,
     sent: AtomicU64,
     /// Requests that are answered now, and the most that were at a time.
     busy: Mutex<(usize, usize)>,
@@ -119,7 +120,7 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Puts a file up, and tells how requests for it are answered.
+    /// Puts a file up, and tells how requests for it are answered. The path `*` is every other one.
     pub(crate) fn put(
         &self,
         path: &str,
@@ -179,7 +180,10 @@ async fn serve_connection(stream: TcpStream, shared: &Shared) {
         let _busy = Busy::new(shared);
         let delay = *shared.delay.lock().unwrap();
         tokio::time::sleep(delay).await;
-        let file = shared.files.lock().unwrap().get(&request.path).cloned();
+        let file = {
+            let files = shared.files.lock().unwrap();
+            files.get(&request.path).or_else(|| files.get("*")).cloned()
+        };
         let go_on = match file {
             Some(file) => answer(stream.get_mut(), shared, &file, &request).await,
             None => head(stream.get_mut(), 404, &[], b"<html>not here</html>").await,
@@ -232,7 +236,10 @@ async fn read_request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> Opt
         Some(first.parse().ok()?..last.parse::<u64>().map_or(u64::MAX, |last| last + 1))
     });
     let mut log = shared.log.lock().unwrap();
-    let nth = log.iter().filter(|request| request.path == path).count();
+    let mut asked = shared.asked.lock().unwrap();
+    let count = asked.entry(path.clone()).or_default();
+    let nth = *count;
+    *count += 1;
     let request = Request { path, range, authorization: field("authorization"), at: Instant::now(), nth };
     log.push(request.clone());
     Some(request)

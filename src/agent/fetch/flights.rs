@@ -8,7 +8,7 @@ use std::{
 
 use super::options::MIB;
 
-/// A connection that needs longer than this for the rest of its range gets help.
+/// A connection that was watched for this long, and needs longer than this for the rest of its range, gets help.
 const WORTH: Duration = Duration::from_secs(1);
 /// How often one range may be asked for anew because nothing came of it: a slow server is not helped by more requests.
 const ANEW: u8 = 2;
@@ -105,7 +105,7 @@ impl Flight {
             return (self.anew < ANEW).then_some(Duration::MAX);
         }
         let (got, took) = (self.at - self.start, now.saturating_duration_since(self.since));
-        if got == 0 || rest < MIB {
+        if got == 0 || rest < MIB || took < WORTH {
             return None;
         }
         let left = took.saturating_mul(u32::try_from(rest / got.max(1)).unwrap_or(u32::MAX));

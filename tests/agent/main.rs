@@ -12,6 +12,7 @@ mod hostile;
 mod interrupted;
 mod network;
 mod pod;
+mod pool;
 mod refusals;
 mod revisions;
 mod warm;

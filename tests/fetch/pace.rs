@@ -16,7 +16,12 @@ fn sixteen() -> FetchOptions {
 }
 
 /// Fetches one file of this many MiB; gives how long it took.
-fn one(server: &Server, mebibytes: usize, options: &FetchOptions, reply: impl Fn(&crate::origin::Request) -> Reply + Send + Sync + 'static) -> Duration {
+fn one(
+    server: &Server,
+    mebibytes: usize,
+    options: &FetchOptions,
+    reply: impl Fn(&crate::origin::Request) -> Reply + Send + Sync + 'static,
+) -> Duration {
     let volume = Volume::new();
     let body = bytes(1, mebibytes * MIB);
     server.put("/model", body.clone(), reply);
@@ -60,7 +65,8 @@ fn a_host_that_says_too_many_is_asked_by_fewer_from_then_on() {
         let asked = server.requests("/model");
         let refused = asked[14].at;
         // Those under way end first; then it is half as many.
-        let parts = asked.iter().filter(|request| request.at > refused && request.at < refused + Duration::from_millis(1200));
+        let parts =
+            asked.iter().filter(|request| request.at > refused && request.at < refused + Duration::from_millis(1200));
         let parts = parts.count();
         assert!(parts <= 26, "{refusal}: {parts} requests in the second after it");
     }
@@ -71,7 +77,10 @@ fn an_answer_that_says_nothing_is_left_is_the_last_until_the_window_ends() {
     let server = Server::start();
     let options = FetchOptions { connections: 4, part_size: 1 << 20, ..options() };
     one(&server, 6, &options, |request| match request.nth {
-        1 => Reply::With(vec![("RateLimit", "\"resolvers\";r=0;t=1".into()), ("RateLimit-Policy", "\"resolvers\";q=9;w=300".into())]),
+        1 => Reply::With(vec![
+            ("RateLimit", "\"resolvers\";r=0;t=1".into()),
+            ("RateLimit-Policy", "\"resolvers\";q=9;w=300".into()),
+        ]),
         _ => Reply::Good,
     });
     let mut times: Vec<_> = server.requests("/model").iter().map(|request| request.at).collect();
@@ -84,7 +93,8 @@ fn an_answer_that_says_nothing_is_left_is_the_last_until_the_window_ends() {
 fn a_slow_connection_is_helped_by_those_with_nothing_left_to_do() {
     let server = Server::start();
     let options = FetchOptions { connections: 4, part_size: 8 << 20, ..sixteen() };
-    let took = one(&server, 24, &options, |request| if request.nth == 1 { Reply::Slow(400 << 10) } else { Reply::Good });
+    let took =
+        one(&server, 24, &options, |request| if request.nth == 1 { Reply::Slow(400 << 10) } else { Reply::Good });
     // Alone it would need more than ten seconds for its part.
     assert!(took < Duration::from_secs(6), "{took:?}");
     assert!(server.sent() < 28 << 20, "{} bytes for 24 MiB", server.sent());

@@ -37,10 +37,8 @@ fn a_source_that_cannot_be_had_ends_alone_whatever_the_reason() {
         let answer = reply.clone();
         bad_server.put("/bad", bad.clone(), move |_| answer.clone());
         bad_server.put("/fine", good.clone(), |_| Reply::Good);
-        let groups = vec![
-            vec![content(&bad_server.url("/bad"), &bad)],
-            vec![content(&good_server.url("/good"), &good)],
-        ];
+        let groups =
+            vec![vec![content(&bad_server.url("/bad"), &bad)], vec![content(&good_server.url("/good"), &good)]];
         let (seen, done) = volume.fetch_groups(groups, &hasty);
         assert_eq!(done.unwrap().files, 1, "{reply:?}");
         let failed: Vec<_> = seen.failed.iter().map(|(group, error)| (*group, error.reason())).collect();
@@ -77,8 +75,7 @@ fn what_two_sources_want_is_fetched_once_also_when_only_one_knows_how_long_it_is
         let body = bytes(1, SIZE);
         server.put("/a", body.clone(), |_| Reply::Good);
         server.put("/b", body.clone(), |_| Reply::Good);
-        let mut groups =
-            vec![vec![content(&server.url("/a"), &body)], vec![content(&server.url("/b"), &body)]];
+        let mut groups = vec![vec![content(&server.url("/a"), &body)], vec![content(&server.url("/b"), &body)]];
         groups[1 - known][0].size = None;
         let (seen, done) = volume.fetch_groups(groups, &options());
         assert_eq!(done.unwrap().fetched_bytes, SIZE as u64);

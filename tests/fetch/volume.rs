@@ -7,7 +7,8 @@ use std::{
 };
 
 use modelcache::agent::fetch::{
-    Arrival, ClientOptions, Content, FetchError, FetchOptions, HttpClient, Place, Progress, Staging, Summary, Writer, fetch,
+    Arrival, ClientOptions, Content, FetchError, FetchOptions, HttpClient, Place, Progress, Staging, Summary, Writer,
+    fetch,
 };
 
 /// A directory that is gone at the end of its test.

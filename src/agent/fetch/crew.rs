@@ -62,9 +62,15 @@ enum Stage {
     Start,
     Steady,
     /// Another number than `before`, which had this rate, is about to show what it can do.
-    Settling { before: usize, rate: u64 },
+    Settling {
+        before: usize,
+        rate: u64,
+    },
     /// It shows.
-    Trial { before: usize, rate: u64 },
+    Trial {
+        before: usize,
+        rate: u64,
+    },
 }
 
 impl Law {

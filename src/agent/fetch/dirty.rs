@@ -64,3 +64,25 @@ impl Dirty {
         self.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn whoever_writes_waits_while_the_window_is_full_whatever_the_file_system() {
+        let dirty = Arc::new(Dirty::new(100));
+        dirty.add(100);
+        let waiting = {
+            let dirty = Arc::clone(&dirty);
+            std::thread::spawn(move || dirty.wait_for_room(|| false))
+        };
+        assert!(dirty.wait_for_work(Duration::from_secs(5), || false), "there is enough to sync");
+        assert!(!waiting.is_finished());
+        dirty.sub(1);
+        waiting.join().unwrap();
+        dirty.wait_for_room(|| true);
+    }
+}

@@ -77,7 +77,8 @@ impl Flights {
     /// Takes over what is furthest from its end: half the rest of a connection that is slow, all of one that has
     /// brought nothing for `silence`.
     pub(super) fn take_over(&mut self, now: Instant, silence: Duration) -> Option<Ticket> {
-        let worst = self.all.iter_mut().filter_map(|it| Some((it.left(now, silence)?, it))).max_by_key(|(left, _)| *left)?;
+        let worst =
+            self.all.iter_mut().filter_map(|it| Some((it.left(now, silence)?, it))).max_by_key(|(left, _)| *left)?;
         let flight = worst.1;
         let rest = flight.end - flight.at;
         let (from, anew) = match flight.is_silent(now, silence) {

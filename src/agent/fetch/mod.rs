@@ -194,9 +194,8 @@ where
                     Ok(given_up)
                 })
             }
-            Some(Event::Failed { group, error }) => on(Arrival::Failed { group, error }).map_err(|source| {
-                FetchError::Publish { label: format!("group {group}"), source: source.into() }
-            }),
+            Some(Event::Failed { group, error }) => on(Arrival::Failed { group, error })
+                .map_err(|source| FetchError::Publish { label: format!("group {group}"), source: source.into() }),
             Some(Event::Dropped(contents)) => {
                 settled += contents;
                 Ok(vec![])

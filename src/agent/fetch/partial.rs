@@ -17,6 +17,9 @@ use super::{
     staging::Staging,
 };
 
+/// `TMPFS_MAGIC` of <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/magic.h>.
+const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+
 /// A content's file in staging, and what of it can be relied on.
 #[derive(Debug)]
 pub(super) struct Partial {
@@ -84,6 +87,11 @@ fn believable(content: &Content, record: &Record, held: &RangeSet, length: u64) 
 /// Reserves the blocks, so that a full disk shows at once and the file lies in one piece. File systems that cannot
 /// get a sparse file instead.
 fn reserve(file: &File, size: u64) -> Result<(), Errno> {
+    // In memory nothing lies in pieces, and to make a gigabyte of pages takes a good part of the time that it takes to
+    // fetch one: each connection makes those that it writes.
+    if rustix::fs::fstatfs(file)?.f_type == TMPFS {
+        return ftruncate(file, size);
+    }
     match fallocate(file, FallocateFlags::empty(), 0, size) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => ftruncate(file, size),
         other => other,

@@ -103,12 +103,7 @@ pub(super) struct Answered {
 /// Sends a GET and follows its redirects to a successful answer.
 ///
 /// Waits while a host has asked for it, or has enough to do.
-pub(super) async fn send(
-    way: Way<'_>,
-    label: &str,
-    start: &Target,
-    headers: &HeaderMap,
-) -> Result<Answered, Trouble> {
+pub(super) async fn send(way: Way<'_>, label: &str, start: &Target, headers: &HeaderMap) -> Result<Answered, Trouble> {
     let mut target = start.clone().authorized(label).await.map_err(Trouble::Terminal)?;
     for _ in 0..=MAX_REDIRECTS {
         let mut slot = way.hosts.enter(&host_of(&target.url), way.most).await;

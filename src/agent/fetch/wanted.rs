@@ -122,9 +122,11 @@ fn same(a: &Content, b: &Content) -> Ordering {
     }
     key(a.digest.as_ref()).cmp(&key(b.digest.as_ref())).then_with(|| match a.digest {
         Some(_) => Ordering::Equal,
-        None => {
-            (a.origin.url.as_str(), &a.origin.validator, a.size).cmp(&(b.origin.url.as_str(), &b.origin.validator, b.size))
-        }
+        None => (a.origin.url.as_str(), &a.origin.validator, a.size).cmp(&(
+            b.origin.url.as_str(),
+            &b.origin.validator,
+            b.size,
+        )),
     })
 }
 
@@ -141,7 +143,12 @@ mod tests {
             label: format!("{path}"),
             size,
             digest: digest.map(|byte| Digest::Sha256([byte; 32])),
-            origin: Origin { url: Url::parse(&format!("http://hub/{path}")).unwrap(), token: None, validator: None, authorizer: None },
+            origin: Origin {
+                url: Url::parse(&format!("http://hub/{path}")).unwrap(),
+                token: None,
+                validator: None,
+                authorizer: None,
+            },
         }
     }
 

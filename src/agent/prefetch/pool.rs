@@ -55,9 +55,8 @@ impl Pool<'_, '_> {
         while sources.iter().any(|source| source.end.is_none()) {
             let groups = sources.iter_mut().map(Pending::begin_round).collect();
             let mut stopped = None;
-            let on = |arrival| {
-                self.arrive(&mut sources, arrival).inspect_err(|failure| stopped = Some(failure.clone()))
-            };
+            let on =
+                |arrival| self.arrive(&mut sources, arrival).inspect_err(|failure| stopped = Some(failure.clone()));
             let fetched = fetch::fetch(client, groups, staging, options, engine, on).await;
             let failure = match (stopped, fetched) {
                 (Some(failure), _) => failure,
@@ -153,8 +152,7 @@ impl Pool<'_, '_> {
             return Ok(());
         }
         let Work { planned, listing, placement, inventory } = &source.work;
-        let published =
-            publish::publish(self.root, self.publisher, self.cache, planned, listing, placement, inventory);
+        let published = publish::publish(self.root, self.publisher, self.cache, planned, listing, placement, inventory);
         source.end = Some(published);
         Ok(())
     }

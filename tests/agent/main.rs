@@ -10,6 +10,7 @@ mod bench;
 mod disk;
 mod hostile;
 mod interrupted;
+mod network;
 mod pod;
 mod refusals;
 mod revisions;

@@ -1,7 +1,7 @@
 //! How is a Job of ours doing, and what did it say at its end?
 //!
 //! Read from the Job's and its pod's own conditions. "Complete" without evidence is a failure. Evidence counts from the moment
-//! our container has ended: the kubelet and the Job controller need another two seconds to say that pod and Job are over.
+//! our container has ended, or its pod when that holds a claim: the kubelet and the Job controller need another second each.
 
 use crate::api::Reason;
 use crate::contract::outcome::Outcome;
@@ -75,7 +75,7 @@ impl ObservedJob {
             })),
             (None, Some(pod)) => {
                 let status = pod.status.clone().unwrap_or_default();
-                if let Some(outcome) = evidence(&status) {
+                if let Some(outcome) = evidence(pod, &status) {
                     return JobState::Succeeded(Box::new(outcome));
                 }
                 let pod_ip = status.pod_ip.clone().filter(|_| status.phase.as_deref() == Some("Running"));
@@ -123,7 +123,15 @@ fn terminated(status: &PodStatus) -> Option<&ContainerStateTerminated> {
 }
 
 /// What our container said when it ended well. Only success is read this early: why something failed, the Job may know better.
-fn evidence(status: &PodStatus) -> Option<Outcome> {
+///
+/// A pod that mounts a claim holds it until its own phase says that it is over: were it counted as done before, its node could
+/// go meanwhile, and nobody could delete the claim.
+fn evidence(pod: &Pod, status: &PodStatus) -> Option<Outcome> {
+    let volumes = pod.spec.iter().flat_map(|it| it.volumes.iter().flatten());
+    let holds_claim = volumes.map(|it| &it.persistent_volume_claim).any(Option::is_some);
+    if holds_claim && status.phase.as_deref() != Some("Succeeded") {
+        return None;
+    }
     let terminated = terminated(status).filter(|it| it.exit_code == 0)?;
     Outcome::parse(terminated.message.as_deref()?).ok().filter(|it| it.succeeded)
 }
@@ -200,6 +208,7 @@ mod tests {
     use super::*;
     use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
     use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStateWaiting, PodCondition};
+    use serde_json::json;
 
     fn job(condition: Option<(&str, &str)>) -> Job {
         let conditions = condition.map(|(type_, reason)| {
@@ -271,6 +280,12 @@ mod tests {
         for (code, message) in [(1, success()), (10, failure), (0, None), (0, Some("ok!".into()))] {
             assert!(matches!(running(code, message.clone()), JobState::Running { .. }), "{code} {message:?}");
         }
+        let mut holding = observed(job(None), Some(ended_pod("Completed", 0, success())));
+        let claim = json!({"containers": [], "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": "models"}}]});
+        holding.pods[0].spec = serde_json::from_value(claim).unwrap();
+        assert!(matches!(holding.state(), JobState::Running { .. }), "the pod still holds the claim");
+        holding.pods[0].status.as_mut().unwrap().phase = Some("Succeeded".into());
+        assert!(matches!(holding.state(), JobState::Succeeded(_)));
         let mut ending = observed(job(None), Some(ended_pod("Completed", 0, success())));
         ending.job.metadata.deletion_timestamp =
             Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));

@@ -11,6 +11,7 @@ mod disk;
 mod hostile;
 mod interrupted;
 mod network;
+mod pip;
 mod pod;
 mod pool;
 mod refusals;

@@ -81,10 +81,8 @@ impl Flights {
             self.all.iter_mut().filter_map(|it| Some((it.left(now, silence)?, it))).max_by_key(|(left, _)| *left)?;
         let flight = worst.1;
         let rest = flight.end - flight.at;
-        let (from, anew) = match flight.is_silent(now, silence) {
-            true => (flight.at, flight.anew + 1),
-            false => (flight.at + rest / 2, flight.anew),
-        };
+        let silent = flight.is_silent(now, silence);
+        let (from, anew) = if silent { (flight.at, flight.anew + 1) } else { (flight.at + rest / 2, flight.anew) };
         let range = from..flight.end;
         flight.end = from;
         Some(self.begin_again(range, now, anew))
@@ -162,16 +160,13 @@ mod tests {
             for (step, which, mib, seconds) in steps {
                 now += Duration::from_secs(seconds);
                 let which = which % tickets.len();
-                match step {
-                    0 => if let Some(ticket) = flights.take_over(now, SILENCE) {
-                        at.push(ticket.range.start);
-                        tickets.push(ticket);
-                    },
-                    _ => {
-                        let end = flights.arrived(&tickets[which], at[which], now);
-                        at[which] = (at[which] + mib * MIB).min(end.max(at[which]));
-                        flights.arrived(&tickets[which], at[which], now);
-                    }
+                if step > 0 {
+                    let end = flights.arrived(&tickets[which], at[which], now);
+                    at[which] = (at[which] + mib * MIB).min(end.max(at[which]));
+                    flights.arrived(&tickets[which], at[which], now);
+                } else if let Some(ticket) = flights.take_over(now, SILENCE) {
+                    at.push(ticket.range.start);
+                    tickets.push(ticket);
                 }
             }
             let mut covered: Vec<_> = tickets.iter().map(|ticket| flights.end(ticket)).collect();

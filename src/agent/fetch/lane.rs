@@ -55,11 +55,12 @@ async fn serve(run: &Arc<Run>, http: &reqwest::Client, lane: Lane) {
         let mut changed = pin!(run.board.changed.notified());
         changed.as_mut().enable();
         let now = Instant::now();
-        if let Lane::Any { number } = lane {
-            if number >= run.crew.allowed(now, run.progress.snapshot().bytes_fetched) && !run.board.is_done() {
-                let _ = tokio::time::timeout_at(Crew::look_again(now).into(), changed).await;
-                continue;
-            }
+        if let Lane::Any { number } = lane
+            && number >= run.crew.allowed(now, run.progress.snapshot().bytes_fetched)
+            && !run.board.is_done()
+        {
+            let _ = tokio::time::timeout_at(Crew::look_again(now).into(), changed).await;
+            continue;
         }
         let (active, ticket) = match run.board.next(run.ask(lane, now)) {
             Next::Done => return,

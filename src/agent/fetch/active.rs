@@ -180,6 +180,10 @@ impl Active {
         if let Some(later) = state.not_before.filter(|later| *later > now) {
             return Claim::Later(later);
         }
+        if state.flights.len() == 0 && state.faults == 0 {
+            // Patience is with origins: the time in which nobody asked does not count.
+            state.last_progress = now;
+        }
         let part = if self.is_small() { SMALL } else { part };
         let range = gap.start..gap.end.min((gap.start / part + 1) * part);
         state.claimed.insert(range.clone());

@@ -52,6 +52,8 @@ pub(super) struct Ask<'a> {
     /// The run's bytes still to come: near the end parts get smaller, so that all connections end together.
     pub(super) remaining: u64,
     pub(super) hosts: &'a Hosts,
+    /// Requests that a host gets at a time.
+    pub(super) most: usize,
     /// A connection that brings nothing for this long is taken over from.
     pub(super) silence: Duration,
     /// More is complete than the caller has taken yet.
@@ -116,8 +118,7 @@ impl Board {
         let mut not_before = |later: Instant| until = Some(until.map_or(later, |until| until.min(later)));
         for (_, active) in &by_load {
             // A host that wants to be left alone holds up its own contents only.
-            let most = if active.is_small() { self.connections * 2 } else { self.connections };
-            let turn = ask.hosts.turn(&active.state().host, now, most);
+            let turn = ask.hosts.turn(&active.state().host, now, ask.most);
             if let Turn::At(later) = turn {
                 not_before(later);
                 continue;

@@ -47,7 +47,7 @@ async fn ask(
     let value = HeaderValue::from_str(&format!("bytes={}-{}", range.start, range.end - 1));
     headers.insert(RANGE, value.map_err(|error| Trouble::Restart(error.to_string()))?);
     let label = &active.content.label;
-    let way = Way { http, hosts: run.client.hosts(), most: run.most(active), patience: run.options.stall_after };
+    let way = Way { http, hosts: run.client.hosts(), most: run.most(), patience: run.options.stall_after };
 
     let mut found = active.target.lock().await;
     if !active.wants_request() {

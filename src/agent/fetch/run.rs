@@ -171,14 +171,15 @@ impl Run {
             now,
             remaining: self.progress.remaining(),
             hosts: self.client.hosts(),
+            most: self.most(),
             silence: self.options.stall_after / 4,
             behind: self.untaken.load(SeqCst) >= UNTAKEN,
         }
     }
 
-    /// How many requests for contents like this one a host gets at a time.
-    pub(super) fn most(&self, active: &Active) -> usize {
-        self.options.connections.max(1) * if active.is_small() { 2 } else { 1 }
+    /// How many requests a host gets at a time: large contents have `connections` lanes, small ones as many again.
+    pub(super) fn most(&self) -> usize {
+        self.options.connections.max(1) * 2
     }
 
     /// Asks all threads to end.

@@ -126,10 +126,15 @@ impl Served {
 fn configuration(prefix: &Path, files: &Path, at: SocketAddr) -> String {
     let (prefix, files) = (prefix.display(), files.display());
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|what| format!("  {what}_temp_path {prefix}/{what};\n"))
-        .collect();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = temporary
+        .map(|what| {
+            format!(
+                "  {what}_temp_path {prefix}/{what};
+"
+            )
+        })
+        .concat();
     format!(
         "daemon off;\n{user}\nworker_processes 2;\npid {prefix}/nginx.pid;\nerror_log {prefix}/error.log warn;\n\
          events {{ worker_connections 1024; }}\nhttp {{\n{temporary}  sendfile on;\n  tcp_nopush on;\n  \

@@ -86,8 +86,8 @@ impl Origin {
         std::fs::create_dir(&directory).map_err(trouble)?;
         for (path, content) in &files {
             let url = format!("{}/bench/{name}/resolve/main/{path}", self.hub.url);
-            curl.push_str(&format!("url = \"{url}\"\noutput = \"{path}\"\n"));
-            aria.push_str(&format!("{url}\n  out={path}\n"));
+            curl += &["url = \"", &url, "\"\noutput = \"", path, "\"\n"].concat();
+            aria += &[&url, "\n  out=", path, "\n"].concat();
             let blob = blobs.join(&content.hashes().sha256);
             if blob.exists() {
                 std::fs::hard_link(blob, directory.join(path)).map_err(trouble)?;

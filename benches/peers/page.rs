@@ -50,9 +50,9 @@ pub fn section(result: &Outcome) -> String {
     let mut text = format!("### {}\n\n{}\n\n", result.title, result.what);
     if let Some(ours) = result.rows.first() {
         text.push_str(
-            "| Program | Seconds | Times as long as ours | Peak memory | Requests | Connections | MB sent |\n",
+            "| Program | Seconds | Times as long as ours | Peak memory | Requests | To the hub | Connections | MB sent |\n",
         );
-        text.push_str("|---|---|---|---|---|---|---|\n");
+        text.push_str("|---|---|---|---|---|---|---|---|\n");
         for row in &result.rows {
             let _ = writeln!(text, "{}", line(row, ours));
         }
@@ -66,12 +66,13 @@ pub fn section(result: &Outcome) -> String {
 fn line(row: &Row, ours: &Row) -> String {
     let of = |what: &dyn Fn(&crate::run::Run) -> f64| Spread::of(row.runs.iter().map(what)).median;
     format!(
-        "| {} | {} | {} | {:.0} MB | {} | {} | {:.0} |",
+        "| {} | {} | {} | {:.0} MB | {} | {} | {} | {:.0} |",
         row.program.name,
         Spread::of(row.seconds()),
         row.ratio(ours),
         row.peak_memory() as f64 / 1e6,
         of(&|run| run.requests() as f64),
+        of(&|run| run.hub_requests as f64),
         of(&|run| run.served.connections as f64),
         of(&|run| run.bytes() as f64 / 1e6),
     )

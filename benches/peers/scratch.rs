@@ -33,7 +33,7 @@ fn make(parent: &Path, in_memory: bool, bytes: u64) -> Result<PathBuf, Trouble> 
     std::fs::create_dir_all(parent).map_err(|error| trouble(&error))?;
     remove_left_behind(parent);
     let kind = rustix::fs::statfs(parent).map_err(|error| trouble(&error))?.f_type;
-    if (i64::from(kind) == TMPFS) != in_memory {
+    if (kind == TMPFS) != in_memory {
         let (wanted, option) = if in_memory { ("a tmpfs", "--tmpfs") } else { ("a disk", "--disk") };
         return Err(trouble(&format!("is not on {wanted}: name another directory with {option}")));
     }

@@ -12,11 +12,13 @@
 
 pub mod current;
 pub mod environment;
+pub mod held;
 pub mod hugging_face;
 pub mod manifest;
 pub mod plain;
 pub mod publish;
 pub mod safe_path;
+pub mod sound;
 
 use super::failure::Failure;
 use super::fetch::Digest;

@@ -9,7 +9,10 @@ mod bench;
 
 mod disk;
 mod hostile;
+mod inspect;
 mod interrupted;
+mod materialize;
+mod others;
 mod pod;
 mod refusals;
 mod revisions;

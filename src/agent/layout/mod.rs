@@ -63,7 +63,7 @@ pub enum LayoutError {
 }
 
 impl LayoutError {
-    fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+    pub(super) fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Io { path: path.into(), source: source.into() }
     }
 

@@ -99,7 +99,8 @@ impl Known {
             None => published.revision == revision,
         };
         let same = same && placed.size.is_none_or(|size| size == published.size);
-        Ok((same && held::size(root, &placed.path)? == Some(published.size)).then_some((published.size, published.sha256)))
+        Ok((same && held::size(root, &placed.path)? == Some(published.size))
+            .then_some((published.size, published.sha256)))
     }
 }
 

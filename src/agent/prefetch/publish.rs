@@ -1,10 +1,10 @@
 //! How does a source become visible? Contents are in place; then links, then the listing, then the branch, then our word.
 
 use super::super::failure::Failure;
+use super::super::layout::Placement;
 use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::Root;
-use super::super::layout::Placement;
 use super::super::source::listing::Listing;
 use super::super::verify::look::is_whole;
 use super::super::verify::mend;

@@ -11,16 +11,15 @@ use std::collections::BTreeSet;
 
 /// Notes of one volume at most; then their number.
 const SHOWN: usize = 200;
-/// What marks the shared store as one.
-const MARKER: &str = ".huggingface-shared-blobs";
+/// The file that marks the shared store as one.
+pub const MARKER: &str = ".huggingface-shared-blobs";
 
 /// Notes on everything in the hub directories of `manifests` that none of them lists. `manifests`: of all caches on the volume,
 /// also of earlier revisions.
 pub fn notes(root: &Root, manifests: &[&Manifest]) -> Result<Vec<Note>, LayoutError> {
     let hubs: BTreeSet<String> = manifests.iter().filter_map(|it| hub_of(it)).collect();
     let repositories: BTreeSet<&str> = manifests.iter().filter_map(|it| hub::repository(it)).collect();
-    let known: BTreeSet<&str> =
-        manifests.iter().flat_map(|it| &it.entries).map(|it| it.path.as_str()).collect();
+    let known: BTreeSet<&str> = manifests.iter().flat_map(|it| &it.entries).map(|it| it.path.as_str()).collect();
     let mut notes = Vec::new();
     for directory in &hubs {
         for name in root.names(directory)? {

@@ -48,7 +48,8 @@ pub fn of_directories(root: &Root, manifest: &Manifest) -> Result<(Vec<Barred>, 
         found.extend(barred(nltk, path, &stat, DIRECTORY));
         if nltk && stat.st_uid != 0 && split(path).1 == NLTK {
             let owner = stat.st_uid;
-            let detail = format!("belongs to user {owner}: NLTK from 3.10 on reads it as that user only, or where root owns it");
+            let detail =
+                format!("belongs to user {owner}: NLTK from 3.10 on reads it as that user only, or where root owns it");
             notes.push(Note::new(path, detail));
         }
     }

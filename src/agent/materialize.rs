@@ -257,7 +257,7 @@ impl Materialize<'_> {
         } else {
             match renameat_with(&top, aside, &top, source, RenameFlags::NOREPLACE) {
                 Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                    renameat(&top, aside, &top, source).map_err(failed)?
+                    renameat(&top, aside, &top, source).map_err(failed)?;
                 }
                 other => other.map_err(failed)?,
             }

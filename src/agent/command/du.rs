@@ -10,6 +10,7 @@ use crate::agent::inspect::usage::{self, Usage};
 use crate::api::quantity::human;
 use crate::contract::outcome::Outcome;
 use clap::Args;
+use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Options of `du`.
@@ -73,14 +74,15 @@ fn text(usage: &Usage) -> String {
     if !usage.reclaimable.is_empty() {
         text.push_str("\nCould go:\n");
         for it in &usage.reclaimable {
-            text.push_str(&format!("  {}  {}: {}\n", human(it.amount.disk_bytes), words(&it.what), it.why));
+            let (bytes, what) = (human(it.amount.disk_bytes), words(&it.what));
+            _ = writeln!(text, "  {bytes}  {what}: {}", it.why);
         }
     }
     for path in &usage.unreadable {
-        text.push_str(&format!("Not read, and missing from the sums: {path}\n"));
+        _ = writeln!(text, "Not read, and missing from the sums: {path}");
     }
     for path in &usage.other_file_systems {
-        text.push_str(&format!("Not counted, another file system is mounted there: {path}\n"));
+        _ = writeln!(text, "Not counted, another file system is mounted there: {path}");
     }
     text
 }

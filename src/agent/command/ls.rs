@@ -9,6 +9,7 @@ use crate::api::Reason;
 use crate::api::quantity::human;
 use crate::contract::outcome::Outcome;
 use clap::Args;
+use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Options of `ls`.
@@ -71,15 +72,15 @@ fn sources(listed: &[Listed]) -> String {
             it.path.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     }));
-    use Side::{Left, Right};
-    table(&[Left, Left, Left, Left, Right, Right, Left, Left], &rows)
+    let [left, right] = [Side::Left, Side::Right];
+    table(&[left, left, left, left, right, right, left, left], &rows)
 }
 
 fn files(listed: &[Listed]) -> String {
     let mut text = String::new();
     for it in listed {
         let Listed { cache, volume, source, .. } = it;
-        text.push_str(&format!("{cache}/{volume}/{source}: {}, {} files\n", state(it.state), it.file_count));
+        _ = writeln!(text, "{cache}/{volume}/{source}: {}, {} files", state(it.state), it.file_count);
         let mut rows = vec![["SIZE", "SHA-256", "PATH"].map(str::to_owned).to_vec()];
         rows.extend(it.files.iter().map(|it| vec![human(it.size), it.sha256.clone(), it.path.clone()]));
         text.push_str(&table(&[Side::Right, Side::Left, Side::Left], &rows));

@@ -81,15 +81,12 @@ pub fn of(place: &Place, only: Option<&str>) -> Result<Vec<Listed>, Failure> {
     for cache in &caches {
         let current = |source: &str| cache.revisions.iter().find(|it| it.current && it.manifest.source == source);
         let mut names: BTreeSet<&str> = cache.broken.iter().map(String::as_str).collect();
-        match place.wanted.as_ref().and_then(|it| it.get(&cache.name)) {
-            Some(sources) => {
-                names.retain(|name| sources.iter().any(|it| it.name == *name));
-                names.extend(sources.iter().map(|it| it.name.as_str()));
-            }
-            None => {
-                let current = cache.revisions.iter().filter(|it| it.current);
-                names.extend(current.map(|it| it.manifest.source.as_str()));
-            }
+        if let Some(sources) = place.wanted.as_ref().and_then(|it| it.get(&cache.name)) {
+            names.retain(|name| sources.iter().any(|it| it.name == *name));
+            names.extend(sources.iter().map(|it| it.name.as_str()));
+        } else {
+            let there = cache.revisions.iter().filter(|it| it.current);
+            names.extend(there.map(|it| it.manifest.source.as_str()));
         }
         for name in names.into_iter().filter(|name| only.is_none_or(|only| only == *name)) {
             listed.push(match current(name) {

@@ -34,12 +34,12 @@ pub fn walk(root: &Root, mut each: impl FnMut(&str, &Stat)) -> Result<Skipped, L
     let stat = fstat(&top).map_err(|error| root.failure("", error))?;
     each("", &stat);
     let (device, mut skipped, mut pending) = (stat.st_dev, Skipped::default(), Vec::new());
-    read(Rc::new(top), "", device, &mut pending, &mut skipped, &mut each).map_err(|error| root.failure("", error))?;
+    read(&Rc::new(top), "", device, &mut pending, &mut skipped, &mut each).map_err(|error| root.failure("", error))?;
     while let Some(Pending { parent, name, path }) = pending.pop() {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&*parent, &name, flags, Mode::empty());
         drop(parent);
-        let done = opened.and_then(|it| read(Rc::new(it), &path, device, &mut pending, &mut skipped, &mut each));
+        let done = opened.and_then(|it| read(&Rc::new(it), &path, device, &mut pending, &mut skipped, &mut each));
         match done {
             // Gone, or become something else, since it was seen: others may write here.
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
@@ -52,14 +52,14 @@ pub fn walk(root: &Root, mut each: impl FnMut(&str, &Stat)) -> Result<Skipped, L
 }
 
 fn read(
-    directory: Rc<OwnedFd>,
+    directory: &Rc<OwnedFd>,
     path: &str,
     device: u64,
     pending: &mut Vec<Pending>,
     skipped: &mut Skipped,
     each: &mut impl FnMut(&str, &Stat),
 ) -> Result<(), Errno> {
-    for entry in Dir::read_from(&*directory)? {
+    for entry in Dir::read_from(&**directory)? {
         let entry = entry?;
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") {
@@ -67,7 +67,7 @@ fn read(
         }
         let shown = name.to_string_lossy();
         let inside = if path.is_empty() { shown.into_owned() } else { format!("{path}/{shown}") };
-        let stat = match statat(&*directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = match statat(&**directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => continue,
             Err(error) => {

@@ -35,7 +35,7 @@ pub fn is_ref(manifest: &Manifest, entry: &Entry) -> bool {
 
 /// Whether an entry is the listing.
 pub fn is_tree(manifest: &Manifest, entry: &Entry) -> bool {
-    entry.path.ends_with(".json") && is_in(manifest, entry, "trees")
+    is_in(manifest, entry, "trees")
 }
 
 fn is_in(manifest: &Manifest, entry: &Entry, directory: &str) -> bool {

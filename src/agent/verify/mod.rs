@@ -171,12 +171,12 @@ fn deep(
         report.there(job.members.len() as u64, job.size.saturating_mul(others));
         hash
     });
-    let mut hashed = 0;
+    let mut count = 0;
     for (job, hash) in jobs.iter().zip(hashes) {
         for member in &job.members {
             let (manifest, entry) = (&manifests[member.0], entry(*member));
             let What::File { sha256, .. } = &entry.what else { continue };
-            hashed += 1;
+            count += 1;
             let found = match &hash {
                 Ok((_, found)) if hex(found) == *sha256 => None,
                 Ok(_) if hub::is_tree(manifest, entry) => hub::check_tree(root, &entry.path).err(),
@@ -188,7 +188,7 @@ fn deep(
             }
         }
     }
-    hashed
+    count
 }
 
 /// Sources that are wanted, or have a manifest on the disk, and none that can be believed.

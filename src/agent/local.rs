@@ -200,7 +200,7 @@ mod tests {
                 format!("{{{volume}, sources: [{{name: a, volume: b, http: {{url: 'http://x/y'}}}}]}}"),
                 "must name one of",
             ),
-            (format!("{{{volume}, sources: [{{name: a}}]}}"), "exactly one of"),
+            (format!("{{{volume}, sources: [{{name: a}}]}}"), "exactly one kind"),
             ("{volumes: [{name: m, shared: {size: 1Gi}, directories: [.modelcache/x]}]}".into(), "own"),
         ] {
             let failure = parse(&spec).unwrap_err();

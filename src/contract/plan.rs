@@ -109,18 +109,7 @@ impl Plan {
 /// One source's part of the content's identity.
 fn content_key(planned: &PlannedSource) -> String {
     let PlannedSource { source, pin } = planned;
-    let what = match (&source.hugging_face, &source.http) {
-        (Some(hub), _) => serde_json::json!([
-            "huggingFace",
-            format!("{:?}", hub.effective_repo_type()),
-            hub.repo,
-            hub.effective_revision(),
-            hub.effective_path()
-        ]),
-        (None, Some(http)) => serde_json::json!(["http", http.effective_path()]),
-        (None, None) => serde_json::Value::Null,
-    };
-    serde_json::json!([source.name, what, pin.revision, pin.files, pin.bytes, pin.digest]).to_string()
+    serde_json::json!([source.name, source.identity(), pin.revision, pin.files, pin.bytes, pin.digest]).to_string()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod hostile;
 mod inspect;
 mod interrupted;
 mod materialize;
+mod network;
 mod others;
 mod pod;
 mod refusals;

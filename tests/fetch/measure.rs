@@ -23,7 +23,7 @@ fn measure() {
             label: url.to_owned(),
             size: env::var("FETCH_SIZE").ok().map(|size| size.parse().unwrap()),
             digest: sums.next().map(|sum| Digest::Sha256(unhex(sum).unwrap().try_into().unwrap())),
-            origin: Origin { url: url.parse().unwrap(), token: None, validator: None },
+            origin: Origin { url: url.parse().unwrap(), token: None, validator: None, authorizer: None },
         })
         .collect();
     let dir = env::var("FETCH_DIR").unwrap();

@@ -297,6 +297,7 @@ pub(crate) fn content(url: &str, bytes: &[u8]) -> Content {
         url: url.parse().unwrap(),
         token: Some(Secret::new("hf_secret")),
         validator: None,
+        authorizer: None,
     };
     let label = url.rsplit('/').next().unwrap().to_owned();
     Content { label, size: Some(bytes.len() as u64), digest: Some(digest), origin }

@@ -75,12 +75,6 @@ impl Input {
 }
 
 impl Network {
-    /// `HF_TOKEN`: stands in for the Secrets that the YAML names. From the environment only: what is on the command line
-    /// can be read by everybody on the machine.
-    pub fn hf_token(&self) -> Option<String> {
-        std::env::var("HF_TOKEN").ok()
-    }
-
     /// The origins, reached so.
     pub fn origins(&self) -> Result<Origins, Failure> {
         let options = ClientOptions { ca_bundle: self.ca_bundle.clone(), ..ClientOptions::default() };
@@ -88,6 +82,12 @@ impl Network {
         let endpoint = self.hf_endpoint.clone().filter(|it| !it.is_empty());
         Ok(Origins::new(client, endpoint))
     }
+}
+
+/// The process's environment: stands in for the Secrets that a YAML names. Never the command line, which everybody on the
+/// machine can read.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 impl Say {

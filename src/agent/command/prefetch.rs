@@ -1,6 +1,6 @@
 //! `prefetch`: puts the content on the volumes.
 
-use super::options::{Input, Network, Say};
+use super::options::{Input, Network, Say, environment};
 use super::output::{Done, Output};
 use super::serve::serve;
 use crate::agent::failure::Failure;
@@ -145,7 +145,7 @@ impl Prefetch {
         let path = self.input.volume(&volume.name);
         make(&path)?;
         let root = Root::open(&path)?;
-        let access = |source: &Source| Access::local(source, self.network.hf_token().as_deref());
+        let access = |source: &Source| Access::local(source, &environment);
         let mut pins = Pins::read(&root, name)?;
         let mut plan = Plan { directories: volume.directories.clone(), ..Plan::new(name, &volume.name) };
         let mut unresolved = Vec::new();

@@ -1,11 +1,12 @@
 //! What is to be fetched: one piece of content, what it must hash to, and where it comes from.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::hash::hex;
+use super::{error::FetchError, hash::hex};
 
 /// One piece of content to bring onto the volume, once, whatever the number of paths that will show it.
 #[derive(Clone, Debug)]
@@ -38,6 +39,27 @@ pub struct Origin {
     pub token: Option<Secret>,
     /// The `ETag` that the content must still have: the pin of content without a digest.
     pub validator: Option<String>,
+    /// Asked for a signed address, or a fresh token, before the origin is. What it gives may expire: it is asked again
+    /// when it did.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+}
+
+/// Gives access that does not last: signed addresses of an object store, tokens of a registry.
+pub trait Authorizer: fmt::Debug + Send + Sync {
+    /// Where to send a request for `url`, and the token to show there.
+    ///
+    /// # Errors
+    /// Refusals as those of an origin, with `label` as the name of what is fetched.
+    fn authorize<'a>(&'a self, label: &'a str, url: &'a Url) -> BoxFuture<'a, Result<Authorized, FetchError>>;
+}
+
+/// Access for a while.
+#[derive(Clone, Debug)]
+pub struct Authorized {
+    /// Where to send the request.
+    pub url: Url,
+    /// Shown there, to its scheme, host and port only.
+    pub token: Option<Secret>,
 }
 
 /// A credential. `Debug` prints nothing of it, and it has no `Display`.
@@ -50,8 +72,8 @@ impl Secret {
         Self(value.trim().to_owned())
     }
 
-    /// The credential itself, for the one place that puts it into a header.
-    pub(super) fn reveal(&self) -> &str {
+    /// The credential itself, for the places that put it into a request or a signature.
+    pub(in crate::agent) fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -112,6 +134,7 @@ mod tests {
                 url: Url::parse("http://hub/model.bin?sig=abc").unwrap(),
                 token: Some(Secret::new("hf_very_secret\n")),
                 validator: validator.map(str::to_owned),
+                authorizer: None,
             },
         }
     }

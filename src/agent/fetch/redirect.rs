@@ -1,6 +1,6 @@
 //! Sending one request to where it leads in the end, without showing the token to anybody on the way.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Response,
@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     answer::{Asked, Fault, Trouble, header, plain_etag, refusal},
-    content::{Origin, Secret},
+    content::{Authorized, Authorizer, Origin, Secret},
     error::{FetchError, host_of, shown},
     pause::Pauses,
 };
@@ -28,13 +28,29 @@ pub(super) struct Target {
     pub(super) redirected: bool,
     /// What the hub says the content's tag is, beside its redirect (`X-Linked-Etag`).
     pub(super) linked_etag: Option<String>,
+    /// Asked for the way in, before the first request.
+    authorizer: Option<Arc<dyn Authorizer>>,
 }
 
 impl Target {
     /// The origin itself.
     pub(super) fn origin(origin: &Origin) -> Self {
-        let guarded = origin.token.is_some();
-        Self { url: origin.url.clone(), token: origin.token.clone(), guarded, redirected: false, linked_etag: None }
+        Self {
+            url: origin.url.clone(),
+            token: origin.token.clone(),
+            guarded: origin.token.is_some(),
+            redirected: false,
+            linked_etag: None,
+            authorizer: origin.authorizer.clone(),
+        }
+    }
+
+    /// The way in, if somebody has to be asked for it. As a redirect's, it may expire.
+    async fn authorized(self, label: &str) -> Result<Self, FetchError> {
+        let Some(authorizer) = self.authorizer else { return Ok(self) };
+        let Authorized { url, token } = authorizer.authorize(label, &self.url).await?;
+        let guarded = self.guarded || token.is_some();
+        Ok(Self { url, token, guarded, redirected: true, linked_etag: self.linked_etag, authorizer: None })
     }
 
     /// Where a redirect leads. The token is dropped for good when scheme, host or port changes.
@@ -54,7 +70,8 @@ impl Target {
         }
         let home = url.origin() == self.url.origin();
         let token = self.token.clone().filter(|_| home);
-        Ok(Self { url, token, guarded: self.guarded, redirected: true, linked_etag: self.linked_etag.clone() })
+        let linked_etag = self.linked_etag.clone();
+        Ok(Self { url, token, guarded: self.guarded, redirected: true, linked_etag, authorizer: None })
     }
 }
 
@@ -69,7 +86,7 @@ pub(super) async fn send(
     headers: &HeaderMap,
     patience: Duration,
 ) -> Result<(Response, Target), Trouble> {
-    let mut target = start.clone();
+    let mut target = start.clone().authorized(label).await.map_err(Trouble::Terminal)?;
     for _ in 0..=MAX_REDIRECTS {
         let host = host_of(&target.url);
         pauses.wait(&host).await;
@@ -80,6 +97,15 @@ pub(super) async fn send(
         }
         let answer = match tokio::time::timeout(patience, request.send()).await {
             Err(_) => return Err(Trouble::Transient(Fault::new(&target.url, "no answer in time"))),
+            Ok(Err(error)) if is_untrusted(&error) => {
+                let cause = format!(
+                    "{} shows a certificate that is not trusted ({}): name its authority in \
+                     `podTemplate.caBundleConfigMap`, or with --ca-bundle",
+                    host_of(&target.url),
+                    in_words(error)
+                );
+                return Err(Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause }));
+            }
             Ok(Err(error)) => return Err(Trouble::Transient(Fault::new(&target.url, in_words(error)))),
             Ok(Ok(answer)) => answer,
         };
@@ -118,6 +144,16 @@ fn bearer(token: &Secret, label: &str) -> Result<HeaderValue, Trouble> {
     Ok(value)
 }
 
+/// Whether the other side's certificate is the trouble: no patience mends that.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+        return true;
+    }
+    // What a system error wraps is not its source.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|it| is_untrusted(it)) || error.source().is_some_and(is_untrusted)
+}
+
 /// An error with its causes in one line, without the URL, whose query may be a signature.
 pub(super) fn in_words(error: reqwest::Error) -> String {
     let error = error.without_url();
@@ -136,7 +172,8 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Target {
-        let origin = Origin { url: Url::parse(url).unwrap(), token: Some(Secret::new("t")), validator: None };
+        let origin =
+            Origin { url: Url::parse(url).unwrap(), token: Some(Secret::new("t")), validator: None, authorizer: None };
         Target::origin(&origin)
     }
 

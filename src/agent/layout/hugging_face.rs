@@ -20,12 +20,6 @@ use crate::api::source::{HuggingFace, RepoType};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What is laid out where; see [`Placement::key`].
-pub fn key(hub: &HuggingFace) -> Value {
-    let kind = format!("{:?}", hub.effective_repo_type());
-    json!(["huggingFace", kind, hub.repo, hub.effective_revision(), hub.effective_path()])
-}
-
 /// The hub directory: `HF_HOME/hub`.
 pub fn hub_directory(home: &str) -> String {
     if home == "." { "hub".to_owned() } else { format!("{home}/hub") }
@@ -128,7 +122,7 @@ mod tests {
     #[test]
     fn links_go_up_two_levels_and_one_for_each_directory() {
         let hub = hub(None, None);
-        let placement = place(&hub, &listing(true), key(&hub));
+        let placement = place(&hub, &listing(true), hub.identity());
         let commit = "c".repeat(40);
         let base = "huggingface/hub/models--org--name";
         let blob = "aa".repeat(20);
@@ -148,15 +142,15 @@ mod tests {
     #[test]
     fn two_files_of_one_content_are_one_blob() {
         let hub = hub(None, None);
-        let placement = place(&hub, &listing(true), key(&hub));
+        let placement = place(&hub, &listing(true), hub.identity());
         assert_eq!(placement.contents.iter().map(|it| it.files).collect::<Vec<_>>(), [2, 1]);
     }
 
     #[test]
     fn only_a_complete_snapshot_has_a_tree() {
         let hub = hub(None, None);
-        assert!(place(&hub, &listing(false), key(&hub)).documents.is_empty());
-        let placement = place(&hub, &listing(true), key(&hub));
+        assert!(place(&hub, &listing(false), hub.identity()).documents.is_empty());
+        let placement = place(&hub, &listing(true), hub.identity());
         let tree: Value = serde_json::from_slice(&placement.documents[0].1).unwrap();
         assert_eq!(tree["format_version"], 1);
         assert_eq!(tree["files"]["config.json"], json!({"size": 3, "blob_id": "e".repeat(40)}));
@@ -166,7 +160,7 @@ mod tests {
     #[test]
     fn a_home_at_the_root_of_the_volume_has_its_hub_there() {
         let hub = hub(Some(&"c".repeat(40)), Some("."));
-        let placement = place(&hub, &listing(true), key(&hub));
+        let placement = place(&hub, &listing(true), hub.identity());
         assert!(placement.contents[0].path.starts_with("hub/models--org--name/blobs/"));
         assert_eq!(placement.last, None);
     }

@@ -25,7 +25,7 @@ use super::fetch::Digest;
 use super::source::listing::Listing;
 use super::source::name;
 use crate::api::Reason;
-use crate::api::source::Source;
+use crate::api::source::{Kind, Source};
 use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
@@ -118,22 +118,17 @@ pub struct Placed {
 /// # Errors
 /// `InvalidSpec` when the spec's paths cannot be used.
 pub fn key(source: &Source) -> Result<Value, Failure> {
-    match (&source.hugging_face, &source.http) {
-        (Some(hub), None) => {
+    match source.kind().ok_or_else(not_one_kind)? {
+        Kind::HuggingFace(hub) => {
             if hub.effective_path() != "." {
                 usable(source, hub.effective_path())?;
             }
             // Below `refs/` on the volume, so it is a path too.
             usable(source, hub.effective_revision())?;
-            Ok(hugging_face::key(hub))
         }
-        (None, Some(http)) => {
-            let path = http.effective_path().unwrap_or_default();
-            usable(source, &path)?;
-            Ok(plain::key(&path))
-        }
-        _ => Err(Failure::new(Reason::InvalidSpec, "exactly one of `huggingFace` and `http` must be set")),
+        Kind::Http(http) => usable(source, &http.effective_path().unwrap_or_default())?,
     }
+    Ok(source.identity())
 }
 
 /// Where the files of a source go.
@@ -142,10 +137,14 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
 /// As [`key`].
 pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
-    Ok(match &source.hugging_face {
-        Some(hub) => hugging_face::place(hub, listing, key),
-        None => plain::place(listing, key),
+    Ok(match source.kind().ok_or_else(not_one_kind)? {
+        Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
+        Kind::Http(_) => plain::place(listing, key),
     })
+}
+
+fn not_one_kind() -> Failure {
+    Failure::new(Reason::InvalidSpec, "exactly one kind of source must be set")
 }
 
 fn usable(source: &Source, path: &str) -> Result<(), Failure> {

@@ -1,15 +1,10 @@
-//! Where does a file from a plain URL go? To its path, as itself.
+//! Where do files go that are wanted as they are? To their paths, as themselves.
 
 use super::super::source::listing::Listing;
 use super::{Placed, Placement};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// What is laid out where; see [`Placement::key`].
-pub fn key(path: &str) -> Value {
-    json!(["http", path])
-}
-
-/// Places the file.
+/// Places the files of a listing whose paths are paths on the volume.
 pub fn place(listing: &Listing, key: Value) -> Placement {
     let contents = listing.files.iter().enumerate().map(|(index, file)| Placed {
         path: file.path.clone(),

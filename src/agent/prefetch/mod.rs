@@ -291,7 +291,7 @@ impl Prefetch<'_> {
 impl Work<'_> {
     fn contents(&self) -> Vec<Content> {
         let files = self.inventory.missing.iter().filter_map(|placed| self.listing.files.get(placed.index));
-        files.map(|file| file.content(self.listing.token.as_ref())).collect()
+        files.map(|file| self.listing.content(file)).collect()
     }
 }
 

@@ -1,64 +1,94 @@
-//! Which token does a source get to use, and what are people told to change when it is refused?
+//! Which secrets does a source get to use, and what are people told to change when they are refused?
 
 use super::super::failure::Failure;
 use super::super::fetch::Secret;
 use crate::api::Reason;
-use crate::api::source::Source;
+use crate::api::source::{Kind, SecretFile, Source};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A token, or that there is none, and where it came from.
-#[derive(Clone, Debug)]
+/// The variable of the hub's own client.
+const HF_TOKEN: &str = "HF_TOKEN";
+
+/// What a source has to show to its origin, or that there is nothing, and where it came from.
+#[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// The token.
+    /// The access token.
     pub token: Option<Secret>,
+    /// What else the source's Secrets hold, by the name of the file in the pod.
+    pub others: BTreeMap<&'static str, Secret>,
     /// Where a person has to put another one.
     pub place: String,
 }
 
 impl Access {
-    /// The token of a source in its pod: the Secret key that its spec names, mounted as a file.
+    /// What a source shows in its pod: the Secret keys that its spec names, mounted as files.
     ///
     /// # Errors
     /// `SecretNotFound` when the spec names a key and there is no such file: the mount is optional so that the agent can
     /// say this, instead of a pod that never starts.
     pub fn in_pod(source: &Source, secrets: &Path) -> Result<Self, Failure> {
-        let Some(reference) = source.secret() else {
-            return Ok(Self { token: None, place: "a Secret named in `tokenSecretRef`".to_owned() });
-        };
-        let place = format!("key `{}` of Secret `{}`", reference.key, reference.name);
-        let missing = |how: &str| {
-            let message = format!("{place} {how}: create it in the cache's namespace, or remove `tokenSecretRef`");
-            Failure::new(Reason::SecretNotFound, message)
-        };
-        let text =
-            std::fs::read_to_string(secrets.join(&source.name).join("token")).map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => missing("does not exist"),
-                _ => missing(&format!("cannot be read ({error})")),
-            })?;
-        if text.trim().is_empty() {
-            return Err(missing("is empty"));
+        let mut access = Self { place: "a Secret that the source names".to_owned(), ..Self::default() };
+        for SecretFile { file, reference, .. } in source.secrets() {
+            let place = format!("key `{}` of Secret `{}`", reference.key, reference.name);
+            let missing = |how: &str| {
+                let message = format!(
+                    "{place} {how}: create it in the cache's namespace, or remove the reference to it from the source"
+                );
+                Failure::new(Reason::SecretNotFound, message)
+            };
+            let text =
+                std::fs::read_to_string(secrets.join(&source.name).join(file)).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => missing("does not exist"),
+                    _ => missing(&format!("cannot be read ({error})")),
+                })?;
+            if text.trim().is_empty() {
+                return Err(missing("is empty"));
+            }
+            access.keep(file, &text, place);
         }
-        Ok(Self { token: Some(Secret::new(&text)), place })
+        Ok(access)
     }
 
-    /// The token of a source without a cluster: `HF_TOKEN` stands in for the Secret that the spec names, and is used for
-    /// a hub repository whose spec names none, too, as the hub's own client does.
+    /// What a source shows without a cluster: environment variables stand in for the Secrets that the spec names.
+    /// `HF_TOKEN` is used for a hub repository whose spec names none, too, as the hub's own client does.
     ///
     /// # Errors
-    /// `SecretNotFound` when the spec names a Secret and the variable is not set.
-    pub fn local(source: &Source, hf_token: Option<&str>) -> Result<Self, Failure> {
-        // A YAML from elsewhere that names a hub of its own gets the token only if it asks for one by name.
-        let wanted =
-            source.hugging_face.as_ref().is_some_and(|it| it.endpoint.is_none() || it.token_secret_ref.is_some());
-        let token = hf_token.map(str::trim).filter(|it| !it.is_empty() && wanted);
-        if let (Some(reference), None) = (source.secret(), token) {
-            let message = format!(
-                "the spec names key `{}` of Secret `{}`, and without a cluster HF_TOKEN stands in for it: set HF_TOKEN",
-                reference.key, reference.name
-            );
-            return Err(Failure::new(Reason::SecretNotFound, message));
+    /// `SecretNotFound` when the spec names a Secret and its variable is not set.
+    pub fn local(source: &Source, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let set = |name: &str| environment(name).filter(|it| !it.trim().is_empty());
+        let mut access = Self::default();
+        for SecretFile { file, reference, stand_in } in source.secrets() {
+            let Some(value) = set(stand_in) else {
+                let message = format!(
+                    "the spec names key `{}` of Secret `{}`, and without a cluster {stand_in} stands in for it: set \
+                     {stand_in}",
+                    reference.key, reference.name
+                );
+                return Err(Failure::new(Reason::SecretNotFound, message));
+            };
+            access.keep(file, &value, stand_in.to_owned());
         }
-        Ok(Self { token: token.map(Secret::new), place: "HF_TOKEN".to_owned() })
+        // A YAML from elsewhere that names a hub of its own gets the token only if it asks for one by name.
+        if let Some(Kind::HuggingFace(hub)) = source.kind()
+            && hub.endpoint.is_none()
+            && access.token.is_none()
+        {
+            access.place = HF_TOKEN.to_owned();
+            if let Some(value) = set(HF_TOKEN) {
+                access.keep(SecretFile::TOKEN, &value, HF_TOKEN.to_owned());
+            }
+        }
+        Ok(access)
+    }
+
+    fn keep(&mut self, file: &'static str, value: &str, place: String) {
+        let secret = Secret::new(value);
+        self.place = place;
+        match file {
+            SecretFile::TOKEN => self.token = Some(secret),
+            other => _ = self.others.insert(other, secret),
+        }
     }
 
     /// What is to be changed when the token, or that there was none, was not good enough.
@@ -90,6 +120,10 @@ mod tests {
         Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None }
     }
 
+    fn local(source: &Source, hf_token: Option<&str>) -> Result<Access, Failure> {
+        Access::local(source, &|name| hf_token.filter(|_| name == "HF_TOKEN").map(str::to_owned))
+    }
+
     #[test]
     fn a_missing_secret_is_named_with_its_key() {
         let secrets = tempfile::tempdir().unwrap();
@@ -105,20 +139,20 @@ mod tests {
 
     #[test]
     fn without_a_cluster_the_environment_stands_in_for_the_secret() {
-        assert_eq!(Access::local(&source(), None).unwrap_err().reason, Reason::SecretNotFound);
-        assert!(Access::local(&source(), Some("hf_abc")).unwrap().token.is_some());
+        assert_eq!(local(&source(), None).unwrap_err().reason, Reason::SecretNotFound);
+        assert!(local(&source(), Some("hf_abc")).unwrap().token.is_some());
         let mut public = source();
         public.hugging_face.as_mut().unwrap().token_secret_ref = None;
-        assert!(Access::local(&public, Some("")).unwrap().token.is_none());
-        assert!(Access::local(&public, Some("hf_abc")).unwrap().token.is_some());
+        assert!(local(&public, Some("")).unwrap().token.is_none());
+        assert!(local(&public, Some("hf_abc")).unwrap().token.is_some());
     }
 
     #[test]
     fn a_hub_that_only_the_yaml_names_does_not_get_the_token_unasked() {
         let mut elsewhere = source();
         elsewhere.hugging_face.as_mut().unwrap().endpoint = Some("https://hub.example".into());
-        assert!(Access::local(&elsewhere, Some("hf_abc")).unwrap().token.is_some(), "it names a Secret");
+        assert!(local(&elsewhere, Some("hf_abc")).unwrap().token.is_some(), "it names a Secret");
         elsewhere.hugging_face.as_mut().unwrap().token_secret_ref = None;
-        assert!(Access::local(&elsewhere, Some("hf_abc")).unwrap().token.is_none());
+        assert!(local(&elsewhere, Some("hf_abc")).unwrap().token.is_none());
     }
 }

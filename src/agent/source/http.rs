@@ -16,7 +16,7 @@ const TAG_LIMIT: usize = 256;
 /// Asks the server for size and tag of the file.
 pub async fn resolve(origins: &Origins, http: &Http, access: &Access) -> Result<Listing, Failure> {
     let url = url(http)?;
-    let origin = Origin { url: url.clone(), token: access.token.clone(), validator: None };
+    let origin = Origin { url: url.clone(), token: access.token.clone(), validator: None, authorizer: None };
     let probe = origins.client.probe(&shown(&url), &origin, &origins.options).await;
     let probe = probe.map_err(|error| Failure::new(reason(&error), error.to_string()))?;
     let revision = match &http.sha256 {
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_pin_lists_the_file_without_asking_anybody() {
         let http = Http { url: "http://x.org/a/b.bin".into(), sha256: None, path: None };
-        let access = Access { token: None, place: String::new() };
+        let access = Access::default();
         let resolved = listing(&http, "etag:abc", Some(7), &access).unwrap();
         let listed = list(&http, &resolved.pin(), &access).unwrap();
         assert_eq!(listed.files, resolved.files);

@@ -217,7 +217,7 @@ impl<'a> Repository<'a> {
     }
 
     fn origin(&self, url: Url) -> Origin {
-        Origin { url, token: self.access.token.clone(), validator: None }
+        Origin { url, token: self.access.token.clone(), validator: None, authorizer: None }
     }
 
     /// The repository's page: what people open in a browser, and what messages call it.

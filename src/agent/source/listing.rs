@@ -1,13 +1,14 @@
 //! Which files is a source made of, and what is the digest of that list?
 
 use super::super::failure::Failure;
-use super::super::fetch::{Content, Digest, Origin, Secret};
+use super::super::fetch::{Authorizer, Content, Digest, Origin, Secret};
 use super::name;
 use crate::api::Reason;
 use crate::api::name::hex;
 use crate::contract::plan::Pin;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use url::Url;
 
 /// A source at a revision.
@@ -21,6 +22,8 @@ pub struct Listing {
     pub complete: bool,
     /// What the origin gets to see.
     pub token: Option<Secret>,
+    /// Gives access that does not last, where the origin asks for that.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
     /// What people would call the origin: shown in manifests.
     pub origin: String,
 }
@@ -74,7 +77,7 @@ impl Listing {
         if let Some(both) = parents.into_iter().find(|parent| paths.contains(parent)) {
             return Err(lies(format!("{both:?} as a file and as a directory")));
         }
-        Ok(Self { revision, files, complete, token, origin })
+        Ok(Self { revision, files, complete, token, authorizer: None, origin })
     }
 
     /// Bytes of all files whose size is known.
@@ -92,6 +95,17 @@ impl Listing {
         }
     }
 
+    /// What the engine fetches for one of its files.
+    pub fn content(&self, file: &ListedFile) -> Content {
+        let origin = Origin {
+            url: file.url.clone(),
+            token: self.token.clone(),
+            validator: file.validator.clone(),
+            authorizer: self.authorizer.clone(),
+        };
+        Content { label: file.path.clone(), size: file.size, digest: file.digest, origin }
+    }
+
     /// SHA-256 over path, size and digest of every file in the order of paths. Where they come from is no part of it, so
     /// that a mirror gives the same.
     fn digest(&self) -> String {
@@ -106,18 +120,6 @@ impl Listing {
             }
         }
         hex(&hasher.finalize())
-    }
-}
-
-impl ListedFile {
-    /// What the engine fetches for it.
-    pub fn content(&self, token: Option<&Secret>) -> Content {
-        Content {
-            label: self.path.clone(),
-            size: self.size,
-            digest: self.digest,
-            origin: Origin { url: self.url.clone(), token: token.cloned(), validator: self.validator.clone() },
-        }
     }
 }
 

@@ -14,7 +14,7 @@ pub mod name;
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
 use crate::api::Reason;
-use crate::api::source::Source;
+use crate::api::source::{Kind, Source};
 use crate::contract::plan::Pin;
 use access::Access;
 use listing::Listing;
@@ -43,19 +43,17 @@ impl Origins {
 
     /// Asks the origin what the source is now: its revision, and the files of it.
     pub async fn resolve(&self, source: &Source, access: &Access) -> Result<Listing, Failure> {
-        match (&source.hugging_face, &source.http) {
-            (Some(hub), None) => hugging_face::resolve(self, hub, access).await,
-            (None, Some(http)) => http::resolve(self, http, access).await,
-            _ => Err(not_one_kind()),
+        match source.kind().ok_or_else(not_one_kind)? {
+            Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
+            Kind::Http(http) => http::resolve(self, http, access).await,
         }
     }
 
     /// Lists the files of a source at its pin. They must be the files that were resolved.
     pub async fn list(&self, source: &Source, pin: &Pin, access: &Access) -> Result<Listing, Failure> {
-        let listing = match (&source.hugging_face, &source.http) {
-            (Some(hub), None) => hugging_face::list(self, hub, &pin.revision, access).await?,
-            (None, Some(http)) => http::list(http, pin, access)?,
-            _ => return Err(not_one_kind()),
+        let listing = match source.kind().ok_or_else(not_one_kind)? {
+            Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
+            Kind::Http(http) => http::list(http, pin, access)?,
         };
         let found = listing.pin();
         if found == *pin {
@@ -73,5 +71,5 @@ impl Origins {
 }
 
 fn not_one_kind() -> Failure {
-    Failure::new(Reason::InvalidSpec, "exactly one of `huggingFace` and `http` must be set")
+    Failure::new(Reason::InvalidSpec, "exactly one kind of source must be set")
 }

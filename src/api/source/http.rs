@@ -1,0 +1,68 @@
+//! Which file behind a plain URL is wanted?
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// One file behind an http or https URL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Http {
+    /// The address of the file.
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^[:space:]/?#@]+([/?][^[:space:]#]*)?$') && isURL(self)").message("`url` must be an http or https URL without user name, password and fragment"))]
+    pub url: String,
+
+    /// SHA-256 of the file, 64 hex digits. Without it the server's ETag is the pin, and a server without one is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-fA-F]{64}$')").message("`sha256` must be 64 hex digits"))]
+    pub sha256: Option<String>,
+
+    /// Where the file goes on the volume, relative to its root; `files/<last part of the URL>` when left out. A
+    /// file of that name that is there is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(p, p == '..' || p == '.' || p == '' || p == '.modelcache')")
+        .message("`path` must be a relative path of a file without `.`, `..`, empty parts or `.modelcache`"))]
+    pub path: Option<String>,
+}
+
+impl Http {
+    /// The path in effect, relative to the volume's root. `None` when the URL ends in no usable name and `path` is not
+    /// set.
+    pub fn effective_path(&self) -> Option<String> {
+        if let Some(path) = &self.path {
+            return Some(path.clone());
+        }
+        let without_query = self.url.split(['?', '#']).next().unwrap_or_default();
+        let (_, after_scheme) = without_query.split_once("://")?;
+        let (_, path) = after_scheme.split_once('/')?;
+        let name = path.rsplit('/').next().filter(|name| !matches!(*name, "" | "." | ".."))?;
+        Some(format!("files/{name}"))
+    }
+
+    /// What ends up where, wherever it comes from.
+    pub fn identity(&self) -> Value {
+        json!(["http", self.effective_path().unwrap_or_default()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_after_the_last_part_of_its_url() {
+        for (url, expected) in [
+            ("https://x.org/a/b.bin", Some("files/b.bin")),
+            ("https://x.org/a/b.bin?x=/y", Some("files/b.bin")),
+            ("https://x.org/", None),
+            ("https://x.org", None),
+            ("https://x.org/a/..", None),
+        ] {
+            let http = Http { url: url.into(), sha256: None, path: None };
+            assert_eq!(http.effective_path().as_deref(), expected, "{url}");
+        }
+    }
+}

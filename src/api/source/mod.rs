@@ -1,0 +1,84 @@
+//! What is to be cached, and where does it come from?
+
+mod http;
+mod hugging_face;
+mod secret;
+
+pub use self::http::Http;
+pub use self::hugging_face::{HuggingFace, RepoType};
+pub use self::secret::{SecretFile, SecretKeyRef};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One thing to cache. Exactly one kind must be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.huggingFace), has(self.http)].filter(set, set).size() == 1")
+        .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
+)]
+pub struct Source {
+    /// Name of the source, unique in the cache: a DNS label of at most 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("`name` must be a DNS label: lower-case letters, digits and dashes, with no dash at either end"))]
+    pub name: String,
+
+    /// Name of the volume that takes the content. May be left out when the cache has one volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub volume: Option<String>,
+
+    /// A repository on the Hugging Face hub, or on a mirror that speaks its protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hugging_face: Option<HuggingFace>,
+
+    /// One file behind an http or https URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
+}
+
+/// The one kind that a source is of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind<'a> {
+    /// A repository of the Hugging Face hub.
+    HuggingFace(&'a HuggingFace),
+    /// A file behind a URL.
+    Http(&'a Http),
+}
+
+impl Source {
+    /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
+    /// new one cannot be forgotten anywhere.
+    pub fn kind(&self) -> Option<Kind<'_>> {
+        let Self { name: _, volume: _, hugging_face, http } = self;
+        let kinds = [hugging_face.as_ref().map(Kind::HuggingFace), http.as_ref().map(Kind::Http)];
+        let mut set = kinds.into_iter().flatten();
+        set.next().filter(|_| set.next().is_none())
+    }
+
+    /// The Secret keys that the source's origin asks for, as far as the spec names any.
+    pub fn secrets(&self) -> Vec<SecretFile<'_>> {
+        match self.kind() {
+            Some(Kind::HuggingFace(it)) => it.secrets(),
+            Some(Kind::Http(_)) | None => vec![],
+        }
+    }
+
+    /// What of the source ends up where, wherever it comes from: endpoints, mirrors and Secrets are no part of it. It goes
+    /// into the plan's content hash and into manifests, so it never changes for a spec that does not.
+    pub fn identity(&self) -> Value {
+        match self.kind() {
+            Some(Kind::HuggingFace(it)) => it.identity(),
+            Some(Kind::Http(it)) => it.identity(),
+            None => Value::Null,
+        }
+    }
+
+    /// Hash of the source's own spec: a change means that it is resolved again.
+    pub fn spec_hash(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        super::name::hex(&Sha256::digest(&json)).chars().take(16).collect()
+    }
+}

@@ -154,7 +154,7 @@ impl Materialize<'_> {
             let path = Path::new(&it.path);
             path.starts_with(&tree)
                 || tree.starts_with(path)
-                || (!hub::is_hub(self.manifest) && path.starts_with(inside))
+                || (hub::repository(self.manifest).is_none() && path.starts_with(inside))
         });
         if taken { refuse("holds content of the cache") } else { Ok(()) }
     }

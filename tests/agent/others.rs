@@ -264,3 +264,47 @@ fn the_report_names_each_damaged_file_on_a_line_and_in_json() {
     assert_eq!(bench.prefetch().fetched(), 5 << 20);
     assert_eq!(bench.hub.counters().bytes_sent - sent, 5 << 20);
 }
+
+/// The binary as another user, who may read the volume and write nothing.
+fn as_reader(bench: &Bench, arguments: &[&str]) -> Ran {
+    use std::os::unix::process::CommandExt;
+    chmod(&bench.path(""), 0o755);
+    let mut command = bare(arguments);
+    command.args(["-o", "json"]);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    ran(command.output().unwrap())
+}
+
+#[test]
+fn damage_is_told_also_where_nothing_can_be_written() {
+    let bench = warmed(&json!({}));
+    let blob = bench.snapshot("org/x", &bench.main("org/x"), "a.bin").canonicalize().unwrap();
+    std::fs::write(&blob, vec![1; 2 << 20]).unwrap();
+    let state = bench.volume().join(".modelcache/studio");
+    for path in [state.clone(), state.join("manifests")] {
+        chmod(&path, 0o555);
+    }
+    let (file, volumes) = (bench.path("cache.yaml"), bench.path("volumes"));
+    let found =
+        as_reader(&bench, &["verify", "-f", file.to_str().unwrap(), "--volumes-dir", volumes.to_str().unwrap()]);
+    assert_eq!((found.code, kinds(&found)[0].0.as_str()), (33, "content"));
+    assert!(found.stderr.contains("could not be noted"), "{}", found.stderr);
+    assert!(bench.current().is_some(), "nothing was written");
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_is_named_and_the_rest_counted() {
+    let bench = warmed(&json!({}));
+    let secret = bench.volume().join("secret");
+    std::fs::create_dir(&secret).unwrap();
+    std::fs::write(secret.join("x"), vec![1; 100_000]).unwrap();
+    chmod(&secret, 0o000);
+    let found = as_reader(&bench, &["du", "--volume", bench.volume().to_str().unwrap()]);
+    chmod(&secret, 0o755);
+    assert_eq!(found.code, 0, "{}", found.stderr);
+    let unreadable = found.one()["unreadable"].as_array().unwrap();
+    assert!(unreadable.len() == 1 && unreadable[0].as_str().unwrap().starts_with("secret: "), "{unreadable:?}");
+    assert!(found.one()["caches"][0]["own"]["apparentBytes"].as_u64().unwrap() > 5 << 20);
+}

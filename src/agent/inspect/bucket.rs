@@ -2,6 +2,7 @@
 
 use super::super::layout::OWN;
 use super::super::layout::safe_path::split;
+use super::super::verify::hub;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -100,9 +101,7 @@ impl Map {
         let what = match first {
             ".locks" => Foreign::Locks,
             "blobs" => Foreign::SharedStore,
-            _ if ["models--", "datasets--", "spaces--", "kernels--"].iter().any(|it| first.starts_with(it)) => {
-                Foreign::Repository
-            }
+            _ if hub::KINDS.iter().any(|it| first.starts_with(it)) => Foreign::Repository,
             _ => Foreign::Other,
         };
         Bucket::Foreign(what, top)

@@ -7,6 +7,7 @@
 //! .modelcache/<cache>/manifests/<source>.json
 //! .modelcache/<cache>/retired/…           manifests of what the cache no longer asks for
 //! .modelcache/<cache>/current             content hash of the plan that is complete
+//! .modelcache/<cache>/mend/               where a link or a branch is made before it takes its place
 //! .modelcache/<cache>/pins.json           without a cluster: what the sources resolved to
 //! ```
 

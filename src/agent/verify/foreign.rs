@@ -1,12 +1,10 @@
 //! What did other tools put beside ours in a hub's cache? Named, never judged, never touched.
 
 use super::super::layout::LayoutError;
-use super::super::layout::hugging_face::hub_directory;
 use super::super::layout::manifest::Manifest;
-use super::super::layout::safe_path::Root;
+use super::super::layout::safe_path::{Root, split};
 use super::finding::Note;
 use super::hub;
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Notes of one volume at most; then their number.
@@ -54,8 +52,7 @@ pub fn notes(root: &Root, manifests: &[&Manifest]) -> Result<Vec<Note>, LayoutEr
 
 /// The hub directory that a source lies in.
 pub fn hub_of(manifest: &Manifest) -> Option<String> {
-    let home = manifest.layout.get(4).and_then(Value::as_str).filter(|_| hub::is_hub(manifest))?;
-    Some(hub_directory(home))
+    Some(split(hub::repository(manifest)?).0.to_owned())
 }
 
 fn beside(root: &Root, path: &str, name: &str) -> Result<String, LayoutError> {
@@ -64,7 +61,7 @@ fn beside(root: &Root, path: &str, name: &str) -> Result<String, LayoutError> {
         "blobs" if root.size(&format!("{path}/{MARKER}"))?.is_some() => {
             "the shared blob store of the hub's own clients".to_owned()
         }
-        name if ["models--", "datasets--", "spaces--", "kernels--"].iter().any(|it| name.starts_with(it)) => {
+        name if hub::KINDS.iter().any(|it| name.starts_with(it)) => {
             "a repository that no cache asked for; it is left alone".to_owned()
         }
         _ => "is no part of a hub's cache: `hf cache ls` calls it corrupted".to_owned(),

@@ -6,7 +6,7 @@
 
 use super::super::layout::LayoutError;
 use super::super::layout::manifest::{Entry, Manifest, What};
-use super::super::layout::safe_path::Root;
+use super::super::layout::safe_path::{Root, split};
 use super::super::source::name;
 use super::finding::{Kind, Wrong};
 use serde_json::Value;
@@ -16,16 +16,16 @@ const TREE_LIMIT: u64 = 256 << 20;
 /// Longest branch file that is read, in bytes.
 const REF_LIMIT: u64 = 256;
 
-/// Whether a source lies in a hub's cache.
-pub fn is_hub(manifest: &Manifest) -> bool {
-    manifest.layout.get(0).and_then(Value::as_str) == Some("huggingFace")
-}
+/// How the directory of a repository begins, for each kind that the clients know.
+pub const KINDS: [&str; 4] = ["models--", "datasets--", "spaces--", "kernels--"];
 
-/// The repository's directory on the volume.
+/// The repository's directory on the volume, of a source that lies in a hub's cache, whatever kind of source it is.
 pub fn repository(manifest: &Manifest) -> Option<&str> {
     let below = format!("/snapshots/{}/", manifest.revision);
     let mut links = manifest.entries.iter().filter(|it| matches!(it.what, What::Link { .. }));
-    links.find_map(|it| it.path.split_once(&below).map(|(repository, _)| repository)).filter(|_| is_hub(manifest))
+    let found = links.find_map(|it| it.path.split_once(&below).map(|(repository, _)| repository))?;
+    let name = split(found).1;
+    KINDS.iter().any(|kind| name.starts_with(kind)).then_some(found)
 }
 
 /// Whether an entry is a branch.

@@ -235,7 +235,7 @@ fn say_or_find(it: modes::Barred, source: &str, damage: &mut Vec<Finding>, notes
 
 /// What others have beside us, as far as a hub's cache goes.
 fn foreign_notes(root: &Root, cache: &str, manifests: &[Manifest]) -> Result<Vec<Note>, Failure> {
-    if !manifests.iter().any(hub::is_hub) {
+    if !manifests.iter().any(|it| hub::repository(it).is_some()) {
         return Ok(vec![]);
     }
     let mut all = Manifest::read_retired(root, cache)?;

@@ -14,6 +14,7 @@ mod interrupted;
 mod materialize;
 mod network;
 mod others;
+mod pip;
 mod pod;
 mod refusals;
 mod revisions;

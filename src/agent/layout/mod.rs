@@ -128,6 +128,7 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
             usable(source, hub.effective_revision())?;
         }
         Kind::Http(http) => usable(source, &http.effective_path().unwrap_or_default())?,
+        Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
 }
@@ -140,7 +141,7 @@ pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) => plain::place(listing, key),
+        Kind::Http(_) | Kind::Pip(_) => plain::place(listing, key),
     })
 }
 

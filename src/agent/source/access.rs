@@ -103,21 +103,11 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::source::{HuggingFace, SecretKeyRef};
+    use serde_json::json;
 
     fn source() -> Source {
-        let reference = SecretKeyRef { name: "hf".into(), key: "token".into() };
-        let hub = HuggingFace {
-            repo: "org/x".into(),
-            repo_type: None,
-            revision: None,
-            include: vec![],
-            exclude: vec![],
-            endpoint: None,
-            token_secret_ref: Some(reference),
-            path: None,
-        };
-        Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None }
+        let hub = json!({"repo": "org/x", "tokenSecretRef": {"name": "hf", "key": "token"}});
+        serde_json::from_value(json!({"name": "x", "huggingFace": hub})).unwrap()
     }
 
     fn local(source: &Source, hf_token: Option<&str>) -> Result<Access, Failure> {

@@ -10,6 +10,8 @@ pub mod http;
 pub mod hugging_face;
 pub mod listing;
 pub mod name;
+pub mod preset;
+pub mod whisper;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
@@ -46,6 +48,7 @@ impl Origins {
         match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
+            Kind::Whisper(model) => whisper::resolve(self, model, access).await,
         }
     }
 
@@ -54,6 +57,7 @@ impl Origins {
         let listing = match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
+            Kind::Whisper(model) => whisper::list(self, model, pin, access).await?,
         };
         let found = listing.pin();
         if found == *pin {

@@ -3,10 +3,12 @@
 mod http;
 mod hugging_face;
 mod secret;
+mod whisper;
 
 pub use self::http::Http;
-pub use self::hugging_face::{HuggingFace, RepoType};
+pub use self::hugging_face::{HuggingFace, Preset, RepoType};
 pub use self::secret::{SecretFile, SecretKeyRef};
+pub use self::whisper::{Whisper, WhisperEngine};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +17,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -36,6 +38,10 @@ pub struct Source {
     /// One file behind an http or https URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
+
+    /// A Whisper speech model, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whisper: Option<Whisper>,
 }
 
 /// The one kind that a source is of.
@@ -45,14 +51,20 @@ pub enum Kind<'a> {
     HuggingFace(&'a HuggingFace),
     /// A file behind a URL.
     Http(&'a Http),
+    /// A Whisper model.
+    Whisper(&'a Whisper),
 }
 
 impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http } = self;
-        let kinds = [hugging_face.as_ref().map(Kind::HuggingFace), http.as_ref().map(Kind::Http)];
+        let Self { name: _, volume: _, hugging_face, http, whisper } = self;
+        let kinds = [
+            hugging_face.as_ref().map(Kind::HuggingFace),
+            http.as_ref().map(Kind::Http),
+            whisper.as_ref().map(Kind::Whisper),
+        ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
     }
@@ -61,7 +73,7 @@ impl Source {
     pub fn secrets(&self) -> Vec<SecretFile<'_>> {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
-            Some(Kind::Http(_)) | None => vec![],
+            Some(Kind::Http(_) | Kind::Whisper(_)) | None => vec![],
         }
     }
 
@@ -71,6 +83,7 @@ impl Source {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.identity(),
             Some(Kind::Http(it)) => it.identity(),
+            Some(Kind::Whisper(it)) => it.identity(),
             None => Value::Null,
         }
     }

@@ -5,11 +5,13 @@
 //! ```
 
 pub mod access;
+pub mod civitai;
 pub mod fnmatch;
 pub mod http;
 pub mod hugging_face;
 pub mod listing;
 pub mod name;
+pub mod nltk;
 pub mod preset;
 pub mod whisper;
 
@@ -49,6 +51,8 @@ impl Origins {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
             Kind::Whisper(model) => whisper::resolve(self, model, access).await,
+            Kind::Civitai(file) => civitai::resolve(self, file, access).await,
+            Kind::Nltk(data) => nltk::resolve(self, data).await,
         }
     }
 
@@ -58,6 +62,8 @@ impl Origins {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
             Kind::Whisper(model) => whisper::list(self, model, pin, access).await?,
+            Kind::Civitai(file) => civitai::list(self, file, pin, access).await?,
+            Kind::Nltk(data) => nltk::resolve(self, data).await?,
         };
         let found = listing.pin();
         if found == *pin {

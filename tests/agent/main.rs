@@ -7,10 +7,15 @@ mod hub;
 
 mod bench;
 
+mod civitai;
 mod disk;
+mod env;
 mod hostile;
 mod interrupted;
+mod nltk;
 mod pod;
+mod presets;
 mod refusals;
 mod revisions;
 mod warm;
+mod whisper;

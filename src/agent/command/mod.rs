@@ -5,6 +5,7 @@
 
 pub mod crds;
 pub mod directory;
+pub mod env;
 pub mod options;
 pub mod output;
 pub mod prefetch;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.preset) || !has(self.repoType) || self.repoType == 'Model'")
-        .message("`preset` is for models: leave it out with another `repoType`")
+        .message("`preset` must be left out with another `repoType` than Model")
 )]
 pub struct HuggingFace {
     /// The repository: `organisation/name`, or a bare name such as `gpt2`.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
         .message("`nltk` must name at least one of `packages` or `collections`")
 )]
 pub struct Nltk {
-    /// Packages by their identifier, as `nltk.download` takes them: `punkt_tab`, `stopwords`, `wordnet` …
+    /// Packages by their identifier, as `nltk.download` takes them: `punkt_tab`, `stopwords`, `wordnet` and so on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]

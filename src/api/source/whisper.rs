@@ -15,7 +15,7 @@ use serde_json::{Value, json};
     validation = Rule::new("!has(self.engine) || self.engine != 'Faster' || self.model in ['tiny', 'tiny.en', 'base', 'base.en', 'small', 'small.en', 'medium', 'medium.en', 'large-v1', 'large-v2', 'large-v3', 'large', 'large-v3-turbo', 'turbo', 'distil-small.en', 'distil-medium.en', 'distil-large-v2', 'distil-large-v3', 'distil-large-v3.5']")
         .message("`model` with `engine: Faster` must be one of tiny, tiny.en, base, base.en, small, small.en, medium, medium.en, large-v1, large-v2, large-v3, large, large-v3-turbo, turbo, distil-small.en, distil-medium.en, distil-large-v2, distil-large-v3 and distil-large-v3.5"),
     validation = Rule::new("!has(self.sha256) || !has(self.engine) || self.engine != 'Faster'")
-        .message("`sha256` is for `engine: OpenAI`: the files of `Faster` have the hashes that the hub lists")
+        .message("`sha256` must be left out with `engine: Faster`, whose files have the hashes that the hub lists")
 )]
 pub struct Whisper {
     /// Name of the model, such as `base.en`, `large-v3` or `turbo`. `large` is large-v3, and `turbo` is large-v3-turbo.

@@ -77,6 +77,7 @@ fn row(kind: Kind<'_>) -> Option<Row> {
             let path = data.effective_path().to_owned();
             Some(Row { name: "NLTK", directory: path.clone(), variables: vec![("NLTK_DATA", Value::On(path))] })
         }
+        Kind::Pip(pip) => Some(wheels(pip.effective_path())),
         // No client looks for these by itself: a program is given the path.
         Kind::Civitai(file) => {
             Some(Row { name: "CIVITAI", directory: file.effective_path().to_owned(), variables: vec![] })
@@ -112,6 +113,19 @@ fn whisper(path: &str) -> Row {
     };
     let variables = parent.into_iter().map(|parent| ("XDG_CACHE_HOME", Value::On(parent))).collect();
     Row { name: "WHISPER", directory: path.to_owned(), variables }
+}
+
+/// What `pip` and `uv` read: packages come from the wheelhouse and from nowhere else.
+fn wheels(path: &str) -> Row {
+    let here = || Value::On(path.to_owned());
+    let variables = vec![
+        ("PIP_NO_INDEX", Value::Text("1")),
+        ("PIP_FIND_LINKS", here()),
+        ("UV_NO_INDEX", Value::Text("1")),
+        ("UV_FIND_LINKS", here()),
+        ("UV_OFFLINE", Value::Text("1")),
+    ];
+    Row { name: "WHEELS", directory: path.to_owned(), variables }
 }
 
 /// Who else keeps things below `$XDG_CACHE_HOME`, which is a volume mounted read-only once it is set for Whisper: these are
@@ -167,7 +181,8 @@ mod tests {
                 {"name": "c", "volume": "models", "civitai": {"modelVersionId": 7}},
                 {"name": "d", "volume": "models", "nltk": {"packages": ["punkt_tab"]}},
                 {"name": "e", "volume": "two-b", "nltk": {"packages": ["stopwords"], "path": "."}},
-                {"name": "f", "volume": "two-b", "whisper": {"model": "tiny", "path": "speech"}}]"#,
+                {"name": "f", "volume": "two-b", "whisper": {"model": "tiny", "path": "speech"}},
+                {"name": "g", "volume": "two-b", "pip": {"requirements": "x"}}]"#,
         )));
     }
 

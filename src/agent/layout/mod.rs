@@ -132,6 +132,7 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
         }
         Kind::Civitai(file) => directory(source, file.effective_path())?,
         Kind::Nltk(data) => directory(source, data.effective_path())?,
+        Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
 }
@@ -147,7 +148,9 @@ pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
         Kind::Whisper(model) if model.effective_engine() == WhisperEngine::Faster => {
             hugging_face::place(&whisper::repository(model)?, listing, key)
         }
-        Kind::Http(_) | Kind::Whisper(_) | Kind::Civitai(_) | Kind::Nltk(_) => plain::place(listing, key),
+        Kind::Http(_) | Kind::Whisper(_) | Kind::Civitai(_) | Kind::Nltk(_) | Kind::Pip(_) => {
+            plain::place(listing, key)
+        }
     })
 }
 

@@ -12,7 +12,10 @@ pub mod hugging_face;
 pub mod listing;
 pub mod name;
 pub mod nltk;
+pub mod pip;
 pub mod preset;
+pub mod requirements;
+pub mod wheel;
 pub mod whisper;
 
 use super::failure::Failure;
@@ -53,6 +56,7 @@ impl Origins {
             Kind::Whisper(model) => whisper::resolve(self, model, access).await,
             Kind::Civitai(file) => civitai::resolve(self, file, access).await,
             Kind::Nltk(data) => nltk::resolve(self, data).await,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
 
@@ -64,6 +68,7 @@ impl Origins {
             Kind::Whisper(model) => whisper::list(self, model, pin, access).await?,
             Kind::Civitai(file) => civitai::list(self, file, pin, access).await?,
             Kind::Nltk(data) => nltk::resolve(self, data).await?,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();
         if found == *pin {

@@ -4,6 +4,7 @@ mod civitai;
 mod http;
 mod hugging_face;
 mod nltk;
+mod pip;
 mod secret;
 mod whisper;
 
@@ -11,8 +12,10 @@ pub use self::civitai::{Civitai, CivitaiFile};
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, Preset, RepoType};
 pub use self::nltk::Nltk;
+pub use self::pip::{Architecture, Pip};
 pub use self::secret::{SecretFile, SecretKeyRef};
 pub use self::whisper::{Whisper, WhisperEngine};
+use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +24,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.pip)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -54,6 +57,10 @@ pub struct Source {
     /// Data packages of NLTK.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nltk: Option<Nltk>,
+
+    /// A wheelhouse: Python packages that install with no index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pip: Option<Pip>,
 }
 
 /// The one kind that a source is of.
@@ -69,19 +76,22 @@ pub enum Kind<'a> {
     Civitai(&'a Civitai),
     /// Data packages of NLTK.
     Nltk(&'a Nltk),
+    /// A wheelhouse.
+    Pip(&'a Pip),
 }
 
 impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http, whisper, civitai, nltk } = self;
+        let Self { name: _, volume: _, hugging_face, http, whisper, civitai, nltk, pip } = self;
         let kinds = [
             hugging_face.as_ref().map(Kind::HuggingFace),
             http.as_ref().map(Kind::Http),
             whisper.as_ref().map(Kind::Whisper),
             civitai.as_ref().map(Kind::Civitai),
             nltk.as_ref().map(Kind::Nltk),
+            pip.as_ref().map(Kind::Pip),
         ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
@@ -92,8 +102,13 @@ impl Source {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
             Some(Kind::Civitai(it)) => it.secrets(),
-            Some(Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_)) | None => vec![],
+            Some(Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Pip(_)) | None => vec![],
         }
+    }
+
+    /// The ConfigMap key that the source reads, if it names one.
+    pub fn config_map(&self) -> Option<&ConfigMapKeyRef> {
+        self.pip.as_ref().and_then(|it| it.requirements_from.as_ref())
     }
 
     /// What of the source ends up where, wherever it comes from: endpoints, mirrors and Secrets are no part of it. It goes
@@ -105,6 +120,7 @@ impl Source {
             Some(Kind::Whisper(it)) => it.identity(),
             Some(Kind::Civitai(it)) => it.identity(),
             Some(Kind::Nltk(it)) => it.identity(),
+            Some(Kind::Pip(it)) => it.identity(),
             None => Value::Null,
         }
     }

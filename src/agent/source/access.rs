@@ -4,7 +4,7 @@ use super::super::failure::Failure;
 use super::super::fetch::Secret;
 use crate::api::Reason;
 use crate::api::pod_template::ConfigMapKeyRef;
-use crate::api::source::{Kind, SecretFile, Source};
+use crate::api::source::{Kind, SecretFile, Source, WhisperEngine};
 use crate::contract::mount;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,7 +59,8 @@ impl Access {
     }
 
     /// What a source shows without a cluster: environment variables stand in for the Secrets that the spec names.
-    /// `config_map` looks a ConfigMap up in the YAML. `HF_TOKEN` is used for a hub repository whose spec names none, too, as the hub's own client does.
+    /// `config_map` looks a ConfigMap up in the YAML. `HF_TOKEN` is used for a hub repository whose spec names none, too, as
+    /// the hub's own client does.
     ///
     /// # Errors
     /// `SecretNotFound` when the spec names a Secret and its variable is not set.
@@ -85,10 +86,12 @@ impl Access {
             access.requirements = Some(config_map(reference).ok_or_else(|| no_config_map(reference))?);
         }
         // A YAML from elsewhere that names a hub of its own gets the token only if it asks for one by name.
-        if let Some(Kind::HuggingFace(hub)) = source.kind()
-            && hub.endpoint.is_none()
-            && access.token.is_none()
-        {
+        let asks_the_public_hub = match source.kind() {
+            Some(Kind::HuggingFace(hub)) => hub.endpoint.is_none(),
+            Some(Kind::Whisper(model)) => model.endpoint.is_none() && model.effective_engine() == WhisperEngine::Faster,
+            _ => false,
+        };
+        if asks_the_public_hub && access.token.is_none() {
             access.place = HF_TOKEN.to_owned();
             if let Some(value) = set(HF_TOKEN) {
                 access.keep(SecretFile::TOKEN, &value, HF_TOKEN.to_owned());

@@ -92,7 +92,7 @@ impl Access {
             _ => false,
         };
         if asks_the_public_hub && access.token.is_none() {
-            access.place = HF_TOKEN.to_owned();
+            HF_TOKEN.clone_into(&mut access.place);
             if let Some(value) = set(HF_TOKEN) {
                 access.keep(SecretFile::TOKEN, &value, HF_TOKEN.to_owned());
             }

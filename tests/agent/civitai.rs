@@ -8,13 +8,13 @@ const DOWNLOAD: &str = "civitai/api/download/models/7";
 
 /// A site with one version of two files. The bytes lie on another host.
 fn site(bench: &Bench, size: usize) -> Vec<u8> {
-    let bytes: Vec<u8> = (0..size).map(|it| (it % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
     let sha256 = bench.hub.put("stored.safetensors", bytes.clone());
     let stored = format!("{}/files/stored.safetensors", bench.hub.state.lock().files_origin);
     bench.hub.put(DOWNLOAD, "");
     bench.hub.change(DOWNLOAD, |it| it.leads_to = Some(stored));
     let metadata = json!({"id": 7, "modelId": 3, "name": "v1", "files": [
-        {"id": 1, "name": "style v1.safetensors", "type": "Model", "sizeKB": size as f64 / 1024.0, "primary": true,
+        {"id": 1, "name": "style v1.safetensors", "type": "Model", "sizeKB": size / 1024, "primary": true,
          "metadata": {"format": "SafeTensor", "size": "pruned", "fp": "fp16"}, "hashes": {"AutoV2": "AB", "SHA256": sha256.to_uppercase()},
          "downloadUrl": "https://elsewhere.example/api/download/models/7"},
         {"id": 2, "name": "style.vae.pt", "type": "VAE", "sizeKB": 1.0, "metadata": {"format": "PickleTensor"},

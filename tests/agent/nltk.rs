@@ -9,11 +9,12 @@ fn index(bench: &Bench, punkt: &[u8]) {
     let mut packages = String::new();
     for (id, category, bytes) in [("punkt_tab", "tokenizers", punkt), ("stopwords", "corpora", b"PK stopwords")] {
         let sha256 = bench.hub.put(&format!("nltk/packages/{category}/{id}.zip"), bytes.to_vec());
-        packages += &format!(
+        let package = format!(
             "<package id=\"{id}\" subdir=\"{category}\" size=\"{}\" unzipped_size=\"1\" unzip=\"1\" checksum=\"md5\" \
              sha256_checksum=\"{sha256}\" url=\"https://elsewhere.example/packages/{category}/{id}.zip\"/>",
             bytes.len()
         );
+        packages.push_str(&package);
     }
     let index = format!(
         "<?xml version=\"1.0\"?><nltk_data><packages>{packages}</packages><collections><collection id=\"popular\">\
@@ -69,7 +70,7 @@ fn a_package_with_other_bytes_than_the_index_says_is_never_published() {
     bench.hub.put("nltk/packages/tokenizers/punkt_tab.zip", "PK wrong");
     bench.cache(&[source(&bench, &json!({"packages": ["punkt_tab"]}))]);
     bench.run(&["prefetch"]).failed(30, "ChecksumMismatch", &["punkt_tab.zip"]);
-    assert!(!bench.published().iter().any(|path| path.ends_with(".zip")));
+    assert!(!bench.published().iter().any(|path| path.contains(".zip")));
 }
 
 #[test]

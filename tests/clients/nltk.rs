@@ -28,10 +28,11 @@ fn serve(hub: &Hub, directory: &Path) {
         let bytes = std::fs::read(directory.join(format!("{id}.zip"))).unwrap();
         let size = bytes.len();
         let sha256 = hub.put(&format!("nltk/packages/{category}/{id}.zip"), bytes);
-        packages += &format!(
+        let package = format!(
             "<package id=\"{id}\" subdir=\"{category}\" size=\"{size}\" unzipped_size=\"{size}\" unzip=\"1\" checksum=\"x\" \
              sha256_checksum=\"{sha256}\" url=\"https://elsewhere.example/{category}/{id}.zip\"/>"
         );
+        packages.push_str(&package);
     }
     hub.put("nltk/index.xml", format!("<nltk_data><packages>{packages}</packages><collections/></nltk_data>"));
 }

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use modelcache::agent::command::crds::Crds;
 use modelcache::agent::command::directory::{PrepareDirectory, PurgeDirectory};
 use modelcache::agent::command::du::Du;
+use modelcache::agent::command::env::Env;
 use modelcache::agent::command::ls::Ls;
 use modelcache::agent::command::materialize::Materialize;
 use modelcache::agent::command::prefetch::Prefetch;
@@ -81,6 +82,14 @@ Examples:
   modelcache wait -f cache.yaml --volumes-dir ./volumes")]
     Wait(Box<Wait>),
 
+    /// Print the environment that clients need to find the content, offline.
+    #[command(after_help = "\
+Examples:
+  eval \"$(modelcache env -f cache.yaml --volumes-dir ./volumes)\"
+  modelcache env -f cache.yaml --format dotenv > models.env     # env_file in Compose
+  modelcache env -f cache.yaml --format pod                     # what a pod's spec needs")]
+    Env(Env),
+
     /// Make the directory of a per-node volume. What the operator's prepare Jobs run.
     #[command(after_help = "\
 Example:
@@ -115,6 +124,7 @@ impl Cli {
             Command::Du(command) => command.run(),
             Command::Materialize(command) => command.run(),
             Command::Wait(command) => on_runtime(command.run()),
+            Command::Env(command) => command.run(),
             Command::PrepareDirectory(command) => command.run(),
             Command::PurgeDirectory(command) => command.run(),
             Command::Operator(options) => operate(*options),

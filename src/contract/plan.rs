@@ -115,25 +115,12 @@ fn content_key(planned: &PlannedSource) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::source::HuggingFace;
+    use serde_json::json;
 
     pub(crate) fn sample() -> Plan {
-        let source = Source {
-            name: "sana".into(),
-            volume: Some("models".into()),
-            hugging_face: Some(HuggingFace {
-                repo: "org/sana".into(),
-                repo_type: None,
-                revision: None,
-                include: vec![],
-                exclude: vec!["*.onnx".into()],
-                endpoint: None,
-                token_secret_ref: None,
-                path: None,
-            }),
-            http: None,
-            pip: None,
-        };
+        let hub = json!({"repo": "org/sana", "exclude": ["*.onnx"]});
+        let source = json!({"name": "sana", "volume": "models", "huggingFace": hub});
+        let source = serde_json::from_value(source).unwrap();
         let pin = Pin { revision: "c".repeat(40), files: 3, bytes: 1234, digest: "d".repeat(64) };
         Plan {
             directories: vec!["b".into(), "a".into()],

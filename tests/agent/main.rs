@@ -7,16 +7,21 @@ mod hub;
 
 mod bench;
 
+mod civitai;
 mod disk;
+mod env;
 mod hostile;
 mod inspect;
 mod interrupted;
 mod materialize;
 mod network;
+mod nltk;
 mod others;
 mod pip;
 mod pod;
 mod pool;
+mod presets;
 mod refusals;
 mod revisions;
 mod warm;
+mod whisper;

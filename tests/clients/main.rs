@@ -9,7 +9,9 @@
 #[path = "../support/hub/mod.rs"]
 mod hub;
 
+mod nltk;
 mod python;
+mod speech;
 
 use hub::Hub;
 use modelcache::agent::layout::environment::environment;
@@ -33,24 +35,14 @@ fn warmed(hub: &Hub, directory: &Path) -> (ModelCacheSpec, Value) {
         hub_source.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({"name": name, "huggingFace": hub_source})
     };
-    let spec = json!({
-        "volumes": [{"name": "models", "mountPath": directory.join("aside").join(MOUNT), "shared": {"size": "1Gi"}}],
-        "sources": [
-            source("tiny", "demo/tiny-llm", json!({})),
-            source("filtered", "org/filtered", json!({"exclude": ["original/"]})),
-            source("rows", "org/rows", json!({"repoType": "Dataset"})),
-            source("tag", "org/tagged", json!({"revision": "v1"})),
-            source("commit", "org/tagged", json!({"revision": tagged})),
-        ]
-    });
-    let cache =
-        json!({"apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "x"}, "spec": spec});
-    let file = directory.join("cache.yaml");
-    std::fs::write(&file, cache.to_string()).unwrap();
-    let mut prefetch = Command::new(env!("CARGO_BIN_EXE_modelcache"));
-    prefetch.arg("prefetch").arg("-f").arg(file).arg("--volumes-dir").arg(directory.join("volumes"));
-    let output = prefetch.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let sources = [
+        source("tiny", "demo/tiny-llm", json!({})),
+        source("filtered", "org/filtered", json!({"exclude": ["original/"]})),
+        source("rows", "org/rows", json!({"repoType": "Dataset"})),
+        source("tag", "org/tagged", json!({"revision": "v1"})),
+        source("commit", "org/tagged", json!({"revision": tagged})),
+    ];
+    let spec = spec(directory, &sources);
 
     let main = |id: &str| {
         let inner = hub.state.lock();
@@ -62,17 +54,40 @@ fn warmed(hub: &Hub, directory: &Path) -> (ModelCacheSpec, Value) {
     };
     let expected: BTreeMap<&str, Value> =
         ["demo/tiny-llm", "org/filtered", "org/rows", "org/tagged"].map(|id| (id, main(id))).into();
-    (serde_json::from_value(spec).unwrap(), json!(expected))
+    (prefetched(directory, &spec), json!(expected))
+}
+
+/// Puts the content of a cache of one volume, `models`, below the directory, for everybody to enter.
+fn prefetched(directory: &Path, spec: &Value) -> ModelCacheSpec {
+    std::fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let cache =
+        json!({"apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "x"}, "spec": spec});
+    let file = directory.join("cache.yaml");
+    std::fs::write(&file, cache.to_string()).unwrap();
+    let mut prefetch = Command::new(env!("CARGO_BIN_EXE_modelcache"));
+    prefetch.arg("prefetch").arg("-f").arg(file).arg("--volumes-dir").arg(directory.join("volumes"));
+    let output = prefetch.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_value(spec.clone()).unwrap()
+}
+
+/// The spec of a cache of one volume, as the clients below the directory see it.
+fn spec(directory: &Path, sources: &[Value]) -> Value {
+    let mount = directory.join("aside").join(MOUNT);
+    json!({"volumes": [{"name": "models", "mountPath": mount, "shared": {"size": "1Gi"}}], "sources": sources})
+}
+
+/// Python, with the volume of the directory.
+fn python(directory: &Path) -> Python {
+    Python::new(directory.join("aside"), directory.join("volumes/models"), MOUNT)
 }
 
 #[test]
 fn every_client_loads_everything_offline_as_another_user_from_a_read_only_mount() {
     let directory = tempfile::tempdir().unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), open).unwrap();
     let hub = Hub::start();
     let (spec, expected) = warmed(&hub, directory.path());
-    let python = Python::new(directory.path().join("aside"), directory.path().join("volumes/models"), MOUNT);
+    let python = python(directory.path());
     let environment = environment(&spec);
     for (version, transformers) in [("0.36.2", None), ("1.17.0", None), ("1.31.0", None), ("2.4.0", Some("5.23.0"))] {
         let mut packages = vec![format!("huggingface_hub=={version}")];

@@ -43,7 +43,7 @@ impl Python {
         Self { aside, volume, mount, prefix: prefix.to_owned(), version: version.to_owned() }
     }
 
-    /// What the script prints, on both of its outputs.
+    /// What the script prints, on both of its outputs. Among the packages may be options of `pip install`.
     pub fn run(
         &self,
         packages: &[String],

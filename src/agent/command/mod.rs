@@ -6,6 +6,7 @@
 pub mod crds;
 pub mod directory;
 pub mod du;
+pub mod env;
 pub mod look_at;
 pub mod ls;
 pub mod materialize;

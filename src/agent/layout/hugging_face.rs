@@ -90,16 +90,7 @@ mod tests {
     use url::Url;
 
     fn hub(revision: Option<&str>, path: Option<&str>) -> HuggingFace {
-        HuggingFace {
-            repo: "org/name".into(),
-            repo_type: None,
-            revision: revision.map(str::to_owned),
-            include: vec![],
-            exclude: vec![],
-            endpoint: None,
-            token_secret_ref: None,
-            path: path.map(str::to_owned),
-        }
+        serde_json::from_value(json!({"repo": "org/name", "revision": revision, "path": path})).unwrap()
     }
 
     fn listing(complete: bool) -> Listing {

@@ -24,9 +24,9 @@ pub mod sound;
 use super::failure::Failure;
 use super::fetch::Digest;
 use super::source::listing::Listing;
-use super::source::name;
+use super::source::{name, whisper};
 use crate::api::Reason;
-use crate::api::source::{Kind, Source};
+use crate::api::source::{Kind, Source, WhisperEngine};
 use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
@@ -121,13 +121,20 @@ pub struct Placed {
 pub fn key(source: &Source) -> Result<Value, Failure> {
     match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => {
-            if hub.effective_path() != "." {
-                usable(source, hub.effective_path())?;
-            }
+            directory(source, hub.effective_path())?;
             // Below `refs/` on the volume, so it is a path too.
             usable(source, hub.effective_revision())?;
         }
         Kind::Http(http) => usable(source, &http.effective_path().unwrap_or_default())?,
+        Kind::Whisper(model) => {
+            directory(source, model.effective_path())?;
+            match model.effective_engine() {
+                WhisperEngine::OpenAI => _ = whisper::path(model)?,
+                WhisperEngine::Faster => _ = whisper::repository(model)?,
+            }
+        }
+        Kind::Civitai(file) => directory(source, file.effective_path())?,
+        Kind::Nltk(data) => directory(source, data.effective_path())?,
         Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
@@ -141,12 +148,22 @@ pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) | Kind::Pip(_) => plain::place(listing, key),
+        Kind::Whisper(model) if model.effective_engine() == WhisperEngine::Faster => {
+            hugging_face::place(&whisper::repository(model)?, listing, key)
+        }
+        Kind::Http(_) | Kind::Whisper(_) | Kind::Civitai(_) | Kind::Nltk(_) | Kind::Pip(_) => {
+            plain::place(listing, key)
+        }
     })
 }
 
 fn not_one_kind() -> Failure {
     Failure::new(Reason::InvalidSpec, "exactly one kind of source must be set")
+}
+
+/// A directory on the volume, or its root.
+fn directory(source: &Source, path: &str) -> Result<(), Failure> {
+    if path == "." { Ok(()) } else { usable(source, path) }
 }
 
 fn usable(source: &Source, path: &str) -> Result<(), Failure> {

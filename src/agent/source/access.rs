@@ -4,7 +4,7 @@ use super::super::failure::Failure;
 use super::super::fetch::Secret;
 use crate::api::Reason;
 use crate::api::pod_template::ConfigMapKeyRef;
-use crate::api::source::{Kind, SecretFile, Source};
+use crate::api::source::{Kind, SecretFile, Source, WhisperEngine};
 use crate::contract::mount;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,7 +59,8 @@ impl Access {
     }
 
     /// What a source shows without a cluster: environment variables stand in for the Secrets that the spec names.
-    /// `config_map` looks a ConfigMap up in the YAML. `HF_TOKEN` is used for a hub repository whose spec names none, too, as the hub's own client does.
+    /// `config_map` looks a ConfigMap up in the YAML. `HF_TOKEN` is used for a hub repository whose spec names none, too, as
+    /// the hub's own client does.
     ///
     /// # Errors
     /// `SecretNotFound` when the spec names a Secret and its variable is not set.
@@ -85,10 +86,12 @@ impl Access {
             access.requirements = Some(config_map(reference).ok_or_else(|| no_config_map(reference))?);
         }
         // A YAML from elsewhere that names a hub of its own gets the token only if it asks for one by name.
-        if let Some(Kind::HuggingFace(hub)) = source.kind()
-            && hub.endpoint.is_none()
-            && access.token.is_none()
-        {
+        let asks_the_public_hub = match source.kind() {
+            Some(Kind::HuggingFace(hub)) => hub.endpoint.is_none(),
+            Some(Kind::Whisper(model)) => model.endpoint.is_none() && model.effective_engine() == WhisperEngine::Faster,
+            _ => false,
+        };
+        if asks_the_public_hub && access.token.is_none() {
             HF_TOKEN.clone_into(&mut access.place);
             if let Some(value) = set(HF_TOKEN) {
                 access.keep(SecretFile::TOKEN, &value, HF_TOKEN.to_owned());
@@ -127,21 +130,11 @@ fn no_config_map(reference: &ConfigMapKeyRef) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::source::{HuggingFace, SecretKeyRef};
+    use serde_json::json;
 
     fn source() -> Source {
-        let reference = SecretKeyRef { name: "hf".into(), key: "token".into() };
-        let hub = HuggingFace {
-            repo: "org/x".into(),
-            repo_type: None,
-            revision: None,
-            include: vec![],
-            exclude: vec![],
-            endpoint: None,
-            token_secret_ref: Some(reference),
-            path: None,
-        };
-        Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None, pip: None }
+        let hub = json!({"repo": "org/x", "tokenSecretRef": {"name": "hf", "key": "token"}});
+        serde_json::from_value(json!({"name": "x", "huggingFace": hub})).unwrap()
     }
 
     fn local(source: &Source, hf_token: Option<&str>) -> Result<Access, Failure> {

@@ -9,6 +9,7 @@ use super::Origins;
 use super::access::Access;
 use super::fnmatch::wanted;
 use super::listing::{ListedFile, Listing};
+use super::preset;
 use crate::api::Reason;
 use crate::api::source::{HuggingFace, RepoType};
 use serde::Deserialize;
@@ -111,18 +112,18 @@ impl<'a> Repository<'a> {
     async fn tree(&self, commit: &str) -> Result<Listing, Failure> {
         let mut url = self.api(&["tree", commit]);
         url.set_query(Some("recursive=true&expand=false"));
-        let mut files = Vec::new();
+        let mut taken = Vec::new();
         let mut complete = true;
         loop {
             let (entries, next) = self.get_json::<Vec<Entry>>(&url).await?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 if wanted(&entry.path, &self.hub.include, &self.hub.exclude) {
-                    files.push(self.listed(commit, entry)?);
+                    taken.push(entry);
                 } else {
                     complete = false;
                 }
             }
-            if files.len() > FILES_LIMIT {
+            if taken.len() > FILES_LIMIT {
                 return Err(self.nonsense(&format!("lists more than {FILES_LIMIT} files")));
             }
             // A mirror may name another host as the next page's: only the cursor is taken, so that the token and the
@@ -133,6 +134,16 @@ impl<'a> Repository<'a> {
                 None => break,
             }
         }
+        if let Some(preset) = self.hub.preset {
+            let paths: Vec<&str> = taken.iter().map(|entry| entry.path.as_str()).collect();
+            let read = preset::choose(preset, &paths);
+            let read = read.map_err(|error| Failure::new(Reason::NoFiles, format!("{}: {error}", self.shown())))?;
+            let read: Vec<bool> = paths.iter().map(|path| read.contains(path)).collect();
+            complete &= read.iter().all(|read| *read);
+            let mut read = read.into_iter();
+            taken.retain(|_| read.next().unwrap_or_default());
+        }
+        let files = taken.into_iter().map(|entry| self.listed(commit, entry)).collect::<Result<_, _>>()?;
         Listing::new(commit.to_owned(), files, complete, self.access.token.clone(), self.shown())
     }
 

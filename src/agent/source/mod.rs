@@ -5,14 +5,18 @@
 //! ```
 
 pub mod access;
+pub mod civitai;
 pub mod fnmatch;
 pub mod http;
 pub mod hugging_face;
 pub mod listing;
 pub mod name;
+pub mod nltk;
 pub mod pip;
+pub mod preset;
 pub mod requirements;
 pub mod wheel;
+pub mod whisper;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
@@ -49,6 +53,9 @@ impl Origins {
         match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
+            Kind::Whisper(model) => whisper::resolve(self, model, access).await,
+            Kind::Civitai(file) => civitai::resolve(self, file, access).await,
+            Kind::Nltk(data) => nltk::resolve(self, data).await,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
@@ -58,6 +65,9 @@ impl Origins {
         let listing = match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
+            Kind::Whisper(model) => whisper::list(self, model, pin, access).await?,
+            Kind::Civitai(file) => civitai::list(self, file, pin, access).await?,
+            Kind::Nltk(data) => nltk::resolve(self, data).await?,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();

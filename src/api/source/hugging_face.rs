@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 /// A repository on the Hugging Face hub, laid out as its own clients need it to work offline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.preset) || !has(self.repoType) || self.repoType == 'Model'")
+        .message("`preset` must be left out with another `repoType` than Model")
+)]
 pub struct HuggingFace {
     /// The repository: `organisation/name`, or a bare name such as `gpt2`.
     #[schemars(length(min = 1, max = 193))]
@@ -39,6 +43,12 @@ pub struct HuggingFace {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub exclude: Vec<String>,
 
+    /// Which program loads the model: what it never reads is left out, such as the same weights in older formats. Works
+    /// beside `include` and `exclude`: each of the three only leaves out. Everything is fetched when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Preset")]
+    pub preset: Option<Preset>,
+
     /// Base URL of the hub or a mirror; `https://huggingface.co` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
@@ -67,6 +77,19 @@ pub enum RepoType {
     Dataset,
     /// A space, as files.
     Space,
+}
+
+/// A family of programs that wants certain files of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Preset {
+    /// `transformers`, `sentence-transformers`, `peft`: no weights of other frameworks, none beside their own safetensors.
+    Transformers,
+    /// `diffusers`: as Transformers, and of a pipeline no single-file checkpoints beside its components.
+    Diffusers,
+    /// `vllm`: as Transformers, and of weights beside safetensors nothing at all.
+    VLLM,
+    /// `faster-whisper`: the files of a CTranslate2 model.
+    FasterWhisper,
 }
 
 impl HuggingFace {

@@ -1,14 +1,20 @@
 //! What is to be cached, and where does it come from?
 
+mod civitai;
 mod http;
 mod hugging_face;
+mod nltk;
 mod pip;
 mod secret;
+mod whisper;
 
+pub use self::civitai::{Civitai, CivitaiFile};
 pub use self::http::Http;
-pub use self::hugging_face::{HuggingFace, RepoType};
+pub use self::hugging_face::{HuggingFace, Preset, RepoType};
+pub use self::nltk::Nltk;
 pub use self::pip::{Architecture, Pip};
 pub use self::secret::{SecretFile, SecretKeyRef};
+pub use self::whisper::{Whisper, WhisperEngine};
 use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +24,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.pip)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.pip)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -40,6 +46,18 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
 
+    /// A Whisper speech model, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whisper: Option<Whisper>,
+
+    /// One file of a model version on Civitai.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub civitai: Option<Civitai>,
+
+    /// Data packages of NLTK.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nltk: Option<Nltk>,
+
     /// A wheelhouse: Python packages that install with no index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pip: Option<Pip>,
@@ -52,6 +70,12 @@ pub enum Kind<'a> {
     HuggingFace(&'a HuggingFace),
     /// A file behind a URL.
     Http(&'a Http),
+    /// A Whisper model.
+    Whisper(&'a Whisper),
+    /// A file of Civitai.
+    Civitai(&'a Civitai),
+    /// Data packages of NLTK.
+    Nltk(&'a Nltk),
     /// A wheelhouse.
     Pip(&'a Pip),
 }
@@ -60,9 +84,15 @@ impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http, pip } = self;
-        let kinds =
-            [hugging_face.as_ref().map(Kind::HuggingFace), http.as_ref().map(Kind::Http), pip.as_ref().map(Kind::Pip)];
+        let Self { name: _, volume: _, hugging_face, http, whisper, civitai, nltk, pip } = self;
+        let kinds = [
+            hugging_face.as_ref().map(Kind::HuggingFace),
+            http.as_ref().map(Kind::Http),
+            whisper.as_ref().map(Kind::Whisper),
+            civitai.as_ref().map(Kind::Civitai),
+            nltk.as_ref().map(Kind::Nltk),
+            pip.as_ref().map(Kind::Pip),
+        ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
     }
@@ -71,7 +101,8 @@ impl Source {
     pub fn secrets(&self) -> Vec<SecretFile<'_>> {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
-            Some(Kind::Http(_) | Kind::Pip(_)) | None => vec![],
+            Some(Kind::Civitai(it)) => it.secrets(),
+            Some(Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Pip(_)) | None => vec![],
         }
     }
 
@@ -86,6 +117,9 @@ impl Source {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.identity(),
             Some(Kind::Http(it)) => it.identity(),
+            Some(Kind::Whisper(it)) => it.identity(),
+            Some(Kind::Civitai(it)) => it.identity(),
+            Some(Kind::Nltk(it)) => it.identity(),
             Some(Kind::Pip(it)) => it.identity(),
             None => Value::Null,
         }

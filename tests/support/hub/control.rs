@@ -118,7 +118,7 @@ fn act(inner: &mut Inner, verb: &str, query: &Query<'_>) -> Result<serde_json::V
             };
             let sha256 = content.hashes().sha256.clone();
             let (ranges, private) = (query.truth("ranges", true), query.truth("private", false));
-            inner.plain.insert(name, Plain { content, tag, ranges, private });
+            inner.plain.insert(name, Plain { tag, ranges, private, ..Plain::of(content) });
             return Ok(json!({"sha256": sha256}));
         }
         _ => return Err(format!("there is no /_control/{verb}")),

@@ -103,6 +103,19 @@ impl Hub {
         serde_json::from_slice(&body).unwrap()
     }
 
+    /// Adds or replaces a plain file. Returns its SHA-256.
+    pub fn put(&self, name: &str, bytes: impl Into<bytes::Bytes>) -> String {
+        let content = content::Content::literal(bytes);
+        let sha256 = content.hashes().sha256.clone();
+        self.state.lock().plain.insert(name.to_owned(), state::Plain::of(content));
+        sha256
+    }
+
+    /// Changes a plain file.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut state::Plain)) {
+        change(self.state.lock().plain.get_mut(name).unwrap());
+    }
+
     /// What was asked and sent so far.
     pub fn counters(&self) -> Counters {
         self.state.lock().counters.clone()

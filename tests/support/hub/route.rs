@@ -276,11 +276,26 @@ impl Asked<'_> {
         if let Some(wrong) = faulty(fault.as_ref()) {
             return wrong;
         }
+        if self.headers.contains_key(header::AUTHORIZATION) && self.state.lock().files_origin == self.origin {
+            self.state.lock().counters.authorized_cdn_requests += 1;
+        }
         let Some(plain) = self.state.lock().plain.get(name).cloned() else {
             return refuse(404, None, "no such file");
         };
-        if plain.private && !matches!(self.grant(), Ok(Some(_))) {
+        let refused = plain.private && !matches!(self.grant(), Ok(Some(_)));
+        if refused && plain.login_page {
+            let mut page = Response::new(Body::from("<!DOCTYPE html><html><body>Please sign in.</body></html>"));
+            set(&mut page, "content-type", "text/html; charset=utf-8");
+            return page;
+        }
+        if refused {
             return refuse(401, None, "a token is needed");
+        }
+        if let Some(location) = &plain.leads_to {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            set(&mut answer, "location", location);
+            return answer;
         }
         let tag = quoted(plain.content.hashes().sha256.get(..32).unwrap_or_default());
         let headers = match plain.tag {

@@ -42,6 +42,17 @@ pub struct Plain {
     pub ranges: bool,
     /// Only holders of a known token get it.
     pub private: bool,
+    /// Others get a page that says so, as if all were well, in place of a 401.
+    pub login_page: bool,
+    /// Where the bytes are: a redirect instead of an answer.
+    pub leads_to: Option<String>,
+}
+
+impl Plain {
+    /// A file for everybody, at its own address.
+    pub fn of(content: Content) -> Self {
+        Self { content, tag: Tag::Strong, ranges: true, private: false, login_page: false, leads_to: None }
+    }
 }
 
 /// What kind of ETag a plain file has.

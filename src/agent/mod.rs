@@ -13,5 +13,6 @@ pub mod layout;
 pub mod local;
 pub mod prefetch;
 pub mod source;
+pub mod unpack;
 pub mod verify;
 pub mod wait;

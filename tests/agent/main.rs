@@ -13,4 +13,5 @@ mod interrupted;
 mod pod;
 mod refusals;
 mod revisions;
+mod unpacked;
 mod warm;

@@ -6,10 +6,12 @@
 //! .modelcache/<cache>/staging/            the engine's partial files
 //! .modelcache/<cache>/manifests/<source>.json
 //! .modelcache/<cache>/retired/…           manifests of what the cache no longer asks for
+//! .modelcache/<cache>/unpack/…            what is on its way out of an archive
 //! .modelcache/<cache>/current             content hash of the plan that is complete
 //! .modelcache/<cache>/pins.json           without a cluster: what the sources resolved to
 //! ```
 
+pub mod archive;
 pub mod current;
 pub mod environment;
 pub mod hugging_face;
@@ -24,6 +26,7 @@ use super::source::listing::Listing;
 use super::source::name;
 use crate::api::Reason;
 use crate::api::source::{Kind, Source};
+use crate::contract::plan::Plan;
 use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
@@ -61,12 +64,14 @@ pub enum LayoutError {
 }
 
 impl LayoutError {
-    fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+    pub(in crate::agent) fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Io { path: path.into(), source: source.into() }
     }
 
     fn is_missing(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        // Below a file there is nothing either; below a link is another error.
+        let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        matches!(self, Self::Io { source, .. } if missing.contains(&source.kind()))
     }
 }
 
@@ -109,6 +114,8 @@ pub struct Placed {
     pub size: Option<u64>,
     /// Digest, if known.
     pub digest: Option<Digest>,
+    /// What becomes of it, if it is an archive: its path is then one of our own, where it waits to be unpacked.
+    pub tree: Option<archive::Tree>,
 }
 
 /// What a source's files are laid out as, whatever the revision turns out to be.
@@ -129,15 +136,15 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
     Ok(source.identity())
 }
 
-/// Where the files of a source go.
+/// Where the files of a source of a plan go.
 ///
 /// # Errors
 /// As [`key`].
-pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
+pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) => plain::place(listing, key),
+        Kind::Http(_) => plain::place(&plan.cache, listing, key),
     })
 }
 

@@ -28,6 +28,7 @@ use super::layout::{self, Placement, current};
 use super::source::Origins;
 use super::source::access::Access;
 use super::source::listing::Listing;
+use super::unpack;
 use crate::api::Reason;
 use crate::api::quantity::human;
 use crate::api::source::Source;
@@ -128,6 +129,7 @@ impl Prefetch<'_> {
             publisher.sync()?;
             current::write(&mut publisher, cache, &hash)?;
             staging.sweep(&[])?;
+            unpack::sweep(&root, cache, &[])?;
             publisher.finish()?;
             let message = format!(
                 "{} files, {} of {} sources; {} came over the network",
@@ -162,17 +164,19 @@ impl Prefetch<'_> {
         }
         let access = (self.access)(source)?;
         let listing = self.origins.list(source, pin, &access).await?;
-        let placement = layout::place(source, &listing)?;
+        let placement = layout::place(self.plan, source, &listing)?;
         // Hashing what nobody vouches for may take minutes, in which signals are still heard.
         let inventory = {
             let (root, placement, revision, known) =
                 (root.clone(), placement.clone(), pin.revision.clone(), known.clone());
-            let looking = tokio::task::spawn_blocking(move || inventory::look(&root, &placement, &revision, &known));
+            let cache = self.plan.cache.clone();
+            let looking =
+                tokio::task::spawn_blocking(move || inventory::look(&root, &cache, &placement, &revision, &known));
             looking.await.map_err(|error| Failure::new(Reason::InternalError, error.to_string()))??
         };
         let bytes = placement.contents.iter().filter_map(|it| it.size).sum();
         self.report.wanted(listing.files.len() as u64, bytes);
-        let there = placement.contents.iter().filter(|it| inventory.there.contains_key(&it.path));
+        let there = placement.contents.iter().filter(|it| inventory.has(it).is_some());
         let there = there.fold((0, 0), |(files, bytes), it| (files + it.files, bytes + it.size.unwrap_or_default()));
         self.report.there(there.0, there.1);
         (self.say)(format!(
@@ -191,11 +195,14 @@ impl Prefetch<'_> {
     fn check_space(&self, root: &Root, staging: &Staging, known: &Known, work: &[Work<'_>]) -> Result<(), Failure> {
         let contents: Vec<Content> = work.iter().flat_map(Work::contents).collect();
         staging.sweep(&contents)?;
+        let trees: Vec<_> =
+            work.iter().flat_map(|it| &it.placement.contents).filter_map(|it| it.tree.as_ref()).collect();
+        unpack::sweep(root, &self.plan.cache, &trees)?;
         let sizes = contents.iter().filter_map(|it| it.size);
         let found = work.iter().flat_map(|it| &it.inventory.there);
         let adopted: u64 = found.filter(|(path, _)| !known.lists(path)).map(|(_, (size, _))| size).sum();
         space::check(&space::Space {
-            used: known.bytes_on(root)? + adopted,
+            used: known.bytes_on(root)? + adopted + work.iter().map(|it| it.inventory.bytes_aside()).sum::<u64>(),
             new: sizes.fold(0, u64::saturating_add),
             staged: self.staged(root)?,
             free: root.free_bytes()?,
@@ -258,15 +265,18 @@ impl Prefetch<'_> {
         let engine = self.report.engine();
         fetch::fetch(&self.origins.client, contents, staging, &options, engine, on_staged).await?;
         staging.check()?;
-        publish::publish(
-            root,
-            publisher,
-            &self.plan.cache,
-            work.planned,
-            &work.listing,
-            &work.placement,
-            &work.inventory,
-        )
+        let cache = &self.plan.cache;
+        let used = known.bytes_on(root)? + work.inventory.bytes_aside();
+        let limits = unpack::Limits {
+            budget_left: self.options.budget_bytes.map(|budget| budget.saturating_sub(used)),
+            min_free: self.options.min_free_bytes,
+        };
+        unpack::expand(root, staging, cache, &work.placement, &mut work.inventory, limits).await?;
+        staging.check()?;
+        let manifest =
+            publish::publish(root, publisher, cache, work.planned, &work.listing, &work.placement, &work.inventory)?;
+        known.learn_all(&manifest);
+        Ok(())
     }
 
     /// What the manifests say is there, read back from the disk.

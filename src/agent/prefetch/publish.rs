@@ -6,6 +6,7 @@ use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::Root;
 use super::super::layout::{LayoutError, Placement};
 use super::super::source::listing::Listing;
+use super::super::unpack::put::put;
 use super::inventory::{Inventory, text};
 use crate::contract::plan::{Pin, PlannedSource};
 use serde_json::Value;
@@ -21,10 +22,10 @@ pub fn publish(
     listing: &Listing,
     placement: &Placement,
     inventory: &Inventory,
-) -> Result<(), Failure> {
+) -> Result<Manifest, Failure> {
     publisher.sync()?;
     let mut entries = Vec::new();
-    for placed in &placement.contents {
+    for placed in placement.contents.iter().filter(|it| it.tree.is_none()) {
         // Fetched or found: a content that is neither is a defect of ours, and never a success.
         let Some((size, sha256)) = inventory.there.get(&placed.path) else {
             let message = format!("{} is not there although everything was fetched", placed.path);
@@ -32,10 +33,12 @@ pub fn publish(
         };
         entries.push(file(&placed.path, *size, text(*sha256)));
     }
+    let (archives, unpacked) = put(root, publisher, cache, &planned.source.name, placement, inventory)?;
+    entries.extend(unpacked);
     for (path, target) in &placement.links {
         publisher.link(path, target)?;
         let what = What::Link { link: target.clone() };
-        entries.push(Entry { path: path.clone(), what, damaged: false });
+        entries.push(Entry::new(path.clone(), what));
     }
     publisher.sync()?;
     for (path, bytes) in placement.documents.iter().chain(&placement.last) {
@@ -44,14 +47,18 @@ pub fn publish(
         entries.push(file(path, bytes.len() as u64, text(Sha256::digest(bytes).into())));
     }
     let mut manifest = Manifest::new(&planned.source.name, &listing.origin, &planned.pin, placement.key.clone());
-    if manifest.bytes == 0 {
+    if !archives.is_empty() {
+        // What came over the network is not what is kept.
+        manifest.bytes = entries.iter().map(Entry::size).sum();
+    } else if manifest.bytes == 0 {
         // The origin did not say how large it is; the disk does.
         manifest.bytes = inventory.there.values().map(|(size, _)| size).sum();
     }
+    manifest.archives = archives;
     manifest.entries = entries;
     manifest.write(root, publisher, cache)?;
     debug_assert!(is_whole(root, &manifest).unwrap_or_default(), "what was published is there");
-    Ok(())
+    Ok(manifest)
 }
 
 /// Whether a manifest is of this pin, laid out this way.
@@ -86,5 +93,5 @@ fn branch_is_right(root: &Root, manifest: &Manifest) -> Result<bool, LayoutError
 }
 
 fn file(path: &str, size: u64, sha256: String) -> Entry {
-    Entry { path: path.to_owned(), what: What::File { size, sha256 }, damaged: false }
+    Entry::new(path.to_owned(), What::File { size, sha256 })
 }

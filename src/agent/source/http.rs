@@ -5,6 +5,7 @@ use super::super::fetch::{Digest, Origin, unhex};
 use super::Origins;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
+use super::unpack::Unpack;
 use crate::api::Reason;
 use crate::api::source::Http;
 use crate::contract::plan::Pin;
@@ -48,7 +49,8 @@ fn listing(http: &Http, revision: &str, size: Option<u64>, access: &Access) -> R
         _ => return Err(invalid()),
     };
     let origin = shown(&url);
-    let file = ListedFile { path, size, digest, validator, git_oid: None, url };
+    let unpack = http.unpack.map(Unpack::whole);
+    let file = ListedFile { path, size, digest, validator, git_oid: None, url, unpack };
     Listing::new(revision.to_owned(), vec![file], true, access.token.clone(), origin)
 }
 
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_pin_lists_the_file_without_asking_anybody() {
-        let http = Http { url: "http://x.org/a/b.bin".into(), sha256: None, path: None };
+        let http = Http { url: "http://x.org/a/b.bin".into(), sha256: None, path: None, unpack: None };
         let access = Access::default();
         let resolved = listing(&http, "etag:abc", Some(7), &access).unwrap();
         let listed = list(&http, &resolved.pin(), &access).unwrap();

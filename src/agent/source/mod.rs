@@ -10,6 +10,7 @@ pub mod http;
 pub mod hugging_face;
 pub mod listing;
 pub mod name;
+pub mod unpack;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};

@@ -1,9 +1,11 @@
 //! What is to be cached, and where does it come from?
 
+mod archive;
 mod http;
 mod hugging_face;
 mod secret;
 
+pub use self::archive::ArchiveFormat;
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, RepoType};
 pub use self::secret::{SecretFile, SecretKeyRef};

@@ -103,6 +103,16 @@ impl Hub {
         serde_json::from_slice(&body).unwrap()
     }
 
+    /// Serves these bytes as `/files/<name>`; gives their SHA-256.
+    #[allow(dead_code, reason = "not every test target has archives")]
+    pub fn serve(&self, name: &str, bytes: Vec<u8>) -> String {
+        let content = content::Content::literal(bytes);
+        let sha256 = content.hashes().sha256.clone();
+        let plain = state::Plain { content, tag: state::Tag::Strong, ranges: true, private: false };
+        self.state.lock().plain.insert(name.to_owned(), plain);
+        sha256
+    }
+
     /// What was asked and sent so far.
     pub fn counters(&self) -> Counters {
         self.state.lock().counters.clone()

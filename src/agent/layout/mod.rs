@@ -132,6 +132,7 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
             usable(source, hub.effective_revision())?;
         }
         Kind::Http(http) => usable(source, &http.effective_path().unwrap_or_default())?,
+        Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
 }
@@ -144,7 +145,7 @@ pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placemen
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) => plain::place(&plan.cache, listing, key),
+        Kind::Http(_) | Kind::Pip(_) => plain::place(&plan.cache, listing, key),
     })
 }
 

@@ -10,7 +10,10 @@ pub mod http;
 pub mod hugging_face;
 pub mod listing;
 pub mod name;
+pub mod pip;
+pub mod requirements;
 pub mod unpack;
+pub mod wheel;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
@@ -47,6 +50,7 @@ impl Origins {
         match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
 
@@ -55,6 +59,7 @@ impl Origins {
         let listing = match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();
         if found == *pin {

@@ -133,6 +133,8 @@ mod tests {
             }),
             http: None,
             pip: None,
+            spacy: None,
+            torch_hub: None,
         };
         let pin = Pin { revision: "c".repeat(40), files: 3, bytes: 1234, digest: "d".repeat(64) };
         Plan {

@@ -15,5 +15,7 @@ mod pip;
 mod pod;
 mod refusals;
 mod revisions;
+mod spacy;
+mod torch_hub;
 mod unpacked;
 mod warm;

@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
 
 /// A zip file of these files.
-fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
         writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();

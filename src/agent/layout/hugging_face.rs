@@ -62,6 +62,8 @@ fn blob(file: &ListedFile) -> Option<String> {
     match file.digest? {
         Digest::Sha256(bytes) => Some(hex(&bytes)),
         Digest::GitBlob(bytes) => Some(hex(&bytes)),
+        // No hub lists such a thing.
+        Digest::Sha256Prefix(_) => None,
     }
 }
 

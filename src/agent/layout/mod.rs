@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod plain;
 pub mod publish;
 pub mod safe_path;
+pub mod torch_hub;
 
 use super::failure::Failure;
 use super::fetch::Digest;
@@ -132,9 +133,23 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
             usable(source, hub.effective_revision())?;
         }
         Kind::Http(http) => usable(source, &http.effective_path().unwrap_or_default())?,
+        Kind::Spacy(spacy) => usable(source, &spacy.directory())?,
+        Kind::TorchHub(hub) => usable(source, &hub.target())?,
         Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
+}
+
+/// What a source of a plan is laid out as, with what it shares with others of that plan.
+///
+/// # Errors
+/// As [`key`].
+pub fn key_in(plan: &Plan, source: &Source) -> Result<Value, Failure> {
+    let key = key(source)?;
+    Ok(match torch_hub::trusted_list(plan, source) {
+        Some((_, list)) => serde_json::json!([key, String::from_utf8_lossy(&list)]),
+        None => key,
+    })
 }
 
 /// Where the files of a source of a plan go.
@@ -142,10 +157,14 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
 /// # Errors
 /// As [`key`].
 pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placement, Failure> {
-    let key = key(source)?;
+    let key = key_in(plan, source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) | Kind::Pip(_) => plain::place(&plan.cache, listing, key),
+        Kind::Http(_) | Kind::Pip(_) | Kind::Spacy(_) => plain::place(&plan.cache, listing, key),
+        Kind::TorchHub(_) => Placement {
+            documents: torch_hub::trusted_list(plan, source).into_iter().collect(),
+            ..plain::place(&plan.cache, listing, key)
+        },
     })
 }
 

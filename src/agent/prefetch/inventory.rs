@@ -155,7 +155,7 @@ impl Known {
             // The path of such a blob is its hash.
             Some(Digest::GitBlob(_)) => true,
             // Pinned by its tag: the manifest says of which tag it is.
-            None => published.revision == revision,
+            Some(Digest::Sha256Prefix(_)) | None => published.revision == revision,
         };
         let same = same && placed.size.is_none_or(|size| size == published.size);
         Ok((same && root.size(&placed.path)? == Some(published.size)).then_some((published.size, published.sha256)))
@@ -187,7 +187,7 @@ pub fn look(
             inventory.there.insert(placed.path.clone(), found);
         } else if let Some(size) = root.size(&placed.path)?
             && placed.size.is_none_or(|expected| expected == size)
-            && placed.digest.is_some()
+            && matches!(placed.digest, Some(Digest::Sha256(_) | Digest::GitBlob(_)))
         {
             doubtful.push((placed, size));
         } else {
@@ -213,7 +213,8 @@ fn judge(root: &Root, placed: &Placed) -> Result<Option<[u8; 32]>, Failure> {
     let right = match placed.digest {
         Some(Digest::Sha256(expected)) => sha256 == expected,
         Some(Digest::GitBlob(expected)) => git_blob_of_file(&file).is_ok_and(|found| found == expected),
-        None => false,
+        // Too little to know a file by that nobody vouches for.
+        Some(Digest::Sha256Prefix(_)) | None => false,
     };
     if right {
         // Readers have other user ids. Where the file is not ours to change, it is as it is.

@@ -152,7 +152,7 @@ impl Prefetch<'_> {
         known: &Known,
     ) -> Result<Option<Work<'a>>, Failure> {
         let (source, pin) = (&planned.source, &planned.pin);
-        let key = layout::key(source)?;
+        let key = layout::key_in(self.plan, source)?;
         let manifest = Manifest::read(root, &self.plan.cache, &source.name)?;
         if let Some(manifest) = manifest.filter(|it| publish::is_of(it, pin, &key))
             && publish::is_whole(root, &manifest)?
@@ -285,7 +285,7 @@ impl Prefetch<'_> {
         let mut evidence = Evidence { plan, files: 0, bytes: 0, fetched_bytes, hashed_files: 0 };
         for planned in &self.plan.sources {
             let Some(manifest) = Manifest::read(root, &self.plan.cache, &planned.source.name)? else { continue };
-            if publish::is_of(&manifest, &planned.pin, &layout::key(&planned.source)?) {
+            if publish::is_of(&manifest, &planned.pin, &layout::key_in(self.plan, &planned.source)?) {
                 evidence.files += manifest.files;
                 evidence.bytes += manifest.bytes;
                 // Every file of a manifest was hashed: by the engine, or before it was taken over.

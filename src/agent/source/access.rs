@@ -141,7 +141,15 @@ mod tests {
             token_secret_ref: Some(reference),
             path: None,
         };
-        Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None, pip: None }
+        Source {
+            name: "x".into(),
+            volume: None,
+            hugging_face: Some(hub),
+            http: None,
+            pip: None,
+            spacy: None,
+            torch_hub: None,
+        }
     }
 
     fn local(source: &Source, hf_token: Option<&str>) -> Result<Access, Failure> {

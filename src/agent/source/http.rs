@@ -55,7 +55,7 @@ fn listing(http: &Http, revision: &str, size: Option<u64>, access: &Access) -> R
 }
 
 /// The tag without its quotes. Weak tags name what looks alike, not the same bytes.
-fn strong<'a>(tag: Option<&'a str>, url: &Url) -> Result<&'a str, Failure> {
+pub(super) fn strong<'a>(tag: Option<&'a str>, url: &Url) -> Result<&'a str, Failure> {
     let what = match tag {
         Some(tag) if tag.starts_with("W/") => "only a weak ETag",
         Some(tag) if tag.len() > TAG_LIMIT || tag.chars().any(char::is_control) => "an unusable ETag",

@@ -12,6 +12,8 @@ pub mod listing;
 pub mod name;
 pub mod pip;
 pub mod requirements;
+pub mod spacy;
+pub mod torch_hub;
 pub mod unpack;
 pub mod wheel;
 
@@ -50,6 +52,8 @@ impl Origins {
         match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
+            Kind::Spacy(spacy) => spacy::resolve(self, spacy, access).await,
+            Kind::TorchHub(hub) => torch_hub::resolve(self, hub, access).await,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
@@ -59,6 +63,8 @@ impl Origins {
         let listing = match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
+            Kind::Spacy(spacy) => spacy::list(spacy, pin, access)?,
+            Kind::TorchHub(hub) => torch_hub::list(hub, pin, access)?,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();

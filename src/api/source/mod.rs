@@ -5,12 +5,16 @@ mod http;
 mod hugging_face;
 mod pip;
 mod secret;
+mod spacy;
+mod torch_hub;
 
 pub use self::archive::ArchiveFormat;
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, RepoType};
 pub use self::pip::{Architecture, Pip};
 pub use self::secret::{SecretFile, SecretKeyRef};
+pub use self::spacy::Spacy;
+pub use self::torch_hub::{HubRepo, TorchHub};
 use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +24,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.pip)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -45,6 +49,14 @@ pub struct Source {
     /// A wheelhouse: Python packages that install with no index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pip: Option<Pip>,
+
+    /// A trained pipeline of spaCy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spacy: Option<Spacy>,
+
+    /// A checkpoint or a repository of torch.hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torch_hub: Option<TorchHub>,
 }
 
 /// The one kind that a source is of.
@@ -56,15 +68,24 @@ pub enum Kind<'a> {
     Http(&'a Http),
     /// A wheelhouse.
     Pip(&'a Pip),
+    /// A pipeline of spaCy.
+    Spacy(&'a Spacy),
+    /// A checkpoint or a repository of torch.hub.
+    TorchHub(&'a TorchHub),
 }
 
 impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http, pip } = self;
-        let kinds =
-            [hugging_face.as_ref().map(Kind::HuggingFace), http.as_ref().map(Kind::Http), pip.as_ref().map(Kind::Pip)];
+        let Self { name: _, volume: _, hugging_face, http, pip, spacy, torch_hub } = self;
+        let kinds = [
+            hugging_face.as_ref().map(Kind::HuggingFace),
+            http.as_ref().map(Kind::Http),
+            pip.as_ref().map(Kind::Pip),
+            spacy.as_ref().map(Kind::Spacy),
+            torch_hub.as_ref().map(Kind::TorchHub),
+        ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
     }
@@ -73,7 +94,7 @@ impl Source {
     pub fn secrets(&self) -> Vec<SecretFile<'_>> {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
-            Some(Kind::Http(_) | Kind::Pip(_)) | None => vec![],
+            Some(Kind::Http(_) | Kind::Pip(_) | Kind::Spacy(_) | Kind::TorchHub(_)) | None => vec![],
         }
     }
 
@@ -89,6 +110,8 @@ impl Source {
             Some(Kind::HuggingFace(it)) => it.identity(),
             Some(Kind::Http(it)) => it.identity(),
             Some(Kind::Pip(it)) => it.identity(),
+            Some(Kind::Spacy(it)) => it.identity(),
+            Some(Kind::TorchHub(it)) => it.identity(),
             None => Value::Null,
         }
     }

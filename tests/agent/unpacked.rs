@@ -94,9 +94,11 @@ fn what_others_keep_in_the_directory_stays() {
     bench.cache(&[archive(&bench, "a", &json!({"path": "t"}))]);
     bench.prefetch();
     std::fs::write(bench.volume().join("t/x/theirs"), "theirs").unwrap();
+    std::fs::create_dir(bench.volume().join("t/empty")).unwrap();
     bench.hub.serve("a.zip", zip(&[("x/one", b"2"), ("y", b"y")]));
     assert_eq!(bench.run(&["prefetch", "--refresh"]).code, 0);
     assert_eq!(files(&bench), ["t/x/one", "t/x/theirs", "t/y"]);
+    assert!(bench.volume().join("t/empty").is_dir());
     assert_eq!((read(&bench, "t/x/one"), read(&bench, "t/x/theirs")), ("2".into(), "theirs".into()));
 }
 

@@ -11,6 +11,7 @@ use super::inventory::{Inventory, text};
 use crate::contract::plan::{Pin, PlannedSource};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
 /// Publishes a source whose contents are all there. Each step is on the disk before the next one begins: whatever a
 /// reader or a crash sees is whole.
@@ -49,7 +50,8 @@ pub fn publish(
     let mut manifest = Manifest::new(&planned.source.name, &listing.origin, &planned.pin, placement.key.clone());
     if !archives.is_empty() {
         // What came over the network is not what is kept.
-        manifest.bytes = entries.iter().map(Entry::size).sum();
+        let by_path: BTreeMap<&str, u64> = entries.iter().map(|it| (it.path.as_str(), it.size())).collect();
+        manifest.bytes = by_path.values().sum();
     } else if manifest.bytes == 0 {
         // The origin did not say how large it is; the disk does.
         manifest.bytes = inventory.there.values().map(|(size, _)| size).sum();

@@ -23,18 +23,15 @@ pub async fn resolve(origins: &Origins, hub: &TorchHub, access: &Access) -> Resu
         return Ok(held(hub, http::resolve(origins, &file, access).await?));
     }
     let repo = repository(hub)?;
-    let revision = match commit(origins, hub, repo).await? {
-        Some(commit) => format!("commit:{commit}"),
-        None => {
-            // A mirror without GitHub's API: the tag of what it has now.
-            let url = zip(hub, repo, repo.reference)?;
-            let origin = Origin { url: url.clone(), token: None, validator: None, authorizer: None };
-            let probe = origins.client.probe(url.as_str(), &origin, &origins.options).await;
-            let probe = probe.map_err(|error| Failure::new(reason(&error), error.to_string()))?;
-            format!("etag:{}", http::strong(probe.etag.as_deref(), &url).map_err(|_| unpinned(&url))?)
-        }
-    };
-    listing(hub, repo, &revision)
+    if let Some(commit) = commit(origins, hub, repo).await? {
+        return listing(hub, repo, &format!("commit:{commit}"));
+    }
+    // A mirror without GitHub's API: the tag of what it has now.
+    let url = zip(hub, repo, repo.reference)?;
+    let origin = Origin { url: url.clone(), token: None, validator: None, authorizer: None };
+    let probe = origins.client.probe(url.as_str(), &origin, &origins.options).await?;
+    let tag = http::strong(probe.etag.as_deref(), &url).map_err(|_| unpinned(&url))?;
+    listing(hub, repo, &format!("etag:{tag}"))
 }
 
 /// The file of a pin. Nobody is asked: the pin says everything.

@@ -121,8 +121,8 @@ pub async fn expand(
         let left = limits.budget_left.map(|left| left.saturating_sub(written));
         let (root, staging, cache, tree) = (root.clone(), staging.clone(), cache.to_owned(), tree.clone());
         let work = move || {
-            let room = Room::new(root.clone(), Limits { budget_left: left, ..limits }, staging);
-            let unpacked = one(&root, &cache, &tree, room).map_err(|bad| bad.of(&tree));
+            let space = Room::new(root.clone(), Limits { budget_left: left, ..limits }, staging);
+            let unpacked = one(&root, &cache, &tree, space).map_err(|bad| bad.of(&tree));
             if unpacked.is_err() {
                 remove::tree(&root, &tree.aside(&cache))?;
             }
@@ -183,14 +183,14 @@ pub fn sweep(root: &Root, cache: &str, wanted: &[&Tree]) -> Result<(), LayoutErr
     remove::empty_directory(root, &directory)
 }
 
-fn one(root: &Root, cache: &str, tree: &Tree, room: Room) -> Result<Vec<Entry>, Bad> {
+fn one(root: &Root, cache: &str, tree: &Tree, space: Room) -> Result<Vec<Entry>, Bad> {
     remove::tree(root, &tree.aside(cache))?;
     let below = tree.tree_aside(cache);
     root.make_directory(&below)?;
     let Some(file) = root.file(&tree.landing(cache))? else {
         return Err(Bad::Broken("it is gone".to_owned()));
     };
-    let mut sink = Sink::new(root.below(&below)?, tree, room);
+    let mut sink = Sink::new(root.below(&below)?, tree, space);
     read(file, tree.unpack.format, &mut sink)?;
     let entries = sink.finish()?;
     write_index(root, cache, tree, &entries)?;

@@ -58,7 +58,8 @@ pub fn put(
         }
         for entry in &found.entries {
             match wanted.insert(&entry.path, (&entry.what, number)) {
-                Some((what, _)) if *what == entry.what => continue,
+                // One file, that belongs to both: it stays as long as one of them does.
+                Some((what, _)) if *what == entry.what => {}
                 Some((_, other)) => {
                     let other = trees.get(other).map(|it| it.name.as_str()).unwrap_or_default();
                     let message = format!("{other} and {} hold different files {}", tree.name, entry.path);
@@ -236,7 +237,8 @@ impl Ground<'_> {
         Ok(())
     }
 
-    /// Whether a directory holds nothing but files of earlier versions.
+    /// Whether a directory holds nothing but files of earlier versions, or nothing at all. One that somebody made inside it
+    /// and left empty is theirs.
     fn is_ours(&self, path: &str) -> Result<bool, LayoutError> {
         let handle = self.root.directory(path)?;
         let mut directories = Vec::new();
@@ -256,7 +258,18 @@ impl Ground<'_> {
             }
         }
         for path in directories {
-            if !self.is_ours(&path)? {
+            if self.is_empty(&path)? || !self.is_ours(&path)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool, LayoutError> {
+        let handle = self.root.directory(path)?;
+        for entry in Dir::read_from(&handle).map_err(|error| self.root.failure(path, error))? {
+            let entry = entry.map_err(|error| self.root.failure(path, error))?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 return Ok(false);
             }
         }

@@ -1,7 +1,7 @@
 //! What is in a zip file? One entry after the other, in the order of its directory, whatever their number.
 
 use super::Bad;
-use super::sink::{Item, Sink};
+use super::sink::{Item, Sink, expect};
 use rustix::fs::FileType;
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ const TARGET_LIMIT: u64 = 4096;
 pub fn read(file: File, sink: &mut Sink<'_>) -> Result<(), Bad> {
     let contents = file.try_clone().map_err(|error| Bad::Broken(error.to_string()))?;
     let mut archive = ZipIterable::try_new(file, Config::default()).map_err(broken)?;
-    sink.expect(archive.len() as u64)?;
+    expect(archive.len() as u64)?;
     // Both handles share one position; each of the two seeks before it reads.
     let mut contents = contents;
     let mut entries = archive.files().map_err(broken)?;
@@ -47,6 +47,7 @@ pub fn read(file: File, sink: &mut Sink<'_>) -> Result<(), Bad> {
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn broken(error: ZipError) -> Bad {
     Bad::Broken(error.to_string())
 }

@@ -95,18 +95,10 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Whether so many entries can be taken.
-    pub(super) fn expect(&self, entries: u64) -> Result<(), Bad> {
-        if entries > ENTRIES {
-            return Err(Bad::refused("it", format!("has {entries} entries, and at most {ENTRIES} are taken")));
-        }
-        Ok(())
-    }
-
     /// Takes the next entry.
     pub(super) fn take(&mut self, raw: &str, item: Item<'_>) -> Result<(), Bad> {
         self.count += 1;
-        self.expect(self.count)?;
+        expect(self.count)?;
         self.room.entry()?;
         let item = match item {
             // How the oldest archives write a directory.
@@ -324,6 +316,14 @@ impl<'a> Sink<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether so many entries can be taken.
+pub(super) fn expect(entries: u64) -> Result<(), Bad> {
+    if entries > ENTRIES {
+        return Err(Bad::refused("it", format!("has {entries} entries, and at most {ENTRIES} are taken")));
+    }
+    Ok(())
 }
 
 /// Why a link at a path may not point there. `..` counts only at its beginning, where every directory on the way up is

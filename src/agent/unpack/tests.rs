@@ -1,6 +1,6 @@
 //! What comes out of archives that mean well, and how tests make archives.
 
-use super::{Bad, Limits, Room, left, one, sink::Sink};
+use super::{Bad, Limits, Room, left, one, sink::Sink, sink::expect};
 use crate::agent::fetch::{Staging, Writer};
 use crate::agent::layout::archive::Tree;
 use crate::agent::layout::manifest::{Entry, What};
@@ -175,10 +175,8 @@ fn a_hard_link_is_another_name_of_a_file_that_came_before() {
 
 #[test]
 fn more_entries_than_anybody_needs_are_refused_before_they_are_read() {
-    let (ground, tree) = (Ground::new(), tree(Zip));
-    let sink = Sink::new(ground.root.clone(), &tree, ground.room(None));
-    assert!(sink.expect(250_000).is_ok());
-    assert_eq!(sink.expect(250_001).unwrap_err().of(&tree).reason, Reason::ListingMismatch);
+    assert!(expect(250_000).is_ok());
+    assert_eq!(expect(250_001).unwrap_err().of(&tree(Zip)).reason, Reason::ListingMismatch);
 }
 
 #[test]

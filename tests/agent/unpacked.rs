@@ -34,7 +34,7 @@ fn read(bench: &Bench, path: &str) -> String {
 #[test]
 fn an_archive_becomes_a_tree_that_the_next_run_finds_whole_without_asking() {
     let bench = Bench::new();
-    bench.hub.serve("a.zip", zip(&[("x/one", b"1"), ("x/two", &[b'2'; 2 << 20]), ("three", b"3")]));
+    bench.hub.serve("a.zip", zip(&[("x/one", b"1"), ("x/two", &vec![b'2'; 2 << 20]), ("three", b"3")]));
     bench.cache(&[archive(&bench, "a", &json!({}))]);
     let first = bench.prefetch();
     assert_eq!(files(&bench), ["files/a/three", "files/a/x/one", "files/a/x/two"]);
@@ -49,18 +49,18 @@ fn an_archive_becomes_a_tree_that_the_next_run_finds_whole_without_asking() {
 #[test]
 fn damage_in_a_tree_is_named_and_only_its_archive_is_fetched_again() {
     let bench = Bench::new();
-    let (a, b) = (zip(&[("x", &[1; 200_000]), ("y", b"1")]), zip(&[("x", &[2; 300_000])]));
+    let (a, b) = (zip(&[("x", &vec![1; 200_000]), ("y", b"1")]), zip(&[("x", &vec![2; 300_000])]));
     let size = a.len() as u64;
     bench.hub.serve("a.zip", a);
     bench.hub.serve("b.zip", b);
     bench.cache(&[archive(&bench, "a", &json!({})), archive(&bench, "b", &json!({}))]);
     bench.prefetch();
     let victim = bench.volume().join("files/a/x");
-    std::fs::write(&victim, [3; 200_000]).unwrap();
+    std::fs::write(&victim, vec![3; 200_000]).unwrap();
     assert_eq!(bench.run(&["verify", "--quick"]).code, 0, "a quick look sees sizes");
     bench.run(&["verify"]).failed(33, "Damaged", &["files/a/x"]);
     assert_eq!(bench.prefetch().fetched(), size);
-    assert_eq!(std::fs::read(&victim).unwrap(), [1; 200_000]);
+    assert_eq!(std::fs::read(&victim).unwrap(), vec![1; 200_000]);
     assert_eq!(bench.run(&["verify"]).code, 0);
     std::fs::remove_file(&victim).unwrap();
     bench.run(&["verify", "--quick"]).failed(33, "Damaged", &["files/a/x"]);

@@ -7,11 +7,9 @@ fn one(pointer: &'static str, value: Value) -> Vec<Change> {
     vec![Change(pointer, value)]
 }
 
-/// The second source with another kind in the place of `http`.
-fn instead(kind: Value) -> Vec<Change> {
-    let mut source = json!({"name": "other", "volume": cache()["spec"]["sources"][1]["volume"]});
-    source.as_object_mut().into_iter().for_each(|it| it.extend(kind.as_object().cloned().unwrap_or_default()));
-    one("/spec/sources/1", source)
+/// The second source, as one of another kind.
+fn kind(pointer: &'static str, value: Value) -> Vec<Change> {
+    vec![Change("/spec/sources/1/http", Value::Null), Change(pointer, value)]
 }
 
 #[tokio::test]
@@ -158,25 +156,30 @@ async fn a_wrong_source_is_refused() {
              &["spec.sources[1]: Invalid value: exactly one kind of source must be set, such as `huggingFace` or `http`"]),
             ("two kinds", one("/spec/sources/1/huggingFace", json!({"repo": "gpt2"})),
              &["spec.sources[1]: Invalid value: exactly one kind of source must be set, such as `huggingFace` or `http`"]),
+            ("a wheelhouse", kind("/spec/sources/1/pip", json!({"requirements": "a==1", "pythonVersion": "3.12", "architecture": "arm64"})), FINE),
+            ("a wheelhouse without requirements", kind("/spec/sources/1/pip", json!({"path": "wheels"})),
+             &["spec.sources[1].pip: Invalid value: exactly one of `requirements` and `requirementsFrom` must be set"]),
+            ("a wheelhouse for another Python", kind("/spec/sources/1/pip", json!({"requirements": "a==1", "pythonVersion": "2.7"})),
+             &["spec.sources[1].pip.pythonVersion: Invalid value: \"2.7\": `pythonVersion` must be like `3.12`"]),
             ("an archive that is unpacked", one("/spec/sources/1/http/unpack", json!("TarGz")), FINE),
             ("an archive of no known format", one("/spec/sources/1/http/unpack", json!("Rar")),
              &["spec.sources[1].http.unpack: Unsupported value: \"Rar\": supported values: \"Zip\", \"Tar\", \"TarGz\", \"TarZst\""]),
-            ("a pipeline of spaCy", instead(json!({"spacy": {"model": "en_core_web_sm", "version": "3.8.0"}})), FINE),
-            ("a pipeline with a dash", instead(json!({"spacy": {"model": "en-core", "version": "3.8.0"}})),
+            ("a pipeline of spaCy", kind("/spec/sources/1/spacy", json!({"model": "en_core_web_sm", "version": "3.8.0"})), FINE),
+            ("a pipeline with a dash", kind("/spec/sources/1/spacy", json!({"model": "en-core", "version": "3.8.0"})),
              &["spec.sources[1].spacy.model: Invalid value: \"en-core\": `model` must be the name of a spaCy pipeline such as `en_core_web_sm`: letters, digits and underscores"]),
-            ("a pipeline's version with a way out", instead(json!({"spacy": {"model": "en", "version": "3..8"}})),
+            ("a pipeline's version with a way out", kind("/spec/sources/1/spacy", json!({"model": "en", "version": "3..8"})),
              &["spec.sources[1].spacy.version: Invalid value: \"3..8\": `version` must be a version such as `3.8.0`"]),
-            ("a checkpoint", instead(json!({"torchHub": {"checkpoint": "https://x.org/a/net-01234567.pth"}})), FINE),
-            ("a checkpoint without a file name", instead(json!({"torchHub": {"checkpoint": "https://x.org/a/"}})),
+            ("a checkpoint", kind("/spec/sources/1/torchHub", json!({"checkpoint": "https://x.org/a/net-01234567.pth"})), FINE),
+            ("a checkpoint without a file name", kind("/spec/sources/1/torchHub", json!({"checkpoint": "https://x.org/a/"})),
              &["spec.sources[1].torchHub.checkpoint: Invalid value: \"https://x.org/a/\": `checkpoint` must be an http or https URL that ends in a file name, without user name, password and fragment"]),
-            ("a repository of torch.hub", instead(json!({"torchHub": {"repo": "pytorch/vision:feature/x"}})), FINE),
-            ("a repository of torch.hub without a ref", instead(json!({"torchHub": {"repo": "pytorch/vision"}})),
+            ("a repository of torch.hub", kind("/spec/sources/1/torchHub", json!({"repo": "pytorch/vision:feature/x"})), FINE),
+            ("a repository of torch.hub without a ref", kind("/spec/sources/1/torchHub", json!({"repo": "pytorch/vision"})),
              &["spec.sources[1].torchHub.repo: Invalid value: \"pytorch/vision\": `repo` must be `owner/name:ref` with a branch, tag or commit as ref: without one torch.hub is not offline"]),
-            ("a repository of torch.hub with a hash", instead(json!({"torchHub": {"repo": "o/n:main", "sha256": "0".repeat(64)}})),
+            ("a repository of torch.hub with a hash", kind("/spec/sources/1/torchHub", json!({"repo": "o/n:main", "sha256": "0".repeat(64)})),
              &["spec.sources[1].torchHub: Invalid value: `sha256` must be left out with `repo`: a repository is pinned to its commit"]),
-            ("a checkpoint with an endpoint", instead(json!({"torchHub": {"checkpoint": "https://x.org/a", "endpoint": "https://x.org"}})),
+            ("a checkpoint with an endpoint", kind("/spec/sources/1/torchHub", json!({"checkpoint": "https://x.org/a", "endpoint": "https://x.org"})),
              &["spec.sources[1].torchHub: Invalid value: `endpoint` must be left out with `checkpoint`, which has its URL"]),
-            ("neither checkpoint nor repository", instead(json!({"torchHub": {}})),
+            ("neither checkpoint nor repository", kind("/spec/sources/1/torchHub", json!({})),
              &["spec.sources[1].torchHub: Invalid value: exactly one of `checkpoint` and `repo` must be set"]),
             ("a repository of one word", one(repo, json!("gpt2")), FINE),
             ("a repository with two dashes", one(repo, json!("org/na--me")),

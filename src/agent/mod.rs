@@ -15,5 +15,6 @@ pub mod local;
 pub mod materialize;
 pub mod prefetch;
 pub mod source;
+pub mod unpack;
 pub mod verify;
 pub mod wait;

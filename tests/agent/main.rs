@@ -23,5 +23,8 @@ mod pool;
 mod presets;
 mod refusals;
 mod revisions;
+mod spacy;
+mod torch_hub;
+mod unpacked;
 mod warm;
 mod whisper;

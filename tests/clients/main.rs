@@ -9,6 +9,7 @@
 #[path = "../support/hub/mod.rs"]
 mod hub;
 
+mod archives;
 mod nltk;
 mod python;
 mod speech;

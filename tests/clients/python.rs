@@ -51,7 +51,17 @@ impl Python {
         environment: &BTreeMap<String, String>,
         expected: &Value,
     ) -> String {
-        let packages = self.packages(packages);
+        self.run_with(&self.packages(packages), script, environment, expected)
+    }
+
+    /// The same with a directory of packages that is there already.
+    pub fn run_with(
+        &self,
+        packages: &Path,
+        script: &str,
+        environment: &BTreeMap<String, String>,
+        expected: &Value,
+    ) -> String {
         let mut command = Command::new("unshare");
         command.args(["--net", "--mount", "sh", "-c", NAMESPACE, "sh"]);
         command.arg(&self.aside).arg(&self.prefix).arg(packages).arg(&self.volume).arg(self.mount).arg(&self.version);
@@ -62,17 +72,24 @@ impl Python {
     }
 
     /// Directory with these packages, installed once.
-    fn packages(&self, packages: &[String]) -> PathBuf {
+    pub fn packages(&self, packages: &[String]) -> PathBuf {
+        self.cached(&packages.join("+").replace("==", "-"), |partial| {
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+            output(pip.arg(partial).args(packages));
+        })
+    }
+
+    /// A directory of this name, filled once.
+    pub fn cached(&self, name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
         let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
         let clients = cache.join("modelcache-operator/clients").join(format!("python{}", self.version));
-        let directory = clients.join(packages.join("+").replace("==", "-"));
+        let directory = clients.join(name);
         if !directory.exists() {
             fs::create_dir_all(&clients).unwrap();
             let partial = tempfile::tempdir_in(&clients).unwrap();
-            let mut pip = Command::new("python3");
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-            output(pip.arg(partial.path()).args(packages));
+            fill(partial.path());
             make_readable(partial.path());
             // Another run may have been faster.
             let _ = fs::rename(partial.keep(), &directory);
@@ -86,7 +103,7 @@ fn make_readable(directory: &Path) {
 }
 
 #[track_caller]
-fn output(command: &mut Command) -> String {
+pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

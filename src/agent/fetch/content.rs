@@ -6,7 +6,10 @@ use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{error::FetchError, hash::hex};
+use super::{
+    error::FetchError,
+    hash::{hex, unhex},
+};
 
 /// One piece of content to bring onto the volume, once, whatever the number of paths that will show it.
 #[derive(Clone, Debug)]
@@ -28,6 +31,30 @@ pub enum Digest {
     Sha256([u8; 32]),
     /// SHA-1 of `blob <length>\0` and the bytes: how git, and so Hugging Face, names its small files.
     GitBlob([u8; 20]),
+    /// The beginning of a SHA-256, as the name of a checkpoint has it. It tells damage, and not one content from another:
+    /// the validator is the pin.
+    Sha256Prefix(HashPrefix),
+}
+
+/// The first digits of a SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HashPrefix {
+    bytes: [u8; 32],
+    digits: usize,
+}
+
+impl HashPrefix {
+    /// From one to 64 hex digits; `None` when they are not that.
+    pub fn new(digits: &str) -> Option<Self> {
+        let padded = format!("{digits:0<64}");
+        let bytes = unhex(&padded)?.try_into().ok()?;
+        (!digits.is_empty()).then_some(Self { bytes, digits: digits.len() })
+    }
+
+    /// Whether a SHA-256 begins with it.
+    pub fn begins(&self, sha256: &[u8; 32]) -> bool {
+        hex(sha256).get(..self.digits) == hex(&self.bytes).get(..self.digits)
+    }
 }
 
 /// Where content comes from, and what is shown to get it.
@@ -95,6 +122,9 @@ impl fmt::Display for Digest {
         match self {
             Self::Sha256(bytes) => write!(f, "sha256:{}", hex(bytes)),
             Self::GitBlob(bytes) => write!(f, "git-blob:{}", hex(bytes)),
+            Self::Sha256Prefix(prefix) => {
+                write!(f, "sha256:{}…", hex(&prefix.bytes).get(..prefix.digits).unwrap_or_default())
+            }
         }
     }
 }
@@ -106,7 +136,7 @@ impl Content {
         let key = match &self.digest {
             Some(Digest::Sha256(bytes)) => hex(bytes),
             Some(Digest::GitBlob(bytes)) => hex(bytes),
-            None => {
+            None | Some(Digest::Sha256Prefix(_)) => {
                 let mut hasher = Sha256::new();
                 hasher.update(self.origin.url.as_str());
                 hasher.update([0]);
@@ -136,6 +166,19 @@ mod tests {
                 validator: validator.map(str::to_owned),
                 authorizer: None,
             },
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_held_digit_by_digit() {
+        let hash = Sha256::digest(b"x").into();
+        for (digits, begins) in
+            [("2d711642", true), ("2d711643", false), ("2d7116421", false), ("2", true), ("3", false)]
+        {
+            assert_eq!(HashPrefix::new(digits).unwrap().begins(&hash), begins, "{digits}");
+        }
+        for bad in ["", "xyz", &"0".repeat(65)] {
+            assert!(HashPrefix::new(bad).is_none());
         }
     }
 

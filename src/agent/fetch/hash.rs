@@ -61,6 +61,7 @@ impl Hashed {
             None => true,
             Some(Digest::Sha256(expected)) => self.sha256 == *expected,
             Some(Digest::GitBlob(expected)) => self.git == Some(*expected),
+            Some(Digest::Sha256Prefix(prefix)) => prefix.begins(&self.sha256),
         }
     }
 
@@ -103,6 +104,7 @@ pub fn file_matches(file: &File, digest: &Digest) -> io::Result<bool> {
     match digest {
         Digest::Sha256(expected) => Ok(sha256_of_file(file)?.1 == *expected),
         Digest::GitBlob(expected) => Ok(git_blob_of_file(file)? == *expected),
+        Digest::Sha256Prefix(prefix) => Ok(prefix.begins(&sha256_of_file(file)?.1)),
     }
 }
 

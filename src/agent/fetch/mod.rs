@@ -62,7 +62,7 @@ use std::{
 pub use self::{
     api::ApiAnswer,
     client::{ClientError, ClientOptions, HttpClient},
-    content::{Authorized, Authorizer, Content, Digest, Origin, Secret},
+    content::{Authorized, Authorizer, Content, Digest, HashPrefix, Origin, Secret},
     error::{FetchError, Reason, SpaceLimit},
     fence::Writer,
     hash::{file_matches, git_blob_of_file, hex, over_cores, sha256_of_file, unhex},

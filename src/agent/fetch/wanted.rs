@@ -113,20 +113,21 @@ impl Wanted {
 
 /// Orders contents so that those of the same bytes, whatever their sizes, are beside each other.
 fn same(a: &Content, b: &Content) -> Ordering {
+    fn address(content: &Content) -> (&str, Option<&String>, Option<u64>, Option<String>) {
+        let Content { origin, size, digest, .. } = content;
+        (origin.url.as_str(), origin.validator.as_ref(), *size, digest.map(|it| it.to_string()))
+    }
     fn key(digest: Option<&Digest>) -> (u8, &[u8]) {
         match digest {
             Some(Digest::Sha256(bytes)) => (0, bytes),
             Some(Digest::GitBlob(bytes)) => (1, bytes),
-            None => (2, &[]),
+            // A few digits of a hash do not make two contents the same.
+            Some(Digest::Sha256Prefix(_)) | None => (2, &[]),
         }
     }
     key(a.digest.as_ref()).cmp(&key(b.digest.as_ref())).then_with(|| match a.digest {
-        Some(_) => Ordering::Equal,
-        None => (a.origin.url.as_str(), &a.origin.validator, a.size).cmp(&(
-            b.origin.url.as_str(),
-            &b.origin.validator,
-            b.size,
-        )),
+        Some(Digest::Sha256(_) | Digest::GitBlob(_)) => Ordering::Equal,
+        Some(Digest::Sha256Prefix(_)) | None => address(a).cmp(&address(b)),
     })
 }
 

@@ -78,7 +78,12 @@ fn row(kind: Kind<'_>) -> Option<Row> {
             Some(Row { name: "NLTK", directory: path.clone(), variables: vec![("NLTK_DATA", Value::On(path))] })
         }
         Kind::Pip(pip) => Some(wheels(pip.effective_path())),
+        Kind::TorchHub(hub) => {
+            let path = hub.effective_path().to_owned();
+            Some(Row { name: "TORCH", directory: path.clone(), variables: vec![("TORCH_HOME", Value::On(path))] })
+        }
         // No client looks for these by itself: a program is given the path.
+        Kind::Spacy(spacy) => Some(Row { name: "SPACY", directory: spacy.directory(), variables: vec![] }),
         Kind::Civitai(file) => {
             Some(Row { name: "CIVITAI", directory: file.effective_path().to_owned(), variables: vec![] })
         }

@@ -34,7 +34,7 @@ pub fn place(hub: &HuggingFace, listing: &Listing, key: Value) -> Placement {
     for (index, file) in listing.files.iter().enumerate() {
         let Some(blob) = blob(file) else { continue };
         let path = format!("{repository}/blobs/{blob}");
-        let placed = Placed { path: path.clone(), index, files: 0, size: file.size, digest: file.digest };
+        let placed = Placed { path: path.clone(), index, files: 0, size: file.size, digest: file.digest, tree: None };
         contents.entry(path).or_insert(placed).files += 1;
         // Two levels up from the snapshot, and one for each directory in the file's own path.
         let up = "../".repeat(2 + file.path.matches('/').count());
@@ -62,6 +62,8 @@ fn blob(file: &ListedFile) -> Option<String> {
     match file.digest? {
         Digest::Sha256(bytes) => Some(hex(&bytes)),
         Digest::GitBlob(bytes) => Some(hex(&bytes)),
+        // No hub lists such a thing.
+        Digest::Sha256Prefix(_) => None,
     }
 }
 
@@ -101,6 +103,7 @@ mod tests {
             validator: None,
             git_oid: Some("e".repeat(40)),
             url: Url::parse("http://hub/x").unwrap(),
+            unpack: None,
         };
         let files = vec![
             file("config.json", Digest::GitBlob([0xaa; 20])),

@@ -1,5 +1,6 @@
 //! What did we put on a volume for a source? Written last, so that what it lists was complete once.
 
+use super::archive::Tree;
 use super::publish::Publisher;
 use super::safe_path::Root;
 use super::sound::unsound;
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub bytes: u64,
     /// Everything that is on the volume for it.
     pub entries: Vec<Entry>,
+    /// Archives that some of the entries came out of; they are not kept themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<Tree>,
 }
 
 /// A file or a link on the volume.
@@ -49,6 +53,9 @@ pub struct Entry {
     /// A verification found other bytes than these: the file is not trusted before it is hashed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
+    /// Which of the archives it came out of: that one is fetched again when it is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<u32>,
 }
 
 /// What an entry is.
@@ -70,6 +77,11 @@ pub enum What {
 }
 
 impl Entry {
+    /// What is at a path, as it was put there.
+    pub fn new(path: String, what: What) -> Self {
+        Self { path, what, damaged: false, archive: None }
+    }
+
     /// Size in bytes; a link has none to speak of.
     pub fn size(&self) -> u64 {
         match &self.what {
@@ -92,6 +104,7 @@ impl Manifest {
             files: pin.files,
             bytes: pin.bytes,
             entries: vec![],
+            archives: vec![],
         }
     }
 
@@ -197,8 +210,8 @@ mod tests {
         let pin = Pin { revision: "r".into(), files: 1, bytes: 2, digest: "d".into() };
         let mut manifest = Manifest::new("s", "http://hub/x", &pin, Value::Null);
         manifest.entries = vec![
-            Entry { path: "a".into(), what: What::File { size: 2, sha256: "00".repeat(32) }, damaged: true },
-            Entry { path: "b".into(), what: What::Link { link: "a".into() }, damaged: false },
+            Entry { damaged: true, ..Entry::new("a".into(), What::File { size: 2, sha256: "00".repeat(32) }) },
+            Entry::new("b".into(), What::Link { link: "a".into() }),
         ];
         manifest.write(&root, &mut publisher, "c").unwrap();
         assert_eq!(Manifest::read_all(&root, "c").unwrap(), [manifest.clone()]);

@@ -6,11 +6,13 @@
 //! .modelcache/<cache>/staging/            the engine's partial files
 //! .modelcache/<cache>/manifests/<source>.json
 //! .modelcache/<cache>/retired/…           manifests of what the cache no longer asks for
+//! .modelcache/<cache>/unpack/…            what is on its way out of an archive
 //! .modelcache/<cache>/current             content hash of the plan that is complete
 //! .modelcache/<cache>/mend/               where a link or a branch is made before it takes its place
 //! .modelcache/<cache>/pins.json           without a cluster: what the sources resolved to
 //! ```
 
+pub mod archive;
 pub mod current;
 pub mod environment;
 pub mod held;
@@ -20,6 +22,7 @@ pub mod plain;
 pub mod publish;
 pub mod safe_path;
 pub mod sound;
+pub mod torch_hub;
 
 use super::failure::Failure;
 use super::fetch::Digest;
@@ -27,6 +30,7 @@ use super::source::listing::Listing;
 use super::source::{name, whisper};
 use crate::api::Reason;
 use crate::api::source::{Kind, Source, WhisperEngine};
+use crate::contract::plan::Plan;
 use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
@@ -64,12 +68,14 @@ pub enum LayoutError {
 }
 
 impl LayoutError {
-    pub(super) fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+    pub(in crate::agent) fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Io { path: path.into(), source: source.into() }
     }
 
     fn is_missing(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        // Below a file there is nothing either; below a link is another error.
+        let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        matches!(self, Self::Io { source, .. } if missing.contains(&source.kind()))
     }
 }
 
@@ -112,6 +118,8 @@ pub struct Placed {
     pub size: Option<u64>,
     /// Digest, if known.
     pub digest: Option<Digest>,
+    /// What becomes of it, if it is an archive: its path is then one of our own, where it waits to be unpacked.
+    pub tree: Option<archive::Tree>,
 }
 
 /// What a source's files are laid out as, whatever the revision turns out to be.
@@ -135,25 +143,43 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
         }
         Kind::Civitai(file) => directory(source, file.effective_path())?,
         Kind::Nltk(data) => directory(source, data.effective_path())?,
+        Kind::Spacy(spacy) => usable(source, &spacy.directory())?,
+        Kind::TorchHub(hub) => usable(source, &hub.target())?,
         Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
 }
 
-/// Where the files of a source go.
+/// What a source of a plan is laid out as, with what it shares with others of that plan.
 ///
 /// # Errors
 /// As [`key`].
-pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
+pub fn key_in(plan: &Plan, source: &Source) -> Result<Value, Failure> {
     let key = key(source)?;
+    Ok(match torch_hub::trusted_list(plan, source) {
+        Some((_, list)) => serde_json::json!([key, String::from_utf8_lossy(&list)]),
+        None => key,
+    })
+}
+
+/// Where the files of a source of a plan go.
+///
+/// # Errors
+/// As [`key`].
+pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placement, Failure> {
+    let key = key_in(plan, source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
         Kind::Whisper(model) if model.effective_engine() == WhisperEngine::Faster => {
             hugging_face::place(&whisper::repository(model)?, listing, key)
         }
-        Kind::Http(_) | Kind::Whisper(_) | Kind::Civitai(_) | Kind::Nltk(_) | Kind::Pip(_) => {
-            plain::place(listing, key)
+        Kind::Http(_) | Kind::Whisper(_) | Kind::Civitai(_) | Kind::Nltk(_) | Kind::Pip(_) | Kind::Spacy(_) => {
+            plain::place(&plan.cache, listing, key)
         }
+        Kind::TorchHub(_) => Placement {
+            documents: torch_hub::trusted_list(plan, source).into_iter().collect(),
+            ..plain::place(&plan.cache, listing, key)
+        },
     })
 }
 

@@ -2,7 +2,9 @@
 
 use super::LayoutError;
 use super::safe_path::{Root, split};
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, linkat, openat, renameat, symlinkat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fsync, linkat, openat, renameat, renameat_with, symlinkat,
+};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -62,6 +64,33 @@ impl<'a> Publisher<'a> {
     pub fn adopt(&mut self, staged: &Path, path: &str) -> Result<(), LayoutError> {
         let inside = self.root.relative(staged).ok_or_else(|| LayoutError::new(staged, Errno::XDEV))?;
         self.rename(inside, path)
+    }
+
+    /// Moves a file, a link or a directory of ours into place. It is on the disk already, with its mode.
+    pub fn bring(&mut self, from: &str, path: &str) -> Result<(), LayoutError> {
+        self.rename(from, path)?;
+        // A rename onto another name of the same file does nothing and leaves both.
+        if self.root.stat(from)?.is_some() { self.root.remove(from) } else { Ok(()) }
+    }
+
+    /// Lets what is at two paths change places, in one step where the file system has it.
+    pub fn exchange(&mut self, aside: &str, path: &str) -> Result<(), LayoutError> {
+        let failed = |error: Errno| self.root.failure(path, error);
+        let (to, name) = self.root.parent(path)?.ok_or_else(|| failed(Errno::NOENT))?;
+        let (from, from_name) = self.root.parent(aside)?.ok_or_else(|| failed(Errno::NOENT))?;
+        match renameat_with(&from, from_name, &to, name, RenameFlags::EXCHANGE) {
+            Ok(()) => {}
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                // Network file systems: two steps, and nothing is there between them.
+                let old = format!("{from_name}.old");
+                renameat(&to, name, &from, &old).map_err(failed)?;
+                renameat(&from, from_name, &to, name).map_err(failed)?;
+                renameat(&from, &old, &from, from_name).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        self.touch(split(path).0);
+        Ok(())
     }
 
     /// Another name for a file that is there: the same content is fetched and kept once.

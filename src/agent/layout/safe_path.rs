@@ -30,6 +30,11 @@ impl Root {
         Ok(Self { handle: Arc::new(handle), path: path.to_owned() })
     }
 
+    /// A directory on it as a root of its own.
+    pub fn below(&self, path: &str) -> Result<Self, LayoutError> {
+        Ok(Self { handle: Arc::new(self.directory(path)?), path: self.shown(path) })
+    }
+
     /// A path as messages show it.
     pub fn shown(&self, path: &str) -> PathBuf {
         self.path.join(path)
@@ -232,7 +237,9 @@ mod tests {
         symlink("/etc/passwd", volume.path().join("link")).unwrap();
         let root = Root::open(volume.path()).unwrap();
         assert!(root.file("link").unwrap().is_none());
+        std::fs::write(volume.path().join("plain"), "x").unwrap();
         assert!(root.file("missing/file").unwrap().is_none());
+        assert!(root.file("plain/file").unwrap().is_none());
         assert_eq!(root.link("link").unwrap().as_deref(), Some("/etc/passwd"));
         assert_eq!(root.size("link").unwrap(), None);
     }

@@ -51,7 +51,7 @@ mod tests {
             (".modelcache/other/current".to_owned(), hash('a'), false),
         ] {
             let mut manifest = Manifest::new("s", "http://x", &pin, Value::Null);
-            manifest.entries = vec![Entry { path: path.clone(), what: What::File { size: 1, sha256 }, damaged: false }];
+            manifest.entries = vec![Entry::new(path.clone(), What::File { size: 1, sha256 })];
             assert_eq!(unsound(&manifest).is_none(), sound, "{path}");
         }
         assert!(unsound(&Manifest::new("s", "http://x", &pin, Value::Null)).is_some(), "nothing is no content");

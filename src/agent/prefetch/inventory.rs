@@ -5,9 +5,11 @@
 
 use super::super::failure::Failure;
 use super::super::fetch::{Digest, git_blob_of_file, hex, over_cores, sha256_of_file, unhex};
-use super::super::layout::manifest::{Manifest, What};
+use super::super::layout::archive::Tree;
+use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::safe_path::Root;
 use super::super::layout::{LayoutError, Placed, Placement, held};
+use super::super::unpack;
 use rustix::fs::{Mode, fchmod};
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -18,6 +20,8 @@ pub struct Known {
     by_path: HashMap<String, Published>,
     /// A path that holds this content.
     by_hash: HashMap<[u8; 32], String>,
+    /// What came out of an archive.
+    trees: HashMap<Tree, Vec<Entry>>,
 }
 
 /// A file as it was published.
@@ -34,10 +38,36 @@ struct Published {
 pub struct Inventory {
     /// SHA-256 of the contents that are there, by path.
     pub there: HashMap<String, (u64, [u8; 32])>,
+    /// Archives whose content is there: the archives themselves are not kept.
+    pub trees: HashMap<Tree, Found>,
     /// Contents that are not.
     pub missing: Vec<Placed>,
     /// How many files were read and hashed to say so.
     pub hashed: u64,
+}
+
+/// What came out of an archive.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Files and links, by their paths on the volume.
+    pub entries: Vec<Entry>,
+    /// Whether that is where they are; or else they are aside, to be put there.
+    pub in_place: bool,
+}
+
+impl Inventory {
+    /// Whether a content is there, and if so its bytes.
+    pub fn has(&self, placed: &Placed) -> Option<u64> {
+        match placed.tree.as_ref().and_then(|tree| self.trees.get(tree)) {
+            Some(_) => Some(placed.size.unwrap_or_default()),
+            None => self.there.get(&placed.path).map(|(size, _)| *size),
+        }
+    }
+
+    /// Bytes that are unpacked and not in their place yet.
+    pub fn bytes_aside(&self) -> u64 {
+        self.trees.values().filter(|it| !it.in_place).flat_map(|it| &it.entries).map(Entry::size).sum()
+    }
 }
 
 impl Known {
@@ -45,15 +75,45 @@ impl Known {
     pub fn of(manifests: &[Manifest]) -> Self {
         let mut known = Self::default();
         for manifest in manifests {
-            for entry in &manifest.entries {
-                if let What::File { size, sha256 } = &entry.what
-                    && let Some(sha256) = unhex(sha256).and_then(|it| it.try_into().ok())
-                {
-                    known.learn(&entry.path, *size, sha256, &manifest.revision, entry.damaged);
-                }
-            }
+            known.learn_all(manifest);
         }
         known
+    }
+
+    /// What a manifest lists.
+    pub fn learn_all(&mut self, manifest: &Manifest) {
+        for entry in &manifest.entries {
+            if let What::File { size, sha256 } = &entry.what
+                && let Some(sha256) = unhex(sha256).and_then(|it| it.try_into().ok())
+            {
+                self.learn(&entry.path, *size, sha256, &manifest.revision, entry.damaged);
+            }
+        }
+        for (number, tree) in manifest.archives.iter().enumerate() {
+            let of_it = |it: &&Entry| it.archive.and_then(|it| usize::try_from(it).ok()) == Some(number);
+            self.trees.insert(tree.clone(), manifest.entries.iter().filter(of_it).cloned().collect());
+        }
+    }
+
+    /// What came out of an archive, if all of it is as it was put there.
+    fn tree(&self, root: &Root, tree: &Tree) -> Result<Option<Vec<Entry>>, LayoutError> {
+        let Some(entries) = self.trees.get(tree) else { return Ok(None) };
+        for entry in entries {
+            let intact = !entry.damaged
+                && match &entry.what {
+                    What::Link { link } => root.link(&entry.path)?.as_ref() == Some(link),
+                    // Another version may have been there since.
+                    What::File { size, sha256 } => {
+                        let newest = self.by_path.get(&entry.path);
+                        newest.is_some_and(|it| !it.damaged && text(it.sha256) == *sha256)
+                            && root.size(&entry.path)? == Some(*size)
+                    }
+                };
+            if !intact {
+                return Ok(None);
+            }
+        }
+        Ok(Some(entries.clone()))
     }
 
     /// A file that was published just now.
@@ -96,7 +156,7 @@ impl Known {
             // The path of such a blob is its hash.
             Some(Digest::GitBlob(_)) => true,
             // Pinned by its tag: the manifest says of which tag it is.
-            None => published.revision == revision,
+            Some(Digest::Sha256Prefix(_)) | None => published.revision == revision,
         };
         let same = same && placed.size.is_none_or(|size| size == published.size);
         Ok((same && held::size(root, &placed.path)? == Some(published.size))
@@ -105,15 +165,31 @@ impl Known {
 }
 
 /// Looks for the contents of a placement. Blocking: it may have to hash.
-pub fn look(root: &Root, placement: &Placement, revision: &str, known: &Known) -> Result<Inventory, Failure> {
+pub fn look(
+    root: &Root,
+    cache: &str,
+    placement: &Placement,
+    revision: &str,
+    known: &Known,
+) -> Result<Inventory, Failure> {
     let mut inventory = Inventory::default();
     let mut doubtful = Vec::new();
     for placed in &placement.contents {
+        if let Some(tree) = &placed.tree {
+            if let Some(entries) = known.tree(root, tree)? {
+                inventory.trees.insert(tree.clone(), Found { entries, in_place: true });
+                continue;
+            }
+            if let Some(found) = unpack::left(root, cache, tree)? {
+                inventory.trees.insert(tree.clone(), found);
+                continue;
+            }
+        }
         if let Some(found) = known.trusted(root, placed, revision)? {
             inventory.there.insert(placed.path.clone(), found);
         } else if let Some(size) = held::size(root, &placed.path)?
             && placed.size.is_none_or(|expected| expected == size)
-            && placed.digest.is_some()
+            && matches!(placed.digest, Some(Digest::Sha256(_) | Digest::GitBlob(_)))
         {
             doubtful.push((placed, size));
         } else {
@@ -139,7 +215,8 @@ fn judge(root: &Root, placed: &Placed) -> Result<Option<[u8; 32]>, Failure> {
     let right = match placed.digest {
         Some(Digest::Sha256(expected)) => sha256 == expected,
         Some(Digest::GitBlob(expected)) => git_blob_of_file(&file).is_ok_and(|found| found == expected),
-        None => false,
+        // Too little to know a file by that nobody vouches for.
+        Some(Digest::Sha256Prefix(_)) | None => false,
     };
     if right && !file.metadata().is_ok_and(|it| it.permissions().mode() & 0o444 == 0o444) {
         // Readers have other user ids. Where the file is not ours to change, it is as it is.
@@ -161,7 +238,8 @@ mod tests {
 
     fn placement(bytes: &[u8]) -> Placement {
         let digest = Some(Digest::Sha256(Sha256::digest(bytes).into()));
-        let placed = Placed { path: "files/a".into(), index: 0, files: 1, size: Some(bytes.len() as u64), digest };
+        let placed =
+            Placed { path: "files/a".into(), index: 0, files: 1, size: Some(bytes.len() as u64), digest, tree: None };
         Placement { key: Value::Null, contents: vec![placed], links: vec![], documents: vec![], last: None }
     }
 
@@ -176,9 +254,9 @@ mod tests {
     #[test]
     fn a_file_that_nobody_vouches_for_is_hashed_before_it_is_taken() {
         let (_volume, root) = volume(b"right");
-        let found = look(&root, &placement(b"right"), "r", &Known::default()).unwrap();
+        let found = look(&root, "c", &placement(b"right"), "r", &Known::default()).unwrap();
         assert_eq!((found.there.len(), found.missing.len(), found.hashed), (1, 0, 1));
-        let found = look(&root, &placement(b"wrong"), "r", &Known::default()).unwrap();
+        let found = look(&root, "c", &placement(b"wrong"), "r", &Known::default()).unwrap();
         assert_eq!((found.there.len(), found.missing.len()), (0, 1));
     }
 
@@ -188,9 +266,9 @@ mod tests {
         let sha256 = Sha256::digest(b"right").into();
         let mut known = Known::default();
         known.learn("files/a", 5, sha256, "r", false);
-        assert_eq!(look(&root, &placement(b"right"), "r", &known).unwrap().hashed, 0);
+        assert_eq!(look(&root, "c", &placement(b"right"), "r", &known).unwrap().hashed, 0);
         known.learn("files/a", 5, sha256, "r", true);
-        assert_eq!(look(&root, &placement(b"right"), "r", &known).unwrap().hashed, 1);
+        assert_eq!(look(&root, "c", &placement(b"right"), "r", &known).unwrap().hashed, 1);
     }
 
     #[test]
@@ -200,7 +278,7 @@ mod tests {
         known.learn("files/a", 5, Sha256::digest(b"right").into(), "etag:1", false);
         let mut placement = placement(b"right");
         placement.contents[0].digest = None;
-        assert_eq!(look(&root, &placement, "etag:1", &known).unwrap().missing.len(), 0);
-        assert_eq!(look(&root, &placement, "etag:2", &known).unwrap().missing.len(), 1);
+        assert_eq!(look(&root, "c", &placement, "etag:1", &known).unwrap().missing.len(), 0);
+        assert_eq!(look(&root, "c", &placement, "etag:2", &known).unwrap().missing.len(), 1);
     }
 }

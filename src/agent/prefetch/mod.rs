@@ -30,6 +30,7 @@ use super::layout::{self, Placed, Placement, current};
 use super::source::Origins;
 use super::source::access::Access;
 use super::source::listing::Listing;
+use super::unpack;
 use super::verify::look::is_whole;
 use super::verify::mend::mend;
 use crate::api::Reason;
@@ -141,6 +142,7 @@ impl Prefetch<'_> {
             publisher.sync()?;
             current::write(&mut publisher, cache, &hash)?;
             staging.sweep(&[])?;
+            unpack::sweep(&root, cache, &[])?;
             publisher.finish()?;
             let message = format!(
                 "{} files, {} of {} sources; {} came over the network",
@@ -163,7 +165,7 @@ impl Prefetch<'_> {
         known: &Known,
     ) -> Result<Option<Work<'a>>, Failure> {
         let (source, pin) = (&planned.source, &planned.pin);
-        let key = layout::key(source)?;
+        let key = layout::key_in(self.plan, source)?;
         let manifest = Manifest::read(root, &self.plan.cache, &source.name)?;
         if let Some(manifest) = manifest.filter(|it| publish::is_of(it, pin, &key))
             && mend(root, &self.plan.cache, &manifest, self.say).and_then(|()| Ok(is_whole(root, &manifest)?))?
@@ -175,17 +177,19 @@ impl Prefetch<'_> {
         }
         let access = (self.access)(source)?;
         let listing = self.origins.list(source, pin, &access).await?;
-        let placement = layout::place(source, &listing)?;
+        let placement = layout::place(self.plan, source, &listing)?;
         // Hashing what nobody vouches for may take minutes, in which signals are still heard.
         let inventory = {
             let (root, placement, revision, known) =
                 (root.clone(), placement.clone(), pin.revision.clone(), known.clone());
-            let looking = tokio::task::spawn_blocking(move || inventory::look(&root, &placement, &revision, &known));
+            let cache = self.plan.cache.clone();
+            let looking =
+                tokio::task::spawn_blocking(move || inventory::look(&root, &cache, &placement, &revision, &known));
             looking.await.map_err(|error| Failure::new(Reason::InternalError, error.to_string()))??
         };
         let bytes = placement.contents.iter().filter_map(|it| it.size).sum();
         self.report.wanted(listing.files.len() as u64, bytes);
-        let there = placement.contents.iter().filter(|it| inventory.there.contains_key(&it.path));
+        let there = placement.contents.iter().filter(|it| inventory.has(it).is_some());
         let there = there.fold((0, 0), |(files, bytes), it| (files + it.files, bytes + it.size.unwrap_or_default()));
         self.report.there(there.0, there.1);
         (self.say)(format!(
@@ -204,13 +208,16 @@ impl Prefetch<'_> {
     fn check_space(&self, root: &Root, staging: &Staging, known: &Known, work: &[Work<'_>]) -> Result<(), Failure> {
         let contents: Vec<Content> = work.iter().flat_map(|it| it.contents(&it.inventory.missing)).collect();
         staging.sweep(&contents)?;
+        let trees: Vec<_> =
+            work.iter().flat_map(|it| &it.placement.contents).filter_map(|it| it.tree.as_ref()).collect();
+        unpack::sweep(root, &self.plan.cache, &trees)?;
         // What several sources list is fetched and kept once.
         let mut seen = HashSet::new();
         let once = contents.iter().filter(|it| it.digest.is_none_or(|digest| seen.insert((digest, it.size))));
         let sizes = once.filter_map(|it| it.size);
         let adopted = adopted(known, work);
         space::check(&space::Space {
-            used: known.bytes_on(root)? + adopted,
+            used: known.bytes_on(root)? + adopted + work.iter().map(|it| it.inventory.bytes_aside()).sum::<u64>(),
             new: sizes.fold(0, u64::saturating_add),
             staged: self.staged(root)?,
             free: root.free_bytes()?,
@@ -236,7 +243,7 @@ impl Prefetch<'_> {
         let mut evidence = Evidence { plan, files: 0, bytes: 0, fetched_bytes, hashed_files: 0 };
         for planned in &self.plan.sources {
             let Some(manifest) = Manifest::read(root, &self.plan.cache, &planned.source.name)? else { continue };
-            if publish::is_of(&manifest, &planned.pin, &layout::key(&planned.source)?) {
+            if publish::is_of(&manifest, &planned.pin, &layout::key_in(self.plan, &planned.source)?) {
                 evidence.files += manifest.files;
                 evidence.bytes += manifest.bytes;
                 // Every file of a manifest was hashed: by the engine, or before it was taken over.

@@ -5,6 +5,7 @@ use super::super::fetch::{self, Arrival, Content, FetchOptions, HttpClient, Plac
 use super::super::layout::Placed;
 use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::Root;
+use super::super::unpack;
 use super::inventory::Known;
 use super::report::Report;
 use super::{Work, publish};
@@ -51,7 +52,9 @@ impl Pool<'_, '_> {
             self.publish_whole(source)?;
         }
         let (client, staging, engine) = (self.client, self.staging, self.report.engine());
-        // A second round is for paths that could not be given a link: each of those is fetched on its own.
+        // A second round is for paths that could not be given a link, each of which is fetched on its own, and for archives:
+        // expanding one takes too long for the engine to wait.
+        self.unpack_whole(&mut sources, options).await?;
         while sources.iter().any(|source| source.end.is_none()) {
             let groups = sources.iter_mut().map(Pending::begin_round).collect();
             let mut stopped = None;
@@ -60,7 +63,10 @@ impl Pool<'_, '_> {
             let fetched = fetch::fetch(client, groups, staging, options, engine, on).await;
             let failure = match (stopped, fetched) {
                 (Some(failure), _) => failure,
-                (None, Ok(_)) => continue,
+                (None, Ok(_)) => {
+                    self.unpack_whole(&mut sources, options).await?;
+                    continue;
+                }
                 (None, Err(error)) => error.into(),
             };
             let mut unfinished = sources.iter_mut().filter(|source| source.end.is_none());
@@ -136,14 +142,43 @@ impl Pool<'_, '_> {
         Ok(failed)
     }
 
-    /// Makes a source visible whose contents are all there.
+    /// Expands the archives of sources whose contents are all there, and makes those sources visible.
+    ///
+    /// # Errors
+    /// `Superseded` only; all else is the end of one source.
+    async fn unpack_whole(&mut self, sources: &mut [Pending<'_>], options: &FetchOptions) -> Result<(), Failure> {
+        for source in sources.iter_mut().filter(|it| it.left == 0 && it.end.is_none() && it.has_archives()) {
+            match self.unpack(source, options).await {
+                Ok(()) => self.publish_now(source)?,
+                Err(failure) if failure.reason == Reason::Superseded => return Err(failure),
+                Err(failure) => source.end = Some(Err(failure)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn unpack(&self, source: &mut Pending<'_>, options: &FetchOptions) -> Result<(), Failure> {
+        let Work { placement, inventory, .. } = &mut source.work;
+        let used = self.known.bytes_on(self.root)? + inventory.bytes_aside();
+        let limits = unpack::Limits {
+            budget_left: options.budget_bytes.map(|budget| budget.saturating_sub(used)),
+            min_free: options.min_free_bytes,
+        };
+        unpack::expand(self.root, self.staging, self.cache, placement, inventory, limits).await
+    }
+
+    /// Makes a source visible whose contents are all there and need no unpacking.
     ///
     /// # Errors
     /// `Superseded` only; all else is the end of this source.
     fn publish_whole(&mut self, source: &mut Pending<'_>) -> Result<(), Failure> {
-        if source.left > 0 || source.end.is_some() {
+        if source.left > 0 || source.end.is_some() || source.has_archives() {
             return Ok(());
         }
+        self.publish_now(source)
+    }
+
+    fn publish_now(&mut self, source: &mut Pending<'_>) -> Result<(), Failure> {
         if let Err(error) = self.staging.check() {
             if reason(&error) == Reason::Superseded {
                 return Err(error.into());
@@ -153,7 +188,7 @@ impl Pool<'_, '_> {
         }
         let Work { planned, listing, placement, inventory } = &source.work;
         let published = publish::publish(self.root, self.publisher, self.cache, planned, listing, placement, inventory);
-        source.end = Some(published);
+        source.end = Some(published.map(|manifest| self.known.learn_all(&manifest)));
         Ok(())
     }
 }
@@ -166,6 +201,10 @@ impl<'w> Pending<'w> {
 
     fn name(&self) -> &'w str {
         &self.work.planned.source.name
+    }
+
+    fn has_archives(&self) -> bool {
+        self.work.placement.contents.iter().any(|it| it.tree.is_some())
     }
 
     /// The contents that are not there yet.

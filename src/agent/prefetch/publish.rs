@@ -6,12 +6,14 @@ use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::Root;
 use super::super::source::listing::Listing;
+use super::super::unpack::put::put;
 use super::super::verify::look::is_whole;
 use super::super::verify::mend;
 use super::inventory::{Inventory, text};
 use crate::contract::plan::{Pin, PlannedSource};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
 /// Publishes a source whose contents are all there. Each step is on the disk before the next one begins: whatever a
 /// reader or a crash sees is whole.
@@ -23,10 +25,10 @@ pub fn publish(
     listing: &Listing,
     placement: &Placement,
     inventory: &Inventory,
-) -> Result<(), Failure> {
+) -> Result<Manifest, Failure> {
     publisher.sync()?;
     let mut entries = Vec::new();
-    for placed in &placement.contents {
+    for placed in placement.contents.iter().filter(|it| it.tree.is_none()) {
         // Fetched or found: a content that is neither is a defect of ours, and never a success.
         let Some((size, sha256)) = inventory.there.get(&placed.path) else {
             let message = format!("{} is not there although everything was fetched", placed.path);
@@ -34,10 +36,12 @@ pub fn publish(
         };
         entries.push(file(&placed.path, *size, text(*sha256)));
     }
+    let (archives, unpacked) = put(root, publisher, cache, &planned.source.name, placement, inventory)?;
+    entries.extend(unpacked);
     for (path, target) in &placement.links {
         publisher.link(path, target)?;
         let what = What::Link { link: target.clone() };
-        entries.push(Entry { path: path.clone(), what, damaged: false });
+        entries.push(Entry::new(path.clone(), what));
     }
     publisher.sync()?;
     for (path, bytes) in placement.documents.iter().chain(&placement.last) {
@@ -46,15 +50,20 @@ pub fn publish(
         entries.push(file(path, bytes.len() as u64, text(Sha256::digest(bytes).into())));
     }
     let mut manifest = Manifest::new(&planned.source.name, &listing.origin, &planned.pin, placement.key.clone());
-    if manifest.bytes == 0 {
+    if !archives.is_empty() {
+        // What came over the network is not what is kept.
+        let by_path: BTreeMap<&str, u64> = entries.iter().map(|it| (it.path.as_str(), it.size())).collect();
+        manifest.bytes = by_path.values().sum();
+    } else if manifest.bytes == 0 {
         // The origin did not say how large it is; the disk does.
         manifest.bytes = inventory.there.values().map(|(size, _)| size).sum();
     }
+    manifest.archives = archives;
     manifest.entries = entries;
     mend::surroundings(root, &manifest, &|_| {})?;
     manifest.write(root, publisher, cache)?;
     debug_assert!(is_whole(root, &manifest).unwrap_or_default(), "what was published is there");
-    Ok(())
+    Ok(manifest)
 }
 
 /// Whether a manifest is of this pin, laid out this way.
@@ -64,5 +73,5 @@ pub fn is_of(manifest: &Manifest, pin: &Pin, layout: &Value) -> bool {
 }
 
 fn file(path: &str, size: u64, sha256: String) -> Entry {
-    Entry { path: path.to_owned(), what: What::File { size, sha256 }, damaged: false }
+    Entry::new(path.to_owned(), What::File { size, sha256 })
 }

@@ -158,6 +158,7 @@ fn listing(file: &File, civitai: &Civitai, access: &Access) -> Result<Listing, F
         digest: Some(Digest::Sha256(digest)),
         validator: None,
         git_oid: None,
+        unpack: None,
         url,
     };
     Listing::new(format!("sha256:{sha256}"), vec![file], true, access.token.clone(), shown(civitai))

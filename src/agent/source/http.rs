@@ -5,6 +5,7 @@ use super::super::fetch::{Digest, Origin, unhex};
 use super::Origins;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
+use super::unpack::Unpack;
 use crate::api::Reason;
 use crate::api::source::Http;
 use crate::contract::plan::Pin;
@@ -48,12 +49,13 @@ fn listing(http: &Http, revision: &str, size: Option<u64>, access: &Access) -> R
         _ => return Err(invalid()),
     };
     let origin = shown(&url);
-    let file = ListedFile { path, size, digest, validator, git_oid: None, url };
+    let unpack = http.unpack.map(Unpack::whole);
+    let file = ListedFile { path, size, digest, validator, git_oid: None, url, unpack };
     Listing::new(revision.to_owned(), vec![file], true, access.token.clone(), origin)
 }
 
 /// The tag without its quotes. Weak tags name what looks alike, not the same bytes.
-fn strong<'a>(tag: Option<&'a str>, url: &Url) -> Result<&'a str, Failure> {
+pub(super) fn strong<'a>(tag: Option<&'a str>, url: &Url) -> Result<&'a str, Failure> {
     let what = match tag {
         Some(tag) if tag.starts_with("W/") => "only a weak ETag",
         Some(tag) if tag.len() > TAG_LIMIT || tag.chars().any(char::is_control) => "an unusable ETag",
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_pin_lists_the_file_without_asking_anybody() {
-        let http = Http { url: "http://x.org/a/b.bin".into(), sha256: None, path: None };
+        let http = Http { url: "http://x.org/a/b.bin".into(), sha256: None, path: None, unpack: None };
         let access = Access::default();
         let resolved = listing(&http, "etag:abc", Some(7), &access).unwrap();
         let listed = list(&http, &resolved.pin(), &access).unwrap();

@@ -159,7 +159,15 @@ impl<'a> Repository<'a> {
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.extend(["resolve", commit]).extend(entry.path.split('/'));
         }
-        Ok(ListedFile { path: entry.path, size: Some(size), digest: Some(digest), validator: None, git_oid, url })
+        Ok(ListedFile {
+            path: entry.path,
+            size: Some(size),
+            digest: Some(digest),
+            validator: None,
+            git_oid,
+            url,
+            unpack: None,
+        })
     }
 
     /// Asks for the smallest file: the tree of a gated repository is open to everybody, its files are not, and that is

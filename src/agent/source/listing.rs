@@ -3,9 +3,11 @@
 use super::super::failure::Failure;
 use super::super::fetch::{Authorizer, Content, Digest, Origin, Secret};
 use super::name;
+use super::unpack::Unpack;
 use crate::api::Reason;
 use crate::api::name::hex;
 use crate::contract::plan::Pin;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub struct ListedFile {
     pub git_oid: Option<String>,
     /// Where to get it.
     pub url: Url,
+    /// It is an archive whose content is wanted: `path` is then the directory on the volume, which several may share.
+    pub unpack: Option<Unpack>,
 }
 
 impl Listing {
@@ -69,12 +73,14 @@ impl Listing {
         for file in &files {
             name::check(&file.path).map_err(|bad| lies(format!("the file name {:?}, which {bad}", file.path)))?;
         }
-        let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        if paths.len() != files.len() {
+        let plain = || files.iter().filter(|it| it.unpack.is_none());
+        let paths: BTreeSet<&str> = plain().map(|file| file.path.as_str()).collect();
+        if paths.len() != plain().count() {
             return Err(lies("a file twice".into()));
         }
         let parents = files.iter().flat_map(|it| it.path.match_indices('/').filter_map(|(at, _)| it.path.get(..at)));
-        if let Some(both) = parents.into_iter().find(|parent| paths.contains(parent)) {
+        let directories = files.iter().filter(|it| it.unpack.is_some()).map(|it| it.path.as_str());
+        if let Some(both) = parents.into_iter().chain(directories).find(|parent| paths.contains(parent)) {
             return Err(lies(format!("{both:?} as a file and as a directory")));
         }
         Ok(Self { revision, files, complete, token, authorizer: None, origin })
@@ -114,7 +120,8 @@ impl Listing {
             let size = file.size.map_or_else(|| "?".to_owned(), |it| it.to_string());
             let digest =
                 file.digest.map(|it| it.to_string()).or_else(|| file.validator.as_ref().map(|it| format!("etag:{it}")));
-            for part in [file.path.as_str(), &size, &digest.unwrap_or_default()] {
+            let unpack = file.unpack.as_ref().map(|it| json!(it).to_string());
+            for part in [file.path.as_str(), &size, &digest.unwrap_or_default()].into_iter().chain(unpack.as_deref()) {
                 hasher.update(part.as_bytes());
                 hasher.update([0]);
             }
@@ -130,7 +137,7 @@ mod tests {
     fn file(path: &str) -> ListedFile {
         let url = Url::parse("http://hub/x").unwrap();
         let digest = Some(Digest::GitBlob([1; 20]));
-        ListedFile { path: path.into(), size: Some(3), digest, validator: None, git_oid: None, url }
+        ListedFile { path: path.into(), size: Some(3), digest, validator: None, git_oid: None, url, unpack: None }
     }
 
     fn listing(paths: &[&str]) -> Result<Listing, Failure> {

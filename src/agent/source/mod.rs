@@ -15,6 +15,9 @@ pub mod nltk;
 pub mod pip;
 pub mod preset;
 pub mod requirements;
+pub mod spacy;
+pub mod torch_hub;
+pub mod unpack;
 pub mod wheel;
 pub mod whisper;
 
@@ -56,6 +59,8 @@ impl Origins {
             Kind::Whisper(model) => whisper::resolve(self, model, access).await,
             Kind::Civitai(file) => civitai::resolve(self, file, access).await,
             Kind::Nltk(data) => nltk::resolve(self, data).await,
+            Kind::Spacy(spacy) => spacy::resolve(self, spacy, access).await,
+            Kind::TorchHub(hub) => torch_hub::resolve(self, hub, access).await,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
@@ -68,6 +73,8 @@ impl Origins {
             Kind::Whisper(model) => whisper::list(self, model, pin, access).await?,
             Kind::Civitai(file) => civitai::list(self, file, pin, access).await?,
             Kind::Nltk(data) => nltk::resolve(self, data).await?,
+            Kind::Spacy(spacy) => spacy::list(spacy, pin, access)?,
+            Kind::TorchHub(hub) => torch_hub::list(hub, pin, access)?,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();

@@ -64,6 +64,7 @@ fn listing(index: &str, nltk: &Nltk, url: &Url) -> Result<Listing, Failure> {
             digest: Some(Digest::Sha256(package.sha256)),
             validator: None,
             git_oid: None,
+            unpack: None,
             url: address(nltk, &parts)?,
         });
     }

@@ -106,6 +106,7 @@ async fn files(origins: &Origins, pip: &Pip, requirement: &Requirement) -> Resul
         validator: None,
         git_oid: None,
         url,
+        unpack: None,
     };
     Ok(listed.into_iter().map(placed).collect())
 }

@@ -78,7 +78,7 @@ fn file(whisper: &Whisper, size: Option<u64>) -> Result<Listing, Failure> {
         parts.pop_if_empty().extend(["main", "whisper", "models", &sha256, name]);
     }
     let origin = url.to_string();
-    let file = ListedFile { path, size, digest, validator: None, git_oid: None, url };
+    let file = ListedFile { path, size, digest, validator: None, git_oid: None, unpack: None, url };
     Listing::new(format!("sha256:{sha256}"), vec![file], true, None, origin)
 }
 

@@ -1,5 +1,6 @@
 //! Which file behind a plain URL is wanted?
 
+use super::ArchiveFormat;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,13 +20,19 @@ pub struct Http {
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-fA-F]{64}$')").message("`sha256` must be 64 hex digits"))]
     pub sha256: Option<String>,
 
-    /// Where the file goes on the volume, relative to its root; `files/<last part of the URL>` when left out. A
-    /// file of that name that is there is replaced.
+    /// Where the file goes on the volume, relative to its root; `files/<last part of the URL>` when left out, without the
+    /// ending of an archive that is unpacked. A file of that name that is there is replaced. With `unpack` it is the
+    /// directory that takes the archive's content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(p, p == '..' || p == '.' || p == '' || p == '.modelcache')")
         .message("`path` must be a relative path of a file without `.`, `..`, empty parts or `.modelcache`"))]
     pub path: Option<String>,
+
+    /// The file is an archive, and its content is wanted instead of it: `Zip`, `Tar`, `TarGz` or `TarZst`. `sha256` and
+    /// ETag are the archive's. Once there, the archive is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpack: Option<ArchiveFormat>,
 }
 
 impl Http {
@@ -38,13 +45,18 @@ impl Http {
         let without_query = self.url.split(['?', '#']).next().unwrap_or_default();
         let (_, after_scheme) = without_query.split_once("://")?;
         let (_, path) = after_scheme.split_once('/')?;
-        let name = path.rsplit('/').next().filter(|name| !matches!(*name, "" | "." | ".."))?;
-        Some(format!("files/{name}"))
+        let name = path.rsplit('/').next()?;
+        let name = self.unpack.map_or(name, |format| format.stem(name));
+        (!matches!(name, "" | "." | "..")).then(|| format!("files/{name}"))
     }
 
     /// What ends up where, wherever it comes from.
     pub fn identity(&self) -> Value {
-        json!(["http", self.effective_path().unwrap_or_default()])
+        let path = self.effective_path().unwrap_or_default();
+        match self.unpack {
+            None => json!(["http", path]),
+            Some(format) => json!(["http", path, format]),
+        }
     }
 }
 
@@ -61,7 +73,7 @@ mod tests {
             ("https://x.org", None),
             ("https://x.org/a/..", None),
         ] {
-            let http = Http { url: url.into(), sha256: None, path: None };
+            let http = Http { url: url.into(), sha256: None, path: None, unpack: None };
             assert_eq!(http.effective_path().as_deref(), expected, "{url}");
         }
     }

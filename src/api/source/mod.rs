@@ -1,19 +1,25 @@
 //! What is to be cached, and where does it come from?
 
+mod archive;
 mod civitai;
 mod http;
 mod hugging_face;
 mod nltk;
 mod pip;
 mod secret;
+mod spacy;
+mod torch_hub;
 mod whisper;
 
+pub use self::archive::ArchiveFormat;
 pub use self::civitai::{Civitai, CivitaiFile};
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, Preset, RepoType};
 pub use self::nltk::Nltk;
 pub use self::pip::{Architecture, Pip};
 pub use self::secret::{SecretFile, SecretKeyRef};
+pub use self::spacy::Spacy;
+pub use self::torch_hub::{HubRepo, TorchHub};
 pub use self::whisper::{Whisper, WhisperEngine};
 use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
@@ -24,7 +30,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.pip)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -61,6 +67,14 @@ pub struct Source {
     /// A wheelhouse: Python packages that install with no index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pip: Option<Pip>,
+
+    /// A trained pipeline of spaCy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spacy: Option<Spacy>,
+
+    /// A checkpoint or a repository of torch.hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torch_hub: Option<TorchHub>,
 }
 
 /// The one kind that a source is of.
@@ -78,13 +92,17 @@ pub enum Kind<'a> {
     Nltk(&'a Nltk),
     /// A wheelhouse.
     Pip(&'a Pip),
+    /// A pipeline of spaCy.
+    Spacy(&'a Spacy),
+    /// A checkpoint or a repository of torch.hub.
+    TorchHub(&'a TorchHub),
 }
 
 impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http, whisper, civitai, nltk, pip } = self;
+        let Self { name: _, volume: _, hugging_face, http, whisper, civitai, nltk, pip, spacy, torch_hub } = self;
         let kinds = [
             hugging_face.as_ref().map(Kind::HuggingFace),
             http.as_ref().map(Kind::Http),
@@ -92,6 +110,8 @@ impl Source {
             civitai.as_ref().map(Kind::Civitai),
             nltk.as_ref().map(Kind::Nltk),
             pip.as_ref().map(Kind::Pip),
+            spacy.as_ref().map(Kind::Spacy),
+            torch_hub.as_ref().map(Kind::TorchHub),
         ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
@@ -102,7 +122,10 @@ impl Source {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
             Some(Kind::Civitai(it)) => it.secrets(),
-            Some(Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Pip(_)) | None => vec![],
+            Some(
+                Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Pip(_) | Kind::Spacy(_) | Kind::TorchHub(_),
+            )
+            | None => vec![],
         }
     }
 
@@ -121,6 +144,8 @@ impl Source {
             Some(Kind::Civitai(it)) => it.identity(),
             Some(Kind::Nltk(it)) => it.identity(),
             Some(Kind::Pip(it)) => it.identity(),
+            Some(Kind::Spacy(it)) => it.identity(),
+            Some(Kind::TorchHub(it)) => it.identity(),
             None => Value::Null,
         }
     }

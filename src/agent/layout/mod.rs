@@ -125,6 +125,11 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
             usable(source, hub.effective_revision())?;
         }
         Kind::Http(http) => usable(source, &http.effective_path().unwrap_or_default())?,
+        Kind::ObjectStore(store) => {
+            if store.effective_path() != "." {
+                usable(source, &store.effective_path())?;
+            }
+        }
     }
     Ok(source.identity())
 }
@@ -137,7 +142,7 @@ pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) => plain::place(listing, key),
+        Kind::Http(_) | Kind::ObjectStore(_) => plain::place(listing, key),
     })
 }
 

@@ -117,7 +117,7 @@ mod tests {
             token_secret_ref: Some(reference),
             path: None,
         };
-        Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None }
+        Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None, object_store: None }
     }
 
     fn local(source: &Source, hf_token: Option<&str>) -> Result<Access, Failure> {

@@ -10,6 +10,7 @@ pub mod http;
 pub mod hugging_face;
 pub mod listing;
 pub mod name;
+pub mod object_store;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
@@ -24,6 +25,9 @@ use std::time::Duration;
 /// attempt is the operator's business, which knows the whole fleet.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long signed addresses last. Clocks may differ by as much.
+const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+
 /// An origin's API, and how to talk to it.
 #[derive(Clone, Debug)]
 pub struct Origins {
@@ -33,12 +37,15 @@ pub struct Origins {
     pub options: FetchOptions,
     /// The hub of sources that name none; the public one when there is none here either.
     pub endpoint: Option<String>,
+    /// How long a signed address lets in. Short, since whoever sees one may read the object; a fresh one costs nothing.
+    pub signed_for: Duration,
 }
 
 impl Origins {
     /// Origins that are asked for at most two minutes.
     pub fn new(client: HttpClient, endpoint: Option<String>) -> Self {
-        Self { client, endpoint, options: FetchOptions { give_up_after: PATIENCE, ..FetchOptions::default() } }
+        let options = FetchOptions { give_up_after: PATIENCE, ..FetchOptions::default() };
+        Self { client, options, endpoint, signed_for: SIGNED_FOR }
     }
 
     /// Asks the origin what the source is now: its revision, and the files of it.
@@ -46,6 +53,7 @@ impl Origins {
         match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
+            Kind::ObjectStore(store) => object_store::resolve(self, store, access).await,
         }
     }
 
@@ -54,6 +62,7 @@ impl Origins {
         let listing = match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
+            Kind::ObjectStore(store) => object_store::list(self, store, access).await?,
         };
         let found = listing.pin();
         if found == *pin {

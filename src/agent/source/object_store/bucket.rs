@@ -32,6 +32,10 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// The client of the store that a source names. Nobody is asked yet.
+    ///
+    /// # Errors
+    /// `InvalidSpec` when the pod's own bearer token would go to an endpoint that the spec names: the API server refuses such a
+    /// spec, and without a cluster a YAML from elsewhere must not get at a token either.
     pub(super) fn new(origins: &Origins, spec: &ObjectStore, access: &Access) -> Result<Self, Failure> {
         let internal = |error: String| Failure::new(Reason::InternalError, error);
         let (proxied, direct) = origins.client.for_a_crate().map_err(|error| internal(error.to_string()))?;
@@ -99,6 +103,9 @@ fn of_s3(s3: &S3, access: &Access, connector: Connector, retry: RetryConfig) -> 
 }
 
 fn of_gcs(gcs: &Gcs, access: &Access, connector: Connector, retry: RetryConfig) -> Result<Bucket, Failure> {
+    if gcs.endpoint.is_some() && gcs.secrets().is_empty() && !gcs.is_anonymous() {
+        return Err(Failure::new(Reason::InvalidSpec, "`endpoint` must come with `credentialsSecretRef` or `anonymous`"));
+    }
     let endpoint = gcs.effective_endpoint();
     let key = access.others.get(Gcs::CREDENTIALS).map(Secret::reveal);
     let mut builder =
@@ -121,6 +128,10 @@ fn of_gcs(gcs: &Gcs, access: &Access, connector: Connector, retry: RetryConfig) 
 fn of_azure(azure: &Azure, access: &Access, connector: Connector, retry: RetryConfig) -> Result<Bucket, Failure> {
     let endpoint = azure.effective_endpoint();
     let named = !azure.secrets().is_empty();
+    if azure.endpoint.is_some() && !named && !azure.is_anonymous() {
+        let message = "`endpoint` must come with `accountKeySecretRef`, `sasTokenSecretRef` or `anonymous`";
+        return Err(Failure::new(Reason::InvalidSpec, message));
+    }
     let mut builder =
         if named || azure.is_anonymous() { MicrosoftAzureBuilder::new() } else { MicrosoftAzureBuilder::from_env() };
     builder = builder

@@ -10,6 +10,8 @@ mod bench;
 mod disk;
 mod hostile;
 mod interrupted;
+mod network;
+mod pip;
 mod pod;
 mod refusals;
 mod revisions;

@@ -130,6 +130,7 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
                 usable(source, &store.effective_path())?;
             }
         }
+        Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
 }
@@ -142,7 +143,7 @@ pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) | Kind::ObjectStore(_) => plain::place(listing, key),
+        Kind::Http(_) | Kind::ObjectStore(_) | Kind::Pip(_) => plain::place(listing, key),
     })
 }
 

@@ -11,6 +11,9 @@ pub mod hugging_face;
 pub mod listing;
 pub mod name;
 pub mod object_store;
+pub mod pip;
+pub mod requirements;
+pub mod wheel;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
@@ -54,6 +57,7 @@ impl Origins {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
             Kind::ObjectStore(store) => object_store::resolve(self, store, access).await,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
 
@@ -63,6 +67,7 @@ impl Origins {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
             Kind::ObjectStore(store) => object_store::list(self, store, access).await?,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();
         if found == *pin {

@@ -3,12 +3,15 @@
 mod http;
 mod hugging_face;
 mod object_store;
+mod pip;
 mod secret;
 
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, RepoType};
 pub use self::object_store::{ObjectStore, Store};
+pub use self::pip::{Architecture, Pip};
 pub use self::secret::{SecretFile, SecretKeyRef};
+use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +20,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.objectStore)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.objectStore), has(self.pip)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -42,6 +45,10 @@ pub struct Source {
     /// The objects below a prefix of an object store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_store: Option<ObjectStore>,
+
+    /// A wheelhouse: Python packages that install with no index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pip: Option<Pip>,
 }
 
 /// The one kind that a source is of.
@@ -53,17 +60,20 @@ pub enum Kind<'a> {
     Http(&'a Http),
     /// Objects of an object store.
     ObjectStore(&'a ObjectStore),
+    /// A wheelhouse.
+    Pip(&'a Pip),
 }
 
 impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http, object_store } = self;
+        let Self { name: _, volume: _, hugging_face, http, object_store, pip } = self;
         let kinds = [
             hugging_face.as_ref().map(Kind::HuggingFace),
             http.as_ref().map(Kind::Http),
             object_store.as_ref().map(Kind::ObjectStore),
+            pip.as_ref().map(Kind::Pip),
         ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
@@ -74,8 +84,13 @@ impl Source {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
             Some(Kind::ObjectStore(it)) => it.secrets(),
-            Some(Kind::Http(_)) | None => vec![],
+            Some(Kind::Http(_) | Kind::Pip(_)) | None => vec![],
         }
+    }
+
+    /// The ConfigMap key that the source reads, if it names one.
+    pub fn config_map(&self) -> Option<&ConfigMapKeyRef> {
+        self.pip.as_ref().and_then(|it| it.requirements_from.as_ref())
     }
 
     /// What of the source ends up where, wherever it comes from: endpoints, mirrors and Secrets are no part of it. It goes
@@ -85,6 +100,7 @@ impl Source {
             Some(Kind::HuggingFace(it)) => it.identity(),
             Some(Kind::Http(it)) => it.identity(),
             Some(Kind::ObjectStore(it)) => it.identity(),
+            Some(Kind::Pip(it)) => it.identity(),
             None => Value::Null,
         }
     }

@@ -1,11 +1,11 @@
-//! The Job that asks one source's origin: it mounts that source's Secret and nothing else.
+//! The Job that asks one source's origin: it mounts what that source names and nothing else.
 
 use super::{labels, owner};
 use crate::api::{JobRole, ModelCache, annotation, label, name};
 use crate::operator::modelcache::resolution::Resolution;
 use crate::operator::options::Settings;
 use crate::operator::pod::{AgentJob, agent_job};
-use crate::operator::replica::build::secret::secret_volume;
+use crate::operator::replica::build::inputs::input_volumes;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, Toleration};
 use kube::ResourceExt;
@@ -24,7 +24,7 @@ pub fn resolve_job(
     let source = &resolution.source;
     let mut labels = labels(cache, None);
     labels.insert(label::SOURCE.into(), source.name.clone());
-    let (volumes, mounts) = secret_volume(source).into_iter().unzip();
+    let (volumes, mounts) = input_volumes(source).into_iter().unzip();
     let job = AgentJob {
         name: name::resolve_job(&cache.name_any(), &source.name, &resolution.spec_hash, resolution.attempt + 1),
         namespace: cache.namespace().unwrap_or_default(),
@@ -65,5 +65,22 @@ mod tests {
             state: ResolutionState::Due,
         };
         insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &settings()));
+    }
+
+    #[test]
+    fn the_keys_of_a_bucket_are_files_of_one_directory_and_the_pod_has_the_caches_identity() {
+        let mut cache = cache();
+        cache.spec.sources = super::super::fixtures::bucket();
+        cache.spec.pod_template = serde_json::from_value(serde_json::json!({"serviceAccountName": "model-reader"})).ok();
+        let source = cache.spec.sources[0].clone();
+        let resolution = Resolution {
+            spec_hash: source.spec_hash(),
+            source,
+            attempt: 0,
+            recorded: 0,
+            failure: None,
+            state: ResolutionState::Due,
+        };
+        insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &settings()).spec.map(|it| it.template));
     }
 }

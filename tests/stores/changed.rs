@@ -23,7 +23,7 @@ fn of(bucket: &minio::Bucket) -> (Source, Access) {
         "AWS_SECRET_ACCESS_KEY" => Some(minio::SECRET.to_owned()),
         _ => None,
     };
-    let access = Access::local(&source, &environment).unwrap();
+    let access = Access::local(&source, &environment, &|_| None).unwrap();
     (source, access)
 }
 
@@ -84,7 +84,8 @@ fn an_object_that_is_overwritten_while_it_is_read_is_never_mixed() {
     let origins = origins();
     let listing = in_a_runtime(origins.resolve(&source, &access)).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let slow = FetchOptions { connections: 1, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
+    let slow =
+        FetchOptions { connections: 1, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
     let progress = Arc::new(Progress::default());
     let error = std::thread::scope(|scope| {
         let running = scope.spawn(|| {
@@ -110,7 +111,8 @@ fn an_address_that_expires_during_a_long_fetch_is_signed_again() {
     let listing = in_a_runtime(origins.resolve(&source, &access)).unwrap();
     let directory = tempfile::tempdir().unwrap();
     // Four seconds over addresses that last for one.
-    let slow = FetchOptions { connections: 2, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
+    let slow =
+        FetchOptions { connections: 2, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
     let arrived = in_a_runtime(fetched(&origins, &listing, directory.path(), &slow)).unwrap();
     assert!(arrived == [content]);
 }

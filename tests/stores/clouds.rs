@@ -38,15 +38,20 @@ fn a_google_bucket_is_read_with_the_token_of_its_service_account() {
         }
     };
     let (bench, server) = (Bench::new(), Parrot::with(Router::new().fallback(served)));
-    let key = Command::new("openssl").args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]).output().unwrap();
+    let key = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
+        .output()
+        .unwrap();
     assert!(key.status.success(), "openssl makes the key of a service account, and cannot: install openssl");
     let account = json!({
         "type": "service_account", "private_key_id": "1", "client_email": "reader@test.iam.gserviceaccount.com",
         "private_key": String::from_utf8(key.stdout).unwrap()
     });
-    let gcs = json!({"bucket": "models", "endpoint": server.url, "credentialsSecretRef": {"name": "gcs", "key": "key.json"}});
+    let gcs =
+        json!({"bucket": "models", "endpoint": server.url, "credentialsSecretRef": {"name": "gcs", "key": "key.json"}});
     bench.cache(&[json!({"name": "x", "objectStore": {"gcs": gcs, "prefix": "v1"}})]);
-    let prefetch = |key: &str| ran(bench.command(&["prefetch"]).env("GOOGLE_SERVICE_ACCOUNT_KEY", key).output().unwrap());
+    let prefetch =
+        |key: &str| ran(bench.command(&["prefetch"]).env("GOOGLE_SERVICE_ACCOUNT_KEY", key).output().unwrap());
     let done = prefetch(&account.to_string());
     assert_eq!(done.code, 0, "{:?}", done.results);
     assert_eq!(std::fs::read(bench.volume().join("objects/models/v1/b c.bin")).unwrap(), b"abc");
@@ -74,7 +79,10 @@ fn blobs() -> String {
 fn an_azure_container_is_read_with_a_shared_access_signature_or_a_key() {
     let served = |request: Request| async move {
         let uri = request.uri();
-        let by_key = request.headers().get("authorization").is_some_and(|it| it.to_str().unwrap().starts_with("SharedKey models:"));
+        let by_key = request
+            .headers()
+            .get("authorization")
+            .is_some_and(|it| it.to_str().unwrap().starts_with("SharedKey models:"));
         let signature = query(uri, "sig");
         if !by_key && signature.as_deref().is_none_or(|it| it != "a+b/c=" && it.len() != 44) {
             return (StatusCode::FORBIDDEN, "<Error><Code>AuthenticationFailed</Code></Error>").into_response();
@@ -95,9 +103,10 @@ fn an_azure_container_is_read_with_a_shared_access_signature_or_a_key() {
         ran
     };
     let token = "?sv=2024-01-01&sp=rl&sig=a%2Bb%2Fc%3D";
-    for (field, variable, value) in
-        [("sasTokenSecretRef", "AZURE_STORAGE_SAS_TOKEN", token), ("accountKeySecretRef", "AZURE_STORAGE_KEY", "c2VjcmV0a2V5")]
-    {
+    for (field, variable, value) in [
+        ("sasTokenSecretRef", "AZURE_STORAGE_SAS_TOKEN", token),
+        ("accountKeySecretRef", "AZURE_STORAGE_KEY", "c2VjcmV0a2V5"),
+    ] {
         let done = read(field, field, variable, value);
         assert_eq!(done.code, 0, "{:?}", done.results);
         assert_eq!(crate::files(&bench.volume().join(field)), ["dir/a+b.bin"]);

@@ -3,6 +3,7 @@
 use crate::bench::Bench;
 use crate::{bytes, files, keyed, minio, objects, prefetch, source, with_keys};
 use serde_json::json;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -43,8 +44,18 @@ fn objects_of_many_parts_and_of_no_bytes_arrive_whole() {
 fn names_of_every_kind_are_kept_as_they_are() {
     let (bench, bucket) = (Bench::new(), minio::bucket());
     let mut keys = vec![
-        "a b.bin", "a+b.bin", "a%20b.bin", "a%2Fb.bin", "ünï 🎉/x.bin", "q?x=1&y=2#z.bin", "(x)'y!*.bin", "=.bin", "~.bin", ".hidden",
-        "a:b@c,d;e$f.bin", "e\u{301}.bin",
+        "a b.bin",
+        "a+b.bin",
+        "a%20b.bin",
+        "a%2Fb.bin",
+        "ünï 🎉/x.bin",
+        "q?x=1&y=2#z.bin",
+        "(x)'y!*.bin",
+        "=.bin",
+        "~.bin",
+        ".hidden",
+        "a:b@c,d;e$f.bin",
+        "e\u{301}.bin",
     ];
     for key in &keys {
         bucket.put(key, key.as_bytes());
@@ -91,7 +102,11 @@ fn a_killed_run_is_resumed_where_it_was() {
     bucket.put("large.bin", &content);
     bench.cache(&[source(&with_keys(&bucket), &json!({}))]);
     let staging = bench.volume().join(".modelcache/studio/staging");
-    let mut child = keyed(&bench, &["prefetch", "--max-bandwidth", "24000000"]).spawn().unwrap();
+    let mut child = keyed(&bench, &["prefetch", "--max-bandwidth", "24000000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     // What the journal says is on the disk is what a kill cannot take.
     let started = Instant::now();
     let journalled = || {

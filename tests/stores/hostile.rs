@@ -14,7 +14,9 @@ pub struct Parrot {
 impl Parrot {
     fn says(status: u16, body: &str) -> Self {
         let (status, body) = (StatusCode::from_u16(status).unwrap(), body.to_owned());
-        Self::with(axum::Router::new().fallback(move || async move { (status, [(CONTENT_TYPE, "application/xml")], body) }))
+        Self::with(
+            axum::Router::new().fallback(move || async move { (status, [(CONTENT_TYPE, "application/xml")], body) }),
+        )
     }
 
     pub fn with(router: axum::Router) -> Self {
@@ -46,7 +48,9 @@ pub fn listing(keys: &[&str]) -> String {
         )
     };
     let entries: String = keys.iter().map(entry).collect();
-    format!("<?xml version=\"1.0\"?><ListBucketResult><Name>models</Name><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>")
+    format!(
+        "<?xml version=\"1.0\"?><ListBucketResult><Name>models</Name><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
+    )
 }
 
 #[test]

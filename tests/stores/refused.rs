@@ -41,7 +41,11 @@ fn what_is_not_there_is_named() {
     let (bench, bucket) = (Bench::new(), minio::bucket());
     bucket.put("a/b.bin", b"a");
     let mut s3 = with_keys(&bucket);
-    refused(&bench, &s3, &json!({"prefix": "a/b"}), &[]).failed(32, "NoFiles", &["`a/b/`", "`prefix` must be a directory"]);
+    refused(&bench, &s3, &json!({"prefix": "a/b"}), &[]).failed(
+        32,
+        "NoFiles",
+        &["`a/b/`", "`prefix` must be a directory"],
+    );
     refused(&bench, &s3, &json!({"include": ["*.gguf"]}), &[]).failed(32, "NoFiles", &["`include` and `exclude`"]);
     s3["bucket"] = json!("no-such-bucket");
     refused(&bench, &s3, &json!({}), &[]).failed(12, "NotFound", &["bucket `no-such-bucket`", "does not exist"]);
@@ -67,7 +71,10 @@ fn a_pods_own_identity_is_for_the_clouds_own_store_alone() {
     let bench = Bench::new();
     for (store, word) in [
         (json!({"gcs": {"bucket": "models", "endpoint": bench.hub.url}}), "credentialsSecretRef"),
-        (json!({"azure": {"account": "models", "container": "models", "endpoint": bench.hub.url}}), "accountKeySecretRef"),
+        (
+            json!({"azure": {"account": "models", "container": "models", "endpoint": bench.hub.url}}),
+            "accountKeySecretRef",
+        ),
     ] {
         bench.cache(&[json!({"name": "x", "objectStore": store})]);
         bench.run(&["prefetch"]).failed(2, "InvalidSpec", &["`endpoint`", word]);

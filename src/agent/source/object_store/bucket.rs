@@ -68,8 +68,7 @@ impl Bucket {
 fn of_s3(s3: &S3, access: &Access, connector: Connector, retry: RetryConfig) -> Result<Bucket, Failure> {
     let named = !s3.secrets().is_empty();
     // What the environment says of identity counts where the spec says nothing.
-    let mut builder =
-        if named || s3.is_anonymous() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
+    let mut builder = if named || s3.is_anonymous() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
     let environment = std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION")).ok();
     let region = s3.region.clone().or(environment).unwrap_or_else(|| "us-east-1".to_owned());
     let path_style = s3.effective_path_style();
@@ -104,12 +103,18 @@ fn of_s3(s3: &S3, access: &Access, connector: Connector, retry: RetryConfig) -> 
 
 fn of_gcs(gcs: &Gcs, access: &Access, connector: Connector, retry: RetryConfig) -> Result<Bucket, Failure> {
     if gcs.endpoint.is_some() && gcs.secrets().is_empty() && !gcs.is_anonymous() {
-        return Err(Failure::new(Reason::InvalidSpec, "`endpoint` must come with `credentialsSecretRef` or `anonymous`"));
+        return Err(Failure::new(
+            Reason::InvalidSpec,
+            "`endpoint` must come with `credentialsSecretRef` or `anonymous`",
+        ));
     }
     let endpoint = gcs.effective_endpoint();
     let key = access.others.get(Gcs::CREDENTIALS).map(Secret::reveal);
-    let mut builder =
-        if key.is_some() || gcs.is_anonymous() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
+    let mut builder = if key.is_some() || gcs.is_anonymous() {
+        GoogleCloudStorageBuilder::new()
+    } else {
+        GoogleCloudStorageBuilder::from_env()
+    };
     builder = builder
         .with_bucket_name(&gcs.bucket)
         .with_base_url(endpoint)
@@ -163,16 +168,19 @@ fn of_azure(azure: &Azure, access: &Access, connector: Connector, retry: RetryCo
 }
 
 fn with_bucket_in_host(endpoint: &str, bucket: &str) -> Result<String, Failure> {
-    let (scheme, host) = endpoint.split_once("://").ok_or_else(|| {
-        Failure::new(Reason::InvalidSpec, "`endpoint` must be an http or https URL")
-    })?;
+    let (scheme, host) = endpoint
+        .split_once("://")
+        .ok_or_else(|| Failure::new(Reason::InvalidSpec, "`endpoint` must be an http or https URL"))?;
     Ok(format!("{scheme}://{bucket}.{host}"))
 }
 
 fn parsed(base: &str) -> Result<Url, Failure> {
-    Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty()).ok_or_else(
-        || Failure::new(Reason::InvalidSpec, "`endpoint` must be an http or https URL without user name and password"),
-    )
+    Url::parse(base)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
+        .ok_or_else(|| {
+            Failure::new(Reason::InvalidSpec, "`endpoint` must be an http or https URL without user name and password")
+        })
 }
 
 /// A client that cannot be made. The crate's own words may hold what it was given.

@@ -6,7 +6,9 @@ use super::key::{between, without_directories};
 use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Limited};
 use object_store::ClientOptions;
-use object_store::client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest answer that is read, in bytes. A page has at most 5,000 entries of at most 3 KB.

@@ -68,7 +68,10 @@ mod tests {
     fn directories_are_left_out_of_a_listing_and_nothing_else() {
         let entry = |key: &str| format!("<Contents><Key>{key}</Key><Size>0</Size></Contents>");
         let listing = |keys: &[&str]| {
-            format!("<L><Name>bucket/</Name>{}<KeyCount>3</KeyCount></L>", keys.iter().map(|it| entry(it)).collect::<String>())
+            format!(
+                "<L><Name>bucket/</Name>{}<KeyCount>3</KeyCount></L>",
+                keys.iter().map(|it| entry(it)).collect::<String>()
+            )
         };
         let cleaned = without_directories(&listing(&["a", "b/", "b/c", "d&amp;/"])).unwrap();
         assert_eq!(cleaned, listing(&["a", "b/c"]));

@@ -80,7 +80,8 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
     while let Some(object) = objects.try_next().await.map_err(|error| refusal::failure(spec, bucket, &error))? {
         seen += 1;
         if seen > OBJECTS_LIMIT {
-            let message = format!("{name} has more than {OBJECTS_LIMIT} objects below `{directory}`: `prefix` must name less");
+            let message =
+                format!("{name} has more than {OBJECTS_LIMIT} objects below `{directory}`: `prefix` must name less");
             return Err(Failure::new(Reason::InvalidSpec, message));
         }
         let key = object.location.as_ref();
@@ -90,7 +91,8 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
             continue;
         }
         let tag = object.e_tag.as_deref().map(plain).filter(|it| !it.is_empty()).ok_or_else(|| {
-            let message = format!("{name} lists {key} without an ETag, so that nothing would tell its content from another");
+            let message =
+                format!("{name} lists {key} without an ETag, so that nothing would tell its content from another");
             Failure::new(Reason::InvalidSpec, message)
         })?;
         files.push(ListedFile {
@@ -103,7 +105,9 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
         });
     }
     if seen == 0 {
-        let message = format!("{name} has no object below `{directory}`: `prefix` must be a directory, `include` names single files");
+        let message = format!(
+            "{name} has no object below `{directory}`: `prefix` must be a directory, `include` names single files"
+        );
         return Err(Failure::new(Reason::NoFiles, message));
     }
     let complete = files.len() == seen;

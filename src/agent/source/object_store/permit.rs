@@ -63,7 +63,8 @@ impl Permit {
     async fn ask(&self, label: &str, url: &Url) -> Result<Authorized, FetchError> {
         let refused = |cause: &str| FetchError::Refused { label: label.to_owned(), cause: cause.to_owned() };
         // What the crate says may show an address with a signature in it.
-        let no_identity = |_| refused("the store's credentials could not be renewed: see whether the identity still exists");
+        let no_identity =
+            |_| refused("the store's credentials could not be renewed: see whether the identity still exists");
         match &self.entry {
             Entry::Open => Ok(Authorized { url: url.clone(), token: None }),
             Entry::Signed(signer) => {

@@ -16,11 +16,15 @@ pub(super) fn failure(spec: &ObjectStore, bucket: &Bucket, error: &object_store:
         Some(Seen::Refused(refusal)) => judged(spec, &name, bucket.base.host_str().unwrap_or_default(), &refusal),
         Some(Seen::NoListing) => Failure::new(
             Reason::Unreachable,
-            format!("{name} does not answer as an object store does: `endpoint` must be the base URL of the store's API, not of its console"),
+            format!(
+                "{name} does not answer as an object store does: `endpoint` must be the base URL of the store's API, not of its console"
+            ),
         ),
         Some(Seen::BadName(object)) => lies(&name, &format!("{object:?}, which is absolute")),
         Some(Seen::NoIdentity) => Failure::new(Reason::Unauthorized, no_identity(spec)),
-        Some(Seen::Unreachable(cause)) => Failure::new(Reason::Unreachable, format!("{name} cannot be reached: {cause}")),
+        Some(Seen::Unreachable(cause)) => {
+            Failure::new(Reason::Unreachable, format!("{name} cannot be reached: {cause}"))
+        }
         None => Failure::new(Reason::Unreachable, format!("{name} cannot be asked: {}", kept(spec))),
     }
 }
@@ -34,7 +38,8 @@ pub(super) fn name(spec: &ObjectStore, bucket: &Bucket) -> String {
 }
 
 fn lies(name: &str, what: &str) -> Failure {
-    let message = format!("{name} has an object whose name cannot be a path on a volume ({what}); nothing was taken from it");
+    let message =
+        format!("{name} has an object whose name cannot be a path on a volume ({what}); nothing was taken from it");
     Failure::new(Reason::ListingMismatch, message)
 }
 
@@ -49,7 +54,8 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Fail
         let reason = if refusal.status >= 500 { Reason::Unreachable } else { Reason::Unauthorized };
         return Failure::new(reason, message);
     }
-    let regional = matches!(code, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException");
+    let regional =
+        matches!(code, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException");
     let (reason, message) = match (refusal.status, code) {
         (301 | 302 | 307 | 308, _) | (400, _) if regional || refusal.status != 400 => {
             let hint = match &refusal.region {
@@ -61,9 +67,10 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Fail
         (_, "SlowDown" | "ServerBusy" | "RequestLimitExceeded" | "TooManyRequests") | (429, _) => {
             (Reason::RateLimited, format!("{name} asks for fewer requests ({said}): warm fewer nodes at a time"))
         }
-        (_, "RequestTimeTooSkewed") => {
-            (Reason::Unauthorized, format!("{name} refuses the time of the request ({said}): set this node's clock right"))
-        }
+        (_, "RequestTimeTooSkewed") => (
+            Reason::Unauthorized,
+            format!("{name} refuses the time of the request ({said}): set this node's clock right"),
+        ),
         (404, _) | (_, "NoSuchBucket" | "ContainerNotFound") => {
             (Reason::NotFound, format!("{name} does not exist ({said}): create it, or name another"))
         }
@@ -72,7 +79,9 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Fail
         }
         _ => (
             Reason::Unreachable,
-            format!("{name} answers {said}: `endpoint` must be the base URL of the store's API, with the scheme it speaks"),
+            format!(
+                "{name} answers {said}: `endpoint` must be the base URL of the store's API, with the scheme it speaks"
+            ),
         ),
     };
     Failure::new(reason, message)
@@ -88,13 +97,17 @@ pub(super) fn kept(spec: &ObjectStore) -> String {
     let secrets = spec.secrets();
     let places: Vec<String> = secrets
         .iter()
-        .map(|it| format!("key `{}` of Secret `{}` (without a cluster {})", it.reference.key, it.reference.name, it.stand_in))
+        .map(|it| {
+            format!("key `{}` of Secret `{}` (without a cluster {})", it.reference.key, it.reference.name, it.stand_in)
+        })
         .collect();
     if anonymous(spec) {
         return "the bucket must be public, or `anonymous` must give way to credentials".to_owned();
     }
     match places.as_slice() {
-        [] => format!("no Secret is named, so the identity is that of `podTemplate.serviceAccountName`: it must have the rights {rights}"),
+        [] => format!(
+            "no Secret is named, so the identity is that of `podTemplate.serviceAccountName`: it must have the rights {rights}"
+        ),
         places => format!("the credentials come from {}: they must have the rights {rights}", places.join(" and ")),
     }
 }

@@ -71,7 +71,8 @@ mod tests {
     fn the_keys_of_a_bucket_are_files_of_one_directory_and_the_pod_has_the_caches_identity() {
         let mut cache = cache();
         cache.spec.sources = super::super::fixtures::bucket();
-        cache.spec.pod_template = serde_json::from_value(serde_json::json!({"serviceAccountName": "model-reader"})).ok();
+        cache.spec.pod_template =
+            serde_json::from_value(serde_json::json!({"serviceAccountName": "model-reader"})).ok();
         let source = cache.spec.sources[0].clone();
         let resolution = Resolution {
             spec_hash: source.spec_hash(),

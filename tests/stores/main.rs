@@ -15,6 +15,7 @@ mod changed;
 mod clouds;
 mod fetched;
 mod hostile;
+mod identity;
 mod refused;
 
 use bench::{Bench, Ran};

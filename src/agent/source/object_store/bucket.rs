@@ -7,6 +7,7 @@ use super::super::access::Access;
 use super::connect::Connector;
 use super::key::encode;
 use super::permit::Entry;
+use super::sas::AccountKey;
 use crate::api::Reason;
 use crate::api::object_store::{Azure, Gcs, S3};
 use crate::api::source::{ObjectStore, Store};
@@ -147,9 +148,10 @@ fn of_azure(azure: &Azure, access: &Access, connector: Connector, retry: RetryCo
         .with_skip_signature(azure.is_anonymous())
         .with_retry(retry)
         .with_http_connector(connector.clone());
-    let mut pairs = None;
+    let (mut pairs, mut account_key) = (None, None);
     if let Some(key) = access.others.get(Azure::ACCOUNT_KEY) {
         builder = builder.with_access_key(key.reveal());
+        account_key = AccountKey::new(&azure.account, &azure.container, key);
     }
     if let Some(token) = access.others.get(Azure::SAS_TOKEN) {
         // As the portal and the tools print it: percent-encoded, perhaps with the question mark.
@@ -162,7 +164,10 @@ fn of_azure(azure: &Azure, access: &Access, connector: Connector, retry: RetryCo
     let entry = match pairs {
         Some(pairs) => Entry::Query(pairs.into()),
         None if azure.is_anonymous() => Entry::Open,
-        None => Entry::Signed(Arc::clone(&client) as _),
+        None => match account_key {
+            Some(key) => Entry::Keyed(Arc::new(key)),
+            None => Entry::Delegated(Arc::clone(&client) as _),
+        },
     };
     Ok(Bucket { client, entry, base: parsed(&format!("{endpoint}/{}/", azure.container))?, connector })
 }

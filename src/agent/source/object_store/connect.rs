@@ -32,6 +32,7 @@ pub(super) enum Seen {
 /// What a refusal says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Refusal {
+    /// Host, and port if it is not the scheme's own.
     pub(super) host: String,
     pub(super) status: u16,
     /// The protocol's own code, such as `NoSuchBucket`.
@@ -79,9 +80,9 @@ impl HttpConnector for Connector {
 #[async_trait]
 impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let host = request.uri().host().unwrap_or_default().to_owned();
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let is_listing = request.uri().query().is_some_and(|it| it.contains("list-type=2") || it.contains("comp=list"));
-        let of_the_machine = is_metadata(&host);
+        let of_the_machine = is_metadata(request.uri().host().unwrap_or_default());
         let client = if of_the_machine { &self.direct } else { &self.through_proxies };
         let answer = match tokio::time::timeout(self.options.stall_after, client.call(request)).await {
             Ok(Ok(answer)) => answer,
@@ -110,6 +111,10 @@ impl HttpService for Connector {
             let text = std::str::from_utf8(&body).ok().filter(|it| is_a_listing(it));
             let text = text.ok_or_else(|| self.end(Seen::NoListing))?;
             body = without_directories(text).map_err(|name| self.end(Seen::BadName(name)))?.into();
+            self.note(None);
+        } else {
+            // What went wrong before has been mended.
+            self.note(None);
         }
         Ok(HttpResponse::from_parts(parts, body.into()))
     }

@@ -5,13 +5,14 @@
 //! same, and every answer of the store must carry the ETag that was listed: an object that is overwritten is never mixed.
 //!
 //! - `bucket`: the crate's client of a store, and how to get in; `connect`: its requests over our connections.
-//! - `permit`: signed addresses and tokens for the engine. `key`: names in URLs and listings. `refusal`: what went wrong.
+//! - `permit`: signed addresses and tokens for the engine. `sas`: Azure's signatures. `key`: names in URLs and listings. `refusal`: what went wrong.
 
 mod bucket;
 mod connect;
 mod key;
 mod permit;
 mod refusal;
+mod sas;
 
 use super::super::failure::{Failure, reason};
 use super::super::fetch::Origin;
@@ -25,7 +26,7 @@ use crate::api::source::ObjectStore;
 use bucket::Bucket;
 use futures::TryStreamExt as _;
 use object_store::path::Path;
-use permit::Permit;
+use permit::{Entry, Permit};
 use sha2::{Digest as _, Sha256};
 
 /// Largest listing, in objects: more is a prefix that was forgotten.
@@ -109,6 +110,17 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
             "{name} has no object below `{directory}`: `prefix` must be a directory, `include` names single files"
         );
         return Err(Failure::new(Reason::NoFiles, message));
+    }
+    // See `sas`: for the pod's own identity the crate signs.
+    if matches!(bucket.entry, Entry::Delegated(_))
+        && let Some(file) = files.iter().find(|file| file.url.path().contains('%'))
+    {
+        let message = format!(
+            "{name} has {:?}, whose name the pod's own identity cannot sign for: give `accountKeySecretRef` or `sasTokenSecretRef`, or \
+             `exclude` it",
+            file.path
+        );
+        return Err(Failure::new(Reason::InvalidSpec, message));
     }
     let complete = files.len() == seen;
     let revision = revision(&mut files);

@@ -2,7 +2,9 @@
 
 use super::super::super::fetch::{Authorized, Authorizer, FetchError, Secret};
 use super::key::decode;
+use super::sas::AccountKey;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use object_store::gcp::GcpCredentialProvider;
 use object_store::path::Path;
 use object_store::signer::Signer;
@@ -19,6 +21,10 @@ pub(super) enum Entry {
     Open,
     /// By a signed address.
     Signed(Arc<dyn Signer>),
+    /// As above, with a key that Azure has given to the pod's identity: for names that a URL spells as they are.
+    Delegated(Arc<dyn Signer>),
+    /// By an address that is signed with an Azure account's key.
+    Keyed(Arc<AccountKey>),
     /// By a bearer token.
     Bearer(GcpCredentialProvider),
     /// By a signature that is given with the source.
@@ -31,6 +37,8 @@ impl fmt::Debug for Entry {
         f.write_str(match self {
             Self::Open => "Open",
             Self::Signed(_) => "Signed(…)",
+            Self::Delegated(_) => "Delegated(…)",
+            Self::Keyed(_) => "Keyed(…)",
             Self::Bearer(_) => "Bearer(…)",
             Self::Query(_) => "Query(…)",
         })
@@ -67,7 +75,12 @@ impl Permit {
             |_| refused("the store's credentials could not be renewed: see whether the identity still exists");
         match &self.entry {
             Entry::Open => Ok(Authorized { url: url.clone(), token: None }),
-            Entry::Signed(signer) => {
+            Entry::Keyed(key) => {
+                let path = self.object(url).ok_or_else(|| refused("its address names no object"))?;
+                let url = key.signed(url, path.as_ref(), Timestamp::now(), self.lasts);
+                Ok(Authorized { url, token: None })
+            }
+            Entry::Signed(signer) | Entry::Delegated(signer) => {
                 let path = self.object(url).ok_or_else(|| refused("its address names no object"))?;
                 let url = signer.signed_url(Method::GET, &path, self.lasts).await.map_err(no_identity)?;
                 Ok(Authorized { url, token: None })

@@ -13,7 +13,7 @@ pub(super) fn failure(spec: &ObjectStore, bucket: &Bucket, error: &object_store:
         return lies(&name, &source.to_string());
     }
     match bucket.connector.seen() {
-        Some(Seen::Refused(refusal)) => judged(spec, &name, bucket.base.host_str().unwrap_or_default(), &refusal),
+        Some(Seen::Refused(refusal)) => judged(spec, &name, &host(bucket), &refusal),
         Some(Seen::NoListing) => Failure::new(
             Reason::Unreachable,
             format!(
@@ -25,16 +25,21 @@ pub(super) fn failure(spec: &ObjectStore, bucket: &Bucket, error: &object_store:
         Some(Seen::Unreachable(cause)) => {
             Failure::new(Reason::Unreachable, format!("{name} cannot be reached: {cause}"))
         }
-        None => Failure::new(Reason::Unreachable, format!("{name} cannot be asked: {}", kept(spec))),
+        // Nothing was asked: the identity could not even be read.
+        None => Failure::new(Reason::Unauthorized, format!("{name} cannot be asked: {}", kept(spec))),
     }
 }
 
 /// The bucket, as messages call it.
 pub(super) fn name(spec: &ObjectStore, bucket: &Bucket) -> String {
     let kind = if matches!(spec.store(), Some(Store::Azure(_))) { "container" } else { "bucket" };
+    format!("{kind} `{}` at {}", spec.store().map(Store::bucket).unwrap_or_default(), host(bucket))
+}
+
+/// Host of the bucket, and port if it is not the scheme's own.
+fn host(bucket: &Bucket) -> String {
     let host = bucket.base.host_str().unwrap_or_default();
-    let at = bucket.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    format!("{kind} `{}` at {at}", spec.store().map(Store::bucket).unwrap_or_default())
+    bucket.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn lies(name: &str, what: &str) -> Failure {

@@ -9,8 +9,11 @@ mod bench;
 
 mod disk;
 mod hostile;
+mod inspect;
 mod interrupted;
+mod materialize;
 mod network;
+mod others;
 mod pip;
 mod pod;
 mod refusals;

@@ -126,10 +126,12 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
     let revision = revision(&mut files);
     let path = spec.effective_path();
     if path != "." {
-        files.iter_mut().for_each(|file| file.path = format!("{path}/{}", file.path));
+        for file in &mut files {
+            file.path = format!("{path}/{}", file.path);
+        }
     }
     let mut listing = Listing::new(revision, files, complete, None, format!("{}{directory}", bucket.base))?;
-    listing.authorizer = Permit::new(&bucket.entry, &bucket.base, origins.signed_for);
+    listing.authorizer = Permit::to(&bucket.entry, &bucket.base, origins.signed_for);
     Ok(listing)
 }
 

@@ -55,7 +55,7 @@ pub(super) struct Permit {
 
 impl Permit {
     /// Whoever has to be asked; nobody for a public bucket.
-    pub(super) fn new(entry: &Entry, base: &Url, lasts: Duration) -> Option<Arc<dyn Authorizer>> {
+    pub(super) fn to(entry: &Entry, base: &Url, lasts: Duration) -> Option<Arc<dyn Authorizer>> {
         match entry {
             Entry::Open => None,
             other => Some(Arc::new(Self { entry: other.clone(), base: base.clone(), lasts })),

@@ -62,7 +62,7 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Fail
     let regional =
         matches!(code, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException");
     let (reason, message) = match (refusal.status, code) {
-        (301 | 302 | 307 | 308, _) | (400, _) if regional || refusal.status != 400 => {
+        (301 | 302 | 307 | 308 | 400, _) if regional || refusal.status != 400 => {
             let hint = match &refusal.region {
                 Some(region) => format!("set `region: {region}`"),
                 None => "`region` must be the bucket's, and `endpoint` must lead to it without a redirect".to_owned(),

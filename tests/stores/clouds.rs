@@ -25,7 +25,7 @@ fn query(uri: &Uri, name: &str) -> Option<String> {
 
 #[test]
 fn a_google_bucket_is_read_with_the_token_of_its_service_account() {
-    let served = |request: Request| async move {
+    let answers = |request: Request| async move {
         let bearer = request.headers().get("authorization").and_then(|it| it.to_str().ok()).unwrap_or_default();
         // A token that the service account's key has signed: three parts with dots between.
         if bearer.strip_prefix("Bearer ").is_none_or(|it| it.split('.').count() != 3) {
@@ -37,7 +37,7 @@ fn a_google_bucket_is_read_with_the_token_of_its_service_account() {
             _ => StatusCode::NOT_FOUND.into_response(),
         }
     };
-    let (bench, server) = (Bench::new(), Parrot::with(Router::new().fallback(served)));
+    let (bench, server) = (Bench::new(), Parrot::with(Router::new().fallback(answers)));
     let key = Command::new("openssl")
         .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
         .output()
@@ -77,7 +77,7 @@ fn blobs() -> String {
 
 #[test]
 fn an_azure_container_is_read_with_a_shared_access_signature_or_a_key() {
-    let served = |request: Request| async move {
+    let answers = |request: Request| async move {
         let uri = request.uri();
         let by_key = request
             .headers()
@@ -93,7 +93,7 @@ fn an_azure_container_is_read_with_a_shared_access_signature_or_a_key() {
             _ => StatusCode::NOT_FOUND.into_response(),
         }
     };
-    let (bench, server) = (Bench::new(), Parrot::with(Router::new().fallback(served)));
+    let (bench, server) = (Bench::new(), Parrot::with(Router::new().fallback(answers)));
     let read = |path: &str, field: &str, variable: &str, value: &str| {
         let mut azure = json!({"account": "models", "container": "models", "endpoint": server.url});
         azure[field] = json!({"name": "azure", "key": "key"});

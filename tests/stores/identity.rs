@@ -48,14 +48,11 @@ fn cloud() -> Parrot {
             let credentials = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><SessionToken>session</SessionToken>\
                  <SecretAccessKey>secret</SecretAccessKey><AccessKeyId>ASIA1</AccessKeyId><Expiration>2100-01-01T00:00:00Z</Expiration>\
                  </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
-            return match query.contains("WebIdentityToken=pod-token") {
-                true => credentials.into_response(),
-                false => (
-                    StatusCode::BAD_REQUEST,
-                    "<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>",
-                )
-                    .into_response(),
-            };
+            if query.contains("WebIdentityToken=pod-token") {
+                return credentials.into_response();
+            }
+            let refusal = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>";
+            return (StatusCode::BAD_REQUEST, refusal).into_response();
         }
         let by_header = headers.get("x-amz-security-token").is_some_and(|it| it == "session");
         if query.contains("list-type=2") && by_header {

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// An objectStore source of a bucket, with the administrator's keys.
-pub fn with_keys(bucket: &minio::Bucket) -> Value {
+fn with_keys(bucket: &minio::Bucket) -> Value {
     let mut s3 = bucket.s3();
     s3["accessKeyIdSecretRef"] = json!({"name": "minio", "key": "id"});
     s3["secretAccessKeySecretRef"] = json!({"name": "minio", "key": "secret"});
@@ -32,21 +32,21 @@ pub fn with_keys(bucket: &minio::Bucket) -> Value {
 }
 
 /// The same without saying which keys.
-pub fn source(store: &Value, more: &Value) -> Value {
+fn source(store: &Value, more: &Value) -> Value {
     let mut object_store = json!({"s3": store});
     object_store.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"name": "x", "objectStore": object_store})
 }
 
 /// A command with the keys in the environment, which stand in for the Secret.
-pub fn keyed(bench: &Bench, arguments: &[&str]) -> Command {
+fn keyed(bench: &Bench, arguments: &[&str]) -> Command {
     let mut command = bench.command(arguments);
     command.env("AWS_ACCESS_KEY_ID", minio::ID).env("AWS_SECRET_ACCESS_KEY", minio::SECRET);
     command
 }
 
 /// `prefetch` that must do what is asked.
-pub fn prefetch(bench: &Bench) -> Ran {
+fn prefetch(bench: &Bench) -> Ran {
     let ran = bench::ran(keyed(bench, &["prefetch"]).output().unwrap());
     assert_eq!(ran.code, 0, "{:?} {}", ran.results, ran.stderr);
     quiet(&ran);
@@ -54,7 +54,7 @@ pub fn prefetch(bench: &Bench) -> Ran {
 }
 
 /// Nothing that lets in was said.
-pub fn quiet(ran: &Ran) {
+fn quiet(ran: &Ran) {
     let said = format!("{:?}{}", ran.results, ran.stderr);
     for secret in [minio::SECRET, "X-Amz-Signature", "X-Amz-Credential"] {
         assert!(!said.contains(secret), "{said}");
@@ -62,19 +62,19 @@ pub fn quiet(ran: &Ran) {
 }
 
 /// Files below a directory, sorted.
-pub fn files(directory: &Path) -> Vec<String> {
+fn files(directory: &Path) -> Vec<String> {
     let mut paths = bench::paths(directory);
     paths.retain(|it| directory.join(it).is_file());
     paths
 }
 
 /// Where the objects of a bucket lie when nothing else is said.
-pub fn objects(bench: &Bench, bucket: &minio::Bucket) -> PathBuf {
+fn objects(bench: &Bench, bucket: &minio::Bucket) -> PathBuf {
     bench.volume().join("objects").join(&bucket.name)
 }
 
 /// Bytes that differ with the seed and do not repeat.
-pub fn bytes(seed: u64, length: usize) -> Vec<u8> {
+fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = |_| {
         state ^= state << 13;

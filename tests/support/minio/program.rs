@@ -16,12 +16,11 @@ pub fn program() -> PathBuf {
     lock.lock().unwrap();
     if !program.exists() {
         let new = directory.join("minio.new");
-        let mut build = Command::new("go");
-        build
-            .args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"])
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"])
             .arg(&new)
             .arg("github.com/minio/minio");
-        let built = build.current_dir(&source).output();
+        let built = go.current_dir(&source).output();
         let built = built.unwrap_or_else(|error| panic!("go cannot be run ({error}): install Go 1.26 or newer"));
         assert!(built.status.success(), "MinIO was not built: {}", String::from_utf8_lossy(&built.stderr));
         fs::rename(new, &program).unwrap();

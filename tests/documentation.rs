@@ -113,6 +113,7 @@ fn every_link_between_pages_leads_somewhere() {
         "docs/concepts.md",
         "docs/reasons.md",
         "docs/security.md",
+        "docs/sources.md",
         "docs/inspect-and-repair.md",
         "docs/environment.md",
         "docs/sources.md",

@@ -76,6 +76,10 @@ fn the_samples_show_every_kind_of_volume_and_source() {
     assert!(volumes().any(|it| it.existing_claim.is_some()));
     assert!(sources().any(|it| it.hugging_face.is_some()));
     assert!(sources().any(|it| it.http.is_some()));
+    let stores = || sources().filter_map(|it| it.object_store.as_ref());
+    assert!(stores().any(|it| it.s3.is_some()));
+    assert!(stores().any(|it| it.gcs.is_some()));
+    assert!(stores().any(|it| it.azure.is_some()));
     assert!(sources().any(|it| !it.secrets().is_empty()));
 }
 

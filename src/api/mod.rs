@@ -9,6 +9,7 @@ pub mod model_cache;
 pub mod model_cache_replica;
 pub mod name;
 pub mod node_cache_pool;
+pub mod object_store;
 pub mod pod_template;
 pub mod quantity;
 pub mod reason;

@@ -73,6 +73,10 @@ fn warm_up_job() -> Value {
                 {"name": "models", "persistentVolumeClaim": {"claimName": "studio-models"}},
                 {"name": "plan", "configMap": {"name": "plan"}},
                 {"name": "token", "secret": {"secretName": "hf", "optional": true}},
+                {"name": "keys", "projected": {"sources": [
+                    {"secret": {"name": "a", "optional": true, "items": [{"key": "id", "path": "access-key-id"}]}},
+                    {"secret": {"name": "b", "optional": true, "items": [{"key": "secret", "path": "secret-access-key"}]}}
+                ]}},
                 {"name": "tmp", "emptyDir": {}}
             ]
         }}}
@@ -192,6 +196,25 @@ async fn a_job_of_the_operator_is_bound_to_our_image_and_our_volumes() {
             format!("{pod}/volumes/-"),
             json!({"name": "x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}),
             "volumes must be of the kinds",
+        ),
+        (
+            format!("{pod}/volumes/-"),
+            json!({"name": "x", "projected": {"sources": [
+                {"secret": {"name": "minio"}}, {"serviceAccountToken": {"path": "token"}}
+            ]}}),
+            "projected (secrets only)",
+        ),
+        (
+            format!("{pod}/volumes/-"),
+            json!({"name": "x", "projected": {"sources": [{"configMap": {"name": "x"}}]}}),
+            "projected (secrets only)",
+        ),
+        (
+            format!("{pod}/volumes/-"),
+            json!({"name": "x", "projected": {"sources": [
+                {"downwardAPI": {"items": [{"path": "x", "fieldRef": {"fieldPath": "metadata.name"}}]}}
+            ]}}),
+            "projected (secrets only)",
         ),
         (
             format!("{pod}/volumes/-"),

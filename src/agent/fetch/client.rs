@@ -78,6 +78,12 @@ impl HttpClient {
         build(&self.shared.tls, self.shared.proxy_from_env)
     }
 
+    /// For a crate that makes requests of its own, with our trust: a client that uses the proxies of the environment, and one
+    /// that does not.
+    pub(in crate::agent) fn for_a_crate(&self) -> Result<(reqwest::Client, reqwest::Client), ClientError> {
+        Ok((build(&self.shared.tls, self.shared.proxy_from_env)?, build(&self.shared.tls, false)?))
+    }
+
     /// What each host lets us do.
     pub(super) fn hosts(&self) -> &Hosts {
         &self.shared.hosts

@@ -53,8 +53,8 @@ impl Target {
     async fn authorized(self, label: &str) -> Result<Self, FetchError> {
         let Some(authorizer) = self.authorizer else { return Ok(self) };
         let Authorized { url, token } = authorizer.authorize(label, &self.url).await?;
-        let guarded = self.guarded || token.is_some();
-        Ok(Self { url, token, guarded, redirected: true, linked_etag: self.linked_etag, authorizer: None })
+        // A signed address is as good as a token.
+        Ok(Self { url, token, guarded: true, redirected: true, linked_etag: self.linked_etag, authorizer: None })
     }
 
     /// Where a redirect leads. The token is dropped for good when scheme, host or port changes.

@@ -87,6 +87,7 @@ fn row(kind: Kind<'_>) -> Option<Row> {
         Kind::Civitai(file) => {
             Some(Row { name: "CIVITAI", directory: file.effective_path().to_owned(), variables: vec![] })
         }
+        Kind::ObjectStore(store) => Some(Row { name: "OBJECTS", directory: store.effective_path(), variables: vec![] }),
         Kind::Http(_) => None,
     }
 }

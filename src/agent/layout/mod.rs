@@ -145,6 +145,11 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
         Kind::Nltk(data) => directory(source, data.effective_path())?,
         Kind::Spacy(spacy) => usable(source, &spacy.directory())?,
         Kind::TorchHub(hub) => usable(source, &hub.target())?,
+        Kind::ObjectStore(store) => {
+            if store.effective_path() != "." {
+                usable(source, &store.effective_path())?;
+            }
+        }
         Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
@@ -173,9 +178,13 @@ pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placemen
         Kind::Whisper(model) if model.effective_engine() == WhisperEngine::Faster => {
             hugging_face::place(&whisper::repository(model)?, listing, key)
         }
-        Kind::Http(_) | Kind::Whisper(_) | Kind::Civitai(_) | Kind::Nltk(_) | Kind::Pip(_) | Kind::Spacy(_) => {
-            plain::place(&plan.cache, listing, key)
-        }
+        Kind::Http(_)
+        | Kind::Whisper(_)
+        | Kind::Civitai(_)
+        | Kind::Nltk(_)
+        | Kind::ObjectStore(_)
+        | Kind::Pip(_)
+        | Kind::Spacy(_) => plain::place(&plan.cache, listing, key),
         Kind::TorchHub(_) => Placement {
             documents: torch_hub::trusted_list(plan, source).into_iter().collect(),
             ..plain::place(&plan.cache, listing, key)

@@ -12,6 +12,7 @@ pub mod hugging_face;
 pub mod listing;
 pub mod name;
 pub mod nltk;
+pub mod object_store;
 pub mod pip;
 pub mod preset;
 pub mod requirements;
@@ -34,6 +35,9 @@ use std::time::Duration;
 /// attempt is the operator's business, which knows the whole fleet.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long signed addresses last. Clocks may differ by as much.
+const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+
 /// An origin's API, and how to talk to it.
 #[derive(Clone, Debug)]
 pub struct Origins {
@@ -43,12 +47,15 @@ pub struct Origins {
     pub options: FetchOptions,
     /// The hub of sources that name none; the public one when there is none here either.
     pub endpoint: Option<String>,
+    /// How long a signed address lets in. Short, since whoever sees one may read the object; a fresh one costs nothing.
+    pub signed_for: Duration,
 }
 
 impl Origins {
     /// Origins that are asked for at most two minutes.
     pub fn new(client: HttpClient, endpoint: Option<String>) -> Self {
-        Self { client, endpoint, options: FetchOptions { give_up_after: PATIENCE, ..FetchOptions::default() } }
+        let options = FetchOptions { give_up_after: PATIENCE, ..FetchOptions::default() };
+        Self { client, options, endpoint, signed_for: SIGNED_FOR }
     }
 
     /// Asks the origin what the source is now: its revision, and the files of it.
@@ -61,6 +68,7 @@ impl Origins {
             Kind::Nltk(data) => nltk::resolve(self, data).await,
             Kind::Spacy(spacy) => spacy::resolve(self, spacy, access).await,
             Kind::TorchHub(hub) => torch_hub::resolve(self, hub, access).await,
+            Kind::ObjectStore(store) => object_store::resolve(self, store, access).await,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
@@ -75,6 +83,7 @@ impl Origins {
             Kind::Nltk(data) => nltk::resolve(self, data).await?,
             Kind::Spacy(spacy) => spacy::list(spacy, pin, access)?,
             Kind::TorchHub(hub) => torch_hub::list(hub, pin, access)?,
+            Kind::ObjectStore(store) => object_store::list(self, store, access).await?,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();

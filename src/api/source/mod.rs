@@ -5,6 +5,7 @@ mod civitai;
 mod http;
 mod hugging_face;
 mod nltk;
+mod object_store;
 mod pip;
 mod secret;
 mod spacy;
@@ -16,6 +17,7 @@ pub use self::civitai::{Civitai, CivitaiFile};
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, Preset, RepoType};
 pub use self::nltk::Nltk;
+pub use self::object_store::{ObjectStore, Store};
 pub use self::pip::{Architecture, Pip};
 pub use self::secret::{SecretFile, SecretKeyRef};
 pub use self::spacy::Spacy;
@@ -30,7 +32,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.objectStore), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -64,6 +66,10 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nltk: Option<Nltk>,
 
+    /// The objects below a prefix of an object store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_store: Option<ObjectStore>,
+
     /// A wheelhouse: Python packages that install with no index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pip: Option<Pip>,
@@ -90,6 +96,8 @@ pub enum Kind<'a> {
     Civitai(&'a Civitai),
     /// Data packages of NLTK.
     Nltk(&'a Nltk),
+    /// Objects of an object store.
+    ObjectStore(&'a ObjectStore),
     /// A wheelhouse.
     Pip(&'a Pip),
     /// A pipeline of spaCy.
@@ -102,7 +110,19 @@ impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http, whisper, civitai, nltk, pip, spacy, torch_hub } = self;
+        let Self {
+            name: _,
+            volume: _,
+            hugging_face,
+            http,
+            whisper,
+            civitai,
+            nltk,
+            object_store,
+            pip,
+            spacy,
+            torch_hub,
+        } = self;
         let kinds = [
             hugging_face.as_ref().map(Kind::HuggingFace),
             http.as_ref().map(Kind::Http),
@@ -112,6 +132,7 @@ impl Source {
             pip.as_ref().map(Kind::Pip),
             spacy.as_ref().map(Kind::Spacy),
             torch_hub.as_ref().map(Kind::TorchHub),
+            object_store.as_ref().map(Kind::ObjectStore),
         ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
@@ -121,6 +142,7 @@ impl Source {
     pub fn secrets(&self) -> Vec<SecretFile<'_>> {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
+            Some(Kind::ObjectStore(it)) => it.secrets(),
             Some(Kind::Civitai(it)) => it.secrets(),
             Some(
                 Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Pip(_) | Kind::Spacy(_) | Kind::TorchHub(_),
@@ -143,6 +165,7 @@ impl Source {
             Some(Kind::Whisper(it)) => it.identity(),
             Some(Kind::Civitai(it)) => it.identity(),
             Some(Kind::Nltk(it)) => it.identity(),
+            Some(Kind::ObjectStore(it)) => it.identity(),
             Some(Kind::Pip(it)) => it.identity(),
             Some(Kind::Spacy(it)) => it.identity(),
             Some(Kind::TorchHub(it)) => it.identity(),

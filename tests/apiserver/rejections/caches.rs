@@ -43,6 +43,58 @@ async fn a_wrong_name_or_an_unknown_field_is_refused() {
 }
 
 #[tokio::test]
+async fn a_wrong_object_store_is_refused() {
+    let store = |document: Value| -> Vec<Change> {
+        vec![Change("/spec/sources/1/http", Value::Null), Change("/spec/sources/1/objectStore", document)]
+    };
+    let key = || json!({"name": "minio", "key": "id"});
+    check_creates(
+        CACHES,
+        &cache(),
+        vec![
+            ("a bucket with keys", store(json!({"s3": {"bucket": "models", "accessKeyIdSecretRef": key(),
+                "secretAccessKeySecretRef": key(), "sessionTokenSecretRef": key()}, "prefix": "a/b/", "path": "."})), FINE),
+            ("a bucket of the pod's own identity", store(json!({"gcs": {"bucket": "models"}})), FINE),
+            ("a container", store(json!({"azure": {"account": "studio", "container": "$root", "anonymous": true}})), FINE),
+            ("no store", store(json!({"prefix": "a"})),
+             &["spec.sources[1].objectStore: Invalid value: exactly one of `s3`, `gcs` and `azure` must be set"]),
+            ("two stores", store(json!({"s3": {"bucket": "models"}, "gcs": {"bucket": "models"}})),
+             &["spec.sources[1].objectStore: Invalid value: exactly one of `s3`, `gcs` and `azure` must be set"]),
+            ("half a key", store(json!({"s3": {"bucket": "models", "accessKeyIdSecretRef": key()}})),
+             &["spec.sources[1].objectStore.s3: Invalid value: `accessKeyIdSecretRef` and `secretAccessKeySecretRef` must be given together"]),
+            ("a session without keys", store(json!({"s3": {"bucket": "models", "sessionTokenSecretRef": key()}})),
+             &["spec.sources[1].objectStore.s3: Invalid value: `sessionTokenSecretRef` must come with `accessKeyIdSecretRef`"]),
+            ("keys for nobody", store(json!({"s3": {"bucket": "models", "anonymous": true, "accessKeyIdSecretRef": key(),
+                "secretAccessKeySecretRef": key()}})),
+             &["spec.sources[1].objectStore.s3: Invalid value: `anonymous` must not be true beside keys"]),
+            ("a bucket with a way out", store(json!({"s3": {"bucket": "a/../b"}})),
+             &["spec.sources[1].objectStore.s3.bucket: Invalid value: \"a/../b\": `bucket` must be the bucket's name: letters, digits, dots, dashes and underscores, without `..`"]),
+            ("a region that is a URL", store(json!({"s3": {"bucket": "models", "region": "http://x"}})),
+             &["spec.sources[1].objectStore.s3.region: Invalid value: \"http://x\": `region` must be a region's name, such as `eu-central-1`"]),
+            ("an endpoint with a password", store(json!({"s3": {"bucket": "models", "endpoint": "http://a:b@x"}})),
+             &["spec.sources[1].objectStore.s3.endpoint: Invalid value: \"http://a:b@x\": `endpoint` must be an http or https URL without user name, password, query and fragment"]),
+            ("Google's token for somebody else", store(json!({"gcs": {"bucket": "models", "endpoint": "https://x"}})),
+             &["spec.sources[1].objectStore.gcs: Invalid value: `endpoint` must come with `credentialsSecretRef` or `anonymous`: the pod's own token is for Google alone"]),
+            ("a key for nobody", store(json!({"gcs": {"bucket": "models", "anonymous": true, "credentialsSecretRef": key()}})),
+             &["spec.sources[1].objectStore.gcs: Invalid value: `anonymous` must not be true beside `credentialsSecretRef`"]),
+            ("Azure's token for somebody else",
+             store(json!({"azure": {"account": "studio", "container": "models", "endpoint": "https://x"}})),
+             &["spec.sources[1].objectStore.azure: Invalid value: `endpoint` must come with `accountKeySecretRef`, `sasTokenSecretRef` or `anonymous`: the pod's own token is for Azure alone"]),
+            ("a key and a signature", store(json!({"azure": {"account": "studio", "container": "models",
+                "accountKeySecretRef": key(), "sasTokenSecretRef": key()}})),
+             &["spec.sources[1].objectStore.azure: Invalid value: at most one of `accountKeySecretRef`, `sasTokenSecretRef` and `anonymous` must be set"]),
+            ("an account with a dash", store(json!({"azure": {"account": "stu-dio", "container": "models"}})),
+             &["spec.sources[1].objectStore.azure.account: Invalid value: \"stu-dio\": `account` must be the storage account's name: lower-case letters and digits"]),
+            ("a prefix from the root", store(json!({"s3": {"bucket": "models"}, "prefix": "/a"})),
+             &["spec.sources[1].objectStore.prefix: Invalid value: \"/a\": `prefix` must be a directory in the bucket: a relative path without `.`, `..` and empty parts"]),
+            ("a path with a way out", store(json!({"s3": {"bucket": "models"}, "path": "../a"})),
+             &["spec.sources[1].objectStore.path: Invalid value: \"../a\": `path` must be `.` or a relative path without `.`, `..`, empty parts or `.modelcache`"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_wrong_volume_is_refused() {
     let many = |count: usize| -> Vec<Change> {
         let volumes: Vec<Value> = (0..count)

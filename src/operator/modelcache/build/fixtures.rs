@@ -34,6 +34,19 @@ pub(crate) fn cache() -> ModelCache {
     .unwrap()
 }
 
+/// A source in a bucket, with keys in two Secrets.
+pub(crate) fn bucket() -> Vec<crate::api::source::Source> {
+    serde_json::from_value(json!([{"name": "llama", "objectStore": {
+        "s3": {
+            "bucket": "models", "endpoint": "https://minio.example",
+            "accessKeyIdSecretRef": {"name": "minio-id", "key": "id"},
+            "secretAccessKeySecretRef": {"name": "minio-secret", "key": "secret"}
+        },
+        "prefix": "llama/v3"
+    }}]))
+    .unwrap()
+}
+
 pub(crate) fn shared_cache() -> ModelCache {
     let mut cache = cache();
     cache.spec.placement = None;

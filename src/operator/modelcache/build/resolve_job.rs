@@ -66,4 +66,22 @@ mod tests {
         };
         insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &settings()));
     }
+
+    #[test]
+    fn the_keys_of_a_bucket_are_files_of_one_directory_and_the_pod_has_the_caches_identity() {
+        let mut cache = cache();
+        cache.spec.sources = super::super::fixtures::bucket();
+        cache.spec.pod_template =
+            serde_json::from_value(serde_json::json!({"serviceAccountName": "model-reader"})).ok();
+        let source = cache.spec.sources[0].clone();
+        let resolution = Resolution {
+            spec_hash: source.spec_hash(),
+            source,
+            attempt: 0,
+            recorded: 0,
+            failure: None,
+            state: ResolutionState::Due,
+        };
+        insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &settings()).spec.map(|it| it.template));
+    }
 }

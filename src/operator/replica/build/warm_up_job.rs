@@ -173,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn a_warm_up_from_a_bucket_mounts_its_keys_and_has_the_caches_identity() {
+        let mut cache = shared_cache();
+        cache.spec.sources = crate::operator::modelcache::build::fixtures::bucket();
+        cache.spec.pod_template =
+            serde_json::from_value(serde_json::json!({"serviceAccountName": "model-reader"})).ok();
+        let replica = replica(&cache, "studio-models-0", &volume(&cache), None, Some(plan()));
+        let job = warm_up_job(&replica, 1, &cache, None, &Beside::Anywhere, &settings());
+        insta::assert_yaml_snapshot!(job.spec.map(|it| it.template));
+    }
+
+    #[test]
     fn a_warm_up_of_a_shared_volume_gives_the_volume_to_its_group() {
         let cache = shared_cache();
         let replica = replica(&cache, "studio-models-0", &volume(&cache), None, Some(plan()));

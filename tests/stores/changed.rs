@@ -1,0 +1,118 @@
+//! An object that is overwritten is never mixed, and an address that expires is signed again.
+
+use crate::{bytes, minio, source, with_keys};
+use modelcache::agent::fetch::{ClientOptions, FetchOptions, HttpClient, Progress, Staged, Staging, Writer, fetch};
+use modelcache::agent::source::Origins;
+use modelcache::agent::source::access::Access;
+use modelcache::agent::source::listing::Listing;
+use modelcache::api::Reason;
+use modelcache::api::source::Source;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn origins() -> Origins {
+    Origins::new(HttpClient::new(&ClientOptions::default()).unwrap(), None)
+}
+
+fn of(bucket: &minio::Bucket) -> (Source, Access) {
+    let source: Source = serde_json::from_value(source(&with_keys(bucket), &json!({}))).unwrap();
+    let environment = |name: &str| match name {
+        "AWS_ACCESS_KEY_ID" => Some(minio::ID.to_owned()),
+        "AWS_SECRET_ACCESS_KEY" => Some(minio::SECRET.to_owned()),
+        _ => None,
+    };
+    let access = Access::local(&source, &environment, &|_| None).unwrap();
+    (source, access)
+}
+
+/// Fetches a listing into a directory, and gives what arrived.
+async fn fetched(
+    origins: &Origins,
+    listing: &Listing,
+    directory: &Path,
+    options: &FetchOptions,
+) -> Result<Vec<Vec<u8>>, modelcache::agent::fetch::FetchError> {
+    let staging = Staging::open(directory, Path::new("staging"), Writer::Local)?;
+    let contents = listing.files.iter().map(|file| listing.content(file)).collect();
+    let mut arrived = vec![];
+    let keep = |staged: Staged| -> Result<(), std::io::Error> {
+        arrived.push(std::fs::read(&staged.path)?);
+        std::fs::remove_file(&staged.path)
+    };
+    fetch(&origins.client, contents, &staging, options, &Arc::new(Progress::default()), keep).await?;
+    Ok(arrived)
+}
+
+fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(work)
+}
+
+#[test]
+fn what_changed_since_it_was_resolved_is_not_taken() {
+    let bucket = minio::bucket();
+    bucket.put("a.bin", b"before");
+    let (source, access) = of(&bucket);
+    let origins = origins();
+    let pin = in_a_runtime(origins.resolve(&source, &access)).unwrap().pin();
+    in_a_runtime(origins.list(&source, &pin, &access)).unwrap();
+    bucket.put("a.bin", b"after!");
+    let failure = in_a_runtime(origins.list(&source, &pin, &access)).unwrap_err();
+    assert_eq!(failure.reason, Reason::ListingMismatch);
+    assert!(failure.message.contains("nothing was taken"), "{failure}");
+}
+
+#[test]
+fn an_object_that_is_overwritten_between_its_listing_and_its_bytes_is_refused() {
+    let bucket = minio::bucket();
+    bucket.put("a.bin", &bytes(1, 3 << 20));
+    let (source, access) = of(&bucket);
+    let origins = origins();
+    let listing = in_a_runtime(origins.resolve(&source, &access)).unwrap();
+    bucket.put("a.bin", &bytes(2, 3 << 20));
+    let directory = tempfile::tempdir().unwrap();
+    let error = in_a_runtime(fetched(&origins, &listing, directory.path(), &FetchOptions::default())).unwrap_err();
+    assert!(error.to_string().contains("was pinned at ETag"), "{error}");
+}
+
+#[test]
+fn an_object_that_is_overwritten_while_it_is_read_is_never_mixed() {
+    let bucket = minio::bucket();
+    bucket.put("a.bin", &bytes(1, 8 << 20));
+    let (source, access) = of(&bucket);
+    let origins = origins();
+    let listing = in_a_runtime(origins.resolve(&source, &access)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let slow =
+        FetchOptions { connections: 1, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
+    let progress = Arc::new(Progress::default());
+    let error = std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            let staging = Staging::open(directory.path(), Path::new("staging"), Writer::Local).unwrap();
+            let contents = listing.files.iter().map(|file| listing.content(file)).collect();
+            let refuse = |_: Staged| -> Result<(), std::io::Error> { panic!("a mixed object was handed over") };
+            in_a_runtime(fetch(&origins.client, contents, &staging, &slow, &progress, refuse))
+        });
+        crate::bench::until("a part of it has arrived", || progress.snapshot().bytes_fetched > 1 << 20);
+        bucket.put("a.bin", &bytes(2, 8 << 20));
+        running.join().unwrap().unwrap_err()
+    });
+    assert!(error.to_string().contains("was pinned at ETag"), "{error}");
+}
+
+#[test]
+fn an_address_that_expires_during_a_long_fetch_is_signed_again() {
+    let bucket = minio::bucket();
+    let content = bytes(3, 8 << 20);
+    bucket.put("a.bin", &content);
+    let (source, access) = of(&bucket);
+    let origins = Origins { signed_for: Duration::from_secs(1), ..origins() };
+    let listing = in_a_runtime(origins.resolve(&source, &access)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    // Four seconds over addresses that last for one.
+    let slow =
+        FetchOptions { connections: 2, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
+    let arrived = in_a_runtime(fetched(&origins, &listing, directory.path(), &slow)).unwrap();
+    assert!(arrived == [content]);
+}

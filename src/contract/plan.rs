@@ -132,6 +132,7 @@ mod tests {
                 path: None,
             }),
             http: None,
+            oci: None,
         };
         let pin = Pin { revision: "c".repeat(40), files: 3, bytes: 1234, digest: "d".repeat(64) };
         Plan {

@@ -4,12 +4,16 @@
 
 #[path = "../support/hub/mod.rs"]
 mod hub;
+#[path = "../support/registry/mod.rs"]
+mod registry;
 
 mod bench;
 
+mod artifacts;
 mod disk;
 mod hostile;
 mod interrupted;
+mod logins;
 mod pod;
 mod refusals;
 mod revisions;

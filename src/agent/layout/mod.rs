@@ -125,6 +125,13 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
             usable(source, hub.effective_revision())?;
         }
         Kind::Http(http) => usable(source, &http.effective_path().unwrap_or_default())?,
+        Kind::Oci(oci) => {
+            let bad = |what| Failure::new(Reason::InvalidSpec, format!("source `{}`: {what}", source.name));
+            oci.effective_reference().map_err(bad)?;
+            if let Some(path) = oci.path.as_deref().filter(|path| *path != ".") {
+                usable(source, path)?;
+            }
+        }
     }
     Ok(source.identity())
 }
@@ -137,7 +144,7 @@ pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) => plain::place(listing, key),
+        Kind::Http(_) | Kind::Oci(_) => plain::place(listing, key),
     })
 }
 

@@ -13,5 +13,5 @@ pub fn place(listing: &Listing, key: Value) -> Placement {
         size: file.size,
         digest: file.digest,
     });
-    Placement { key, contents: contents.collect(), links: vec![], documents: vec![], last: None }
+    Placement { key, contents: contents.collect(), links: vec![], documents: vec![], last: listing.last.clone() }
 }

@@ -74,15 +74,24 @@ pub fn is_whole(root: &Root, manifest: &Manifest) -> Result<bool, LayoutError> {
     branch_is_right(root, manifest)
 }
 
-/// A branch is 40 characters whatever commit it names: its size says nothing.
+/// A branch is 40 characters whatever commit it names, and manifests of Ollama are often of one length: their size says
+/// nothing.
 fn branch_is_right(root: &Root, manifest: &Manifest) -> Result<bool, LayoutError> {
-    let is_hub = manifest.layout.get(0).and_then(Value::as_str) == Some("huggingFace");
-    let branch = manifest.entries.iter().rev().filter(|_| is_hub).find_map(|entry| match &entry.what {
-        What::File { size: 40, sha256 } if entry.path.contains("/refs/") => Some((&entry.path, sha256)),
+    let kind = manifest.layout.get(0).and_then(Value::as_str);
+    let branch = manifest.entries.iter().rev().find_map(|entry| match (kind, &entry.what) {
+        (Some("huggingFace"), What::File { size: 40, sha256 }) if entry.path.contains("/refs/") => {
+            Some((&entry.path, 40, sha256))
+        }
+        (Some("oci"), What::File { size, sha256 }) if is_ollama_manifest(&entry.path, *size) => Some((&entry.path, *size, sha256)),
         _ => None,
     });
-    let Some((path, sha256)) = branch else { return Ok(true) };
-    Ok(root.read(path, 64)?.is_some_and(|bytes| text(Sha256::digest(bytes).into()) == *sha256))
+    let Some((path, size, sha256)) = branch else { return Ok(true) };
+    Ok(root.read(path, size + 1)?.is_some_and(|bytes| text(Sha256::digest(bytes).into()) == *sha256))
+}
+
+/// Blobs have the name of their digest; only the manifest of the store has another. It is small, as every manifest.
+fn is_ollama_manifest(path: &str, size: u64) -> bool {
+    size <= 4 << 20 && (path.starts_with("manifests/") || path.contains("/manifests/"))
 }
 
 fn file(path: &str, size: u64, sha256: String) -> Entry {

@@ -10,6 +10,7 @@ pub mod http;
 pub mod hugging_face;
 pub mod listing;
 pub mod name;
+pub mod oci;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
@@ -46,6 +47,7 @@ impl Origins {
         match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
+            Kind::Oci(artifact) => oci::resolve(self, artifact, &source.name, access).await,
         }
     }
 
@@ -54,6 +56,7 @@ impl Origins {
         let listing = match source.kind().ok_or_else(not_one_kind)? {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
+            Kind::Oci(artifact) => oci::list(self, artifact, &source.name, &pin.revision, access).await?,
         };
         let found = listing.pin();
         if found == *pin {

@@ -2,10 +2,14 @@
 
 mod http;
 mod hugging_face;
+mod oci;
+mod reference;
 mod secret;
 
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, RepoType};
+pub use self::oci::{Layout, Oci};
+pub use self::reference::Reference;
 pub use self::secret::{SecretFile, SecretKeyRef};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +19,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.oci)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -36,6 +40,10 @@ pub struct Source {
     /// One file behind an http or https URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
+
+    /// A model in a registry: a ModelPack, a ModelKit or a model of Ollama.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oci: Option<Oci>,
 }
 
 /// The one kind that a source is of.
@@ -45,14 +53,20 @@ pub enum Kind<'a> {
     HuggingFace(&'a HuggingFace),
     /// A file behind a URL.
     Http(&'a Http),
+    /// A model in a registry.
+    Oci(&'a Oci),
 }
 
 impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http } = self;
-        let kinds = [hugging_face.as_ref().map(Kind::HuggingFace), http.as_ref().map(Kind::Http)];
+        let Self { name: _, volume: _, hugging_face, http, oci } = self;
+        let kinds = [
+            hugging_face.as_ref().map(Kind::HuggingFace),
+            http.as_ref().map(Kind::Http),
+            oci.as_ref().map(Kind::Oci),
+        ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
     }
@@ -61,6 +75,7 @@ impl Source {
     pub fn secrets(&self) -> Vec<SecretFile<'_>> {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
+            Some(Kind::Oci(it)) => it.secrets(),
             Some(Kind::Http(_)) | None => vec![],
         }
     }
@@ -71,6 +86,7 @@ impl Source {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.identity(),
             Some(Kind::Http(it)) => it.identity(),
+            Some(Kind::Oci(it)) => it.identity(&self.name),
             None => Value::Null,
         }
     }

@@ -5,6 +5,7 @@ use super::layout;
 use super::layout::publish::Publisher;
 use super::layout::safe_path::Root;
 use super::source::name;
+use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::Source;
 use crate::api::{ModelCache, Reason, crds};
 use crate::contract::plan::Pin;
@@ -37,6 +38,15 @@ pub fn read(path: &Path) -> Result<Vec<ModelCache>, Failure> {
         none if none.is_empty() => Err(invalid("has no document of kind ModelCache".into())),
         caches => Ok(caches),
     }
+}
+
+/// What a ConfigMap among the documents of a file of YAML has under a key.
+pub fn config_map(path: &Path, reference: &ConfigMapKeyRef) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).ok()?;
+    let named = |it: &&Value| it["kind"] == "ConfigMap" && it["metadata"]["name"] == reference.name.as_str();
+    let found = documents.iter().find(named)?;
+    found["data"][&reference.key].as_str().map(str::to_owned)
 }
 
 fn cache(document: Value) -> Result<ModelCache, Failure> {

@@ -8,6 +8,10 @@ pub const PLAN: &str = "/etc/modelcache/plan.json";
 pub const PLAN_DIRECTORY: &str = "/etc/modelcache";
 /// Secrets: `/secrets/<source>/<key>`. Mounted `optional`: a missing one is the agent's to report.
 pub const SECRETS: &str = "/secrets";
+/// ConfigMaps that sources name: `/config/<source>/content`. Mounted `optional`, as Secrets are.
+pub const CONFIG: &str = "/config";
+/// Name of the file in a source's directory below [`CONFIG`].
+pub const CONFIG_FILE: &str = "content";
 /// The private certificate authority, when the user names one.
 pub const CA_BUNDLE: &str = "/etc/modelcache-ca/ca.crt";
 /// Directory of [`CA_BUNDLE`].

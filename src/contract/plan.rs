@@ -133,6 +133,7 @@ mod tests {
             }),
             http: None,
             oci: None,
+            pip: None,
         };
         let pin = Pin { revision: "c".repeat(40), files: 3, bytes: 1234, digest: "d".repeat(64) };
         Plan {

@@ -1,11 +1,13 @@
 //! How is a Job of ours doing, and what did it say at its end?
 //!
-//! Read from the Job's and its pod's own conditions. "Complete" without evidence is a failure.
+//! Read from the Job's and its pod's own conditions. "Complete" without evidence is a failure. Evidence counts from the moment
+//! our container has ended, or its pod when that holds a claim: the kubelet and the Job controller need another second each.
 
 use crate::api::Reason;
 use crate::contract::outcome::Outcome;
+use crate::operator::pod::CONTAINER;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 
 /// How a Job is doing.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +21,7 @@ pub enum JobState {
         /// Address of its pod, once it runs.
         pod_ip: Option<String>,
     },
-    /// Over, with evidence.
+    /// Over, with evidence: nothing of it writes any more, though the Job itself may not say so yet.
     Succeeded(Box<Outcome>),
     /// Over, without.
     Failed(Problem),
@@ -73,6 +75,9 @@ impl ObservedJob {
             })),
             (None, Some(pod)) => {
                 let status = pod.status.clone().unwrap_or_default();
+                if let Some(outcome) = evidence(pod, &status) {
+                    return JobState::Succeeded(Box::new(outcome));
+                }
                 let pod_ip = status.pod_ip.clone().filter(|_| status.phase.as_deref() == Some("Running"));
                 JobState::Running { problem: waiting(&status, self.warning.as_deref()), pod_ip }
             }
@@ -108,14 +113,33 @@ impl ObservedJob {
     }
 }
 
+/// Our container: a service mesh may have put others beside it.
 fn container(status: &PodStatus) -> Option<&ContainerStatus> {
-    status.container_statuses.as_ref().and_then(|it| it.first())
+    status.container_statuses.iter().flatten().find(|it| it.name == CONTAINER)
+}
+
+fn terminated(status: &PodStatus) -> Option<&ContainerStateTerminated> {
+    container(status)?.state.as_ref()?.terminated.as_ref()
+}
+
+/// What our container said when it ended well. Only success is read this early: why something failed, the Job may know better.
+///
+/// A pod that mounts a claim holds it until its own phase says that it is over: were it counted as done before, its node could
+/// go meanwhile, and nobody could delete the claim.
+fn evidence(pod: &Pod, status: &PodStatus) -> Option<Outcome> {
+    let volumes = pod.spec.iter().flat_map(|it| it.volumes.iter().flatten());
+    let holds_claim = volumes.map(|it| &it.persistent_volume_claim).any(Option::is_some);
+    if holds_claim && status.phase.as_deref() != Some("Succeeded") {
+        return None;
+    }
+    let terminated = terminated(status).filter(|it| it.exit_code == 0)?;
+    Outcome::parse(terminated.message.as_deref()?).ok().filter(|it| it.succeeded)
 }
 
 /// A Job that is over: what its pod said, else what is known of how it ended.
 fn ended(complete: bool, pod: &Pod, job_failure: Option<Problem>) -> JobState {
     let status = pod.status.clone().unwrap_or_default();
-    let terminated = container(&status).and_then(|it| it.state.as_ref()).and_then(|it| it.terminated.as_ref());
+    let terminated = terminated(&status);
     let said = terminated.and_then(|it| it.message.as_deref()).and_then(|text| Outcome::parse(text).ok());
     match said {
         Some(outcome) if outcome.succeeded && complete => return JobState::Succeeded(Box::new(outcome)),
@@ -184,6 +208,7 @@ mod tests {
     use super::*;
     use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
     use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStateWaiting, PodCondition};
+    use serde_json::json;
 
     fn job(condition: Option<(&str, &str)>) -> Job {
         let conditions = condition.map(|(type_, reason)| {
@@ -208,9 +233,10 @@ mod tests {
     }
 
     fn pod(state: ContainerState) -> Pod {
-        let container = ContainerStatus { state: Some(state), ..ContainerStatus::default() };
+        let container = ContainerStatus { name: CONTAINER.into(), state: Some(state), ..ContainerStatus::default() };
+        let beside = ContainerStatus { name: "a-mesh-proxy".into(), ..ContainerStatus::default() };
         Pod {
-            status: Some(PodStatus { container_statuses: Some(vec![container]), ..PodStatus::default() }),
+            status: Some(PodStatus { container_statuses: Some(vec![beside, container]), ..PodStatus::default() }),
             ..Pod::default()
         }
     }
@@ -243,6 +269,27 @@ mod tests {
         assert!(matches!(complete.state(), JobState::Succeeded(_)));
         let failed = observed(job(Some(("Failed", "BackoffLimitExceeded"))), Some(ended_pod("Error", 1, Some(said))));
         assert_eq!(failure(failed.state()), Reason::NoEvidence);
+    }
+
+    #[test]
+    fn evidence_counts_as_soon_as_the_container_has_ended_and_anything_else_waits_for_the_job() {
+        let success = || Some(Outcome::success(Reason::Warmed, "done").to_json());
+        let failure = Some(Outcome::failure(Reason::Unauthorized, "refused").to_json());
+        let running = |code, message| observed(job(None), Some(ended_pod("Completed", code, message))).state();
+        assert!(matches!(running(0, success()), JobState::Succeeded(_)));
+        for (code, message) in [(1, success()), (10, failure), (0, None), (0, Some("ok!".into()))] {
+            assert!(matches!(running(code, message.clone()), JobState::Running { .. }), "{code} {message:?}");
+        }
+        let mut holding = observed(job(None), Some(ended_pod("Completed", 0, success())));
+        let claim = json!({"containers": [], "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": "models"}}]});
+        holding.pods[0].spec = serde_json::from_value(claim).unwrap();
+        assert!(matches!(holding.state(), JobState::Running { .. }), "the pod still holds the claim");
+        holding.pods[0].status.as_mut().unwrap().phase = Some("Succeeded".into());
+        assert!(matches!(holding.state(), JobState::Succeeded(_)));
+        let mut ending = observed(job(None), Some(ended_pod("Completed", 0, success())));
+        ending.job.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(ending.state(), JobState::Ending);
     }
 
     #[test]

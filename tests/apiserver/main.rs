@@ -8,6 +8,7 @@
 mod support;
 
 mod install;
+mod lease;
 mod permissions;
 mod policies;
 mod rejections;

@@ -108,5 +108,5 @@ async fn a_quota_that_refuses_the_pod_is_said_and_heals(world: Arc<World>) {
     assert!(message.contains("quota"), "{message}");
     world.kubectl(&["-n", "quota", "delete", "resourcequota", "none"]);
     // The Job controller backs off between its own tries.
-    world.ready_within("quota", "tiny", std::time::Duration::from_secs(150)).await;
+    world.ready("quota", "tiny").await;
 }

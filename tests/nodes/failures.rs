@@ -147,7 +147,7 @@ async fn a_rate_limit_and_a_hub_that_is_down_for_twenty_seconds_are_ridden_out(w
     hub.control("down?seconds=20");
     let sources = [hugging_face("steady", &hub.url, "org/steady", ", exclude: [b.bin]")];
     world.apply(&cache("down", "later", "down", "100Mi", &sources, ""));
-    world.ready_within("down", "later", Duration::from_secs(120)).await;
+    world.ready("down", "later").await;
 }
 
 async fn content_larger_than_its_volume_is_refused_before_a_byte_is_fetched(world: Arc<World>) {

@@ -3,7 +3,7 @@
 use crate::manifests::{cache, hugging_face, pool};
 use crate::runner::Scenario;
 use crate::scenario;
-use crate::world::World;
+use crate::world::{SOON, World};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ const OPERATOR: &str = "system:serviceaccount:modelcache-system:modelcache-opera
 
 async fn an_idle_minute_has_no_write_but_the_lease_and_the_operator_is_small(world: Arc<World>) {
     // What other scenarios left may be waiting for its next try.
-    world.kubectl(&["delete", "namespaces", "-l", "team", "--timeout=120s"]);
+    world.kubectl(&["delete", "namespaces", "-l", "team", "--timeout=240s"]);
     world.namespace("idle");
     let hub = world.hub();
     let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
     world.apply(&(pool("idle", "") + &cache("idle", "tiny", "idle", "100Mi", &sources, "")));
     world.ready("idle", "tiny").await;
-    quiet(&world, Duration::from_secs(60)).await;
+    quiet(&world, SOON).await;
     quiet_for_a_minute(&world).await;
     // The nodes share the machine's processes: one look sees the operator wherever it runs.
     let resident = world.on_node("node-1", &["sh", "-c", RESIDENT]);

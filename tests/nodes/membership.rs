@@ -35,7 +35,7 @@ async fn a_node_that_joins_is_warmed_and_one_that_is_deleted_is_forgotten(world:
     world.make_gpu_node(&joined);
     nodes(&world, "join", "tiny", "3/3").await;
     world.node("remove", &[&joined]);
-    until("the Replica and the Jobs of the node to be gone", Duration::from_secs(60), || async {
+    until("the Replica and the Jobs of the node to be gone", SOON, || async {
         let replicas = world.replicas("join").await;
         let left = replicas.iter().any(|it| it.spec.node.as_ref().is_some_and(|it| it.name == joined));
         let jobs = world

@@ -1,10 +1,9 @@
 //! A client in a pod: another user, a read-only mount, no network, the real library.
 
 use crate::wait::until;
-use crate::world::World;
+use crate::world::{SOON, World};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use std::time::Duration;
 
 /// A pod that mounts a claim read-only at `/models` and runs a command in an image.
 pub fn pod(namespace: &str, name: &str, node: Option<&str>, claim: &str, image: &str, command: &[&str]) -> String {
@@ -44,7 +43,7 @@ pub async fn python(world: &World, namespace: &str, name: &str, node: Option<&st
 /// Waits for the end of a pod; what it printed.
 pub async fn ended(world: &World, namespace: &str, name: &str) -> String {
     let api: Api<Pod> = Api::namespaced(world.client.clone(), namespace);
-    let phase = until(&format!("pod {name} to end"), Duration::from_secs(90), || async {
+    let phase = until(&format!("pod {name} to end"), SOON, || async {
         let pod = api.get(name).await.map_err(|it| it.to_string())?;
         let status = pod.status.unwrap_or_default();
         let phase = status.phase.clone().unwrap_or_default();

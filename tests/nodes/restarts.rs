@@ -41,7 +41,7 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
     println!("figure: chaos seed {seed}");
     for round in 0..10_u32 {
-        let leader = leader(&world).await;
+        let leader = world.leader().await;
         // A random moment of the one that leads; the Jobs are counted meanwhile.
         let moment = Duration::from_millis(u64::from(seed.rotate_left(round * 3) % 2500));
         let led = std::time::Instant::now();
@@ -52,7 +52,7 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
         world.kubectl(&["-n", "modelcache-system", "delete", "pod", &leader, "--grace-period=0", "--force"]);
     }
     hub.control("throttle?bytesPerSecond=0");
-    until("everything Ready after the kills", Duration::from_secs(180), || async {
+    until("everything Ready after the kills", SOON * 2, || async {
         look().await;
         let nodes = world.cache("chaos", "chaos").await.status.and_then(|it| it.nodes);
         if nodes.as_deref() == Some("2/2") { Ok(()) } else { Err(format!("{nodes:?}")) }
@@ -81,21 +81,6 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
     world.operator_ready();
 }
 
-/// The pod that holds the Lease and runs.
-async fn leader(world: &World) -> String {
-    let holder =
-        ["-n", "modelcache-system", "get", "lease", "modelcache-operator", "-o", "jsonpath={.spec.holderIdentity}"];
-    until("an operator to lead", SOON, || async {
-        let holder = world.kubectl(&holder);
-        let runs = world.pods("modelcache-system").await.into_iter().any(|it| {
-            let ready = it.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running");
-            it.name_any() == holder && it.metadata.deletion_timestamp.is_none() && ready
-        });
-        if runs { Ok(holder) } else { Err(format!("`{holder}` does not run")) }
-    })
-    .await
-}
-
 async fn an_operator_that_loses_its_lease_ends_and_leads_again_only_with_a_lease(world: Arc<World>) {
     let restarts = || async {
         let pods = world.pods("modelcache-system").await;
@@ -104,7 +89,7 @@ async fn an_operator_that_loses_its_lease_ends_and_leads_again_only_with_a_lease
         statuses.map(|it| it.restart_count).sum::<i32>()
     };
     world.operator_ready();
-    leader(&world).await;
+    world.leader().await;
     let before = restarts().await;
     let now = jiff::Timestamp::now();
     let stolen = format!(r#"{{"spec":{{"holderIdentity":"thief","renewTime":"{now:.6}","leaseDurationSeconds":15}}}}"#);
@@ -114,5 +99,5 @@ async fn an_operator_that_loses_its_lease_ends_and_leads_again_only_with_a_lease
         if count > before { Ok(()) } else { Err(format!("{count} restarts")) }
     })
     .await;
-    leader(&world).await;
+    world.leader().await;
 }

@@ -7,7 +7,6 @@ use crate::wait::until;
 use crate::world::{SOON, World};
 use modelcache::api::condition::{ConditionType, is_true};
 use std::sync::Arc;
-use std::time::Duration;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![scenario!(a_warm_up_killed_at_half_resumes_and_was_never_ready_before_its_end)]
@@ -33,7 +32,7 @@ async fn a_warm_up_killed_at_half_resumes_and_was_never_ready_before_its_end(wor
     let killed = ["-n", "resume", "delete", "pod", "-l", "modelcache.dev/job=warm-up", "--grace-period=0", "--force"];
     world.kubectl(&killed);
     hub.control("throttle?bytesPerSecond=0");
-    world.ready_within("resume", "half", Duration::from_secs(120)).await;
+    world.ready("resume", "half").await;
     let sent = hub.counters().bytes_sent;
     println!("figure: bytes sent over size after a kill at half: {:.3}", sent as f64 / SIZE as f64);
     assert!(sent <= SIZE * 11 / 10, "{sent} bytes sent for {SIZE}");

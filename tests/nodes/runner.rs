@@ -11,31 +11,51 @@ use std::time::{Duration, Instant};
 /// A promise, and how it is put to the test.
 pub struct Scenario {
     pub name: &'static str,
-    /// Nothing else may run meanwhile: it changes nodes, the operator, or counts everybody's writes.
-    pub alone: bool,
+    pub turn: Turn,
     pub run: fn(Arc<World>) -> BoxFuture<'static, ()>,
 }
 
-/// `scenario!(alone a_promise_as_a_function)`
+/// When a scenario runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// By itself, before all others: it takes the time of something, and what others leave behind would be measured too.
+    First,
+    /// Side by side with others.
+    Beside,
+    /// By itself, after the others: it changes nodes, the operator, or counts everybody's writes.
+    Alone,
+}
+
+/// `scenario!(a_promise_as_a_function)`, `scenario!(first …)`, `scenario!(alone …)`
 #[macro_export]
 macro_rules! scenario {
+    (first $function:ident) => {
+        scenario!(@ First, $function)
+    };
     (alone $function:ident) => {
-        $crate::runner::Scenario { name: stringify!($function), alone: true, run: |world| Box::pin($function(world)) }
+        scenario!(@ Alone, $function)
+    };
+    (@ $turn:ident, $function:ident) => {
+        $crate::runner::Scenario {
+            name: stringify!($function),
+            turn: $crate::runner::Turn::$turn,
+            run: |world| Box::pin($function(world)),
+        }
     };
     ($function:ident) => {
-        $crate::runner::Scenario { name: stringify!($function), alone: false, run: |world| Box::pin($function(world)) }
+        scenario!(@ Beside, $function)
     };
 }
 
 /// Scenarios that run side by side.
 const PARALLEL: usize = 4;
 /// A scenario that takes longer has failed.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&String> = arguments.iter().filter(|it| !it.starts_with("--")).collect();
-    let chosen: Vec<Scenario> =
+    let mut chosen: Vec<Scenario> =
         scenarios.into_iter().filter(|it| words.iter().all(|word| it.name.contains(word.as_str()))).collect();
     if arguments.iter().any(|it| it == "--list") {
         for scenario in &chosen {
@@ -48,11 +68,12 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     println!("\nrunning {} tests", chosen.len());
     let failed = runtime.block_on(async {
         let world = Arc::new(World::start(arguments.iter().any(|it| it == "--keep")).await);
-        let (alone, beside): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|it| it.alone);
-        let mut results: Vec<bool> =
-            stream::iter(beside).map(|it| one(it, world.clone())).buffer_unordered(PARALLEL).collect().await;
-        for scenario in alone {
-            results.push(one(scenario, world.clone()).await);
+        let mut results = vec![];
+        for (turn, parallel) in [(Turn::First, 1), (Turn::Beside, PARALLEL), (Turn::Alone, 1)] {
+            let (now, later): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|it| it.turn == turn);
+            chosen = later;
+            let ran = stream::iter(now).map(|it| one(it, world.clone())).buffer_unordered(parallel);
+            results.extend(ran.collect::<Vec<bool>>().await);
         }
         results
     });

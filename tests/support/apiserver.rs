@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub const OPERATOR: &str = "system:serviceaccount:modelcache-system:modelcache-operator";
 
 /// How long anything here may take. Generous: the machine may be busy with builds.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 static CONTROL_PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
 
@@ -65,7 +65,7 @@ impl ControlPlane {
             |key: &str| PathBuf::from(description[key].as_str().unwrap_or_else(|| panic!("no {key} in {described}")));
         let plane = Self { kubeconfig: path("kubeconfig"), kubectl: path("kubectl"), _guard: guard };
         plane.kubectl(&["apply", "--server-side", "-k", "config/default"]);
-        plane.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+        plane.kubectl(&["wait", "--for=condition=Established", "--timeout=240s", "crd", "--all"]);
         plane
     }
 

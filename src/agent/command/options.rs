@@ -3,8 +3,12 @@
 use super::output::{Done, Format, Output};
 use crate::agent::failure::Failure;
 use crate::agent::fetch::{ClientOptions, HttpClient};
+use crate::agent::local;
 use crate::agent::source::Origins;
+use crate::agent::source::access::Access;
 use crate::api::Reason;
+use crate::api::pod_template::ConfigMapKeyRef;
+use crate::api::source::Source;
 use crate::contract::mount;
 use crate::contract::outcome::Outcome;
 use crate::contract::plan::Plan;
@@ -42,6 +46,10 @@ pub struct Network {
     /// Directory with `<source>/token` for each source whose Secret is mounted. Ignored with --file.
     #[arg(long, value_name = "DIR", default_value = mount::SECRETS)]
     pub secrets_dir: PathBuf,
+
+    /// Directory with `<source>/content` for each source whose ConfigMap is mounted. Ignored with --file.
+    #[arg(long, value_name = "DIR", default_value = mount::CONFIG)]
+    pub config_dir: PathBuf,
 }
 
 /// How to say what was done.
@@ -75,6 +83,11 @@ impl Input {
 }
 
 impl Network {
+    /// What a source gets to use in its pod.
+    pub fn mounted(&self, source: &Source) -> Result<Access, Failure> {
+        Access::in_pod(source, &self.secrets_dir, &self.config_dir)
+    }
+
     /// The origins, reached so.
     pub fn origins(&self) -> Result<Origins, Failure> {
         let options = ClientOptions { ca_bundle: self.ca_bundle.clone(), ..ClientOptions::default() };
@@ -84,10 +97,11 @@ impl Network {
     }
 }
 
-/// The process's environment: stands in for the Secrets that a YAML names. Never the command line, which everybody on the
-/// machine can read.
-pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// What a source of a YAML gets to use without a cluster: ConfigMaps are documents of the same YAML, and the process's
+/// environment stands in for Secrets. Never the command line, which everybody on the machine can read.
+pub fn local_access(source: &Source, yaml: &Path) -> Result<Access, Failure> {
+    let config_map = |reference: &ConfigMapKeyRef| local::config_map(yaml, reference);
+    Access::local(source, &|name| std::env::var(name).ok(), &config_map)
 }
 
 impl Say {

@@ -1,6 +1,6 @@
 //! `prefetch`: puts the content on the volumes.
 
-use super::options::{Input, Network, Say, environment};
+use super::options::{Input, Network, Say, local_access};
 use super::output::{Done, Output};
 use super::serve::serve;
 use crate::agent::failure::Failure;
@@ -96,7 +96,7 @@ impl Prefetch {
                 (Some(owner), Some(number)) => Writer::Attempt { owner: owner.clone(), number },
                 _ => Writer::Local,
             };
-            let access = |source: &Source| Access::in_pod(source, &self.network.secrets_dir);
+            let access = |source: &Source| self.network.mounted(source);
             let work = Work {
                 plan: &plan,
                 volume: &volume,
@@ -121,7 +121,7 @@ impl Prefetch {
             for volume in &cache.spec.volumes {
                 // Each volume has an account of its own; the first one is served.
                 let report = if results.is_empty() { report.clone() } else { Report::default() };
-                let outcome = match self.local(output, &report, &origins, cache, volume).await {
+                let outcome = match self.local(output, &report, &origins, file, cache, volume).await {
                     Ok(outcome) => outcome,
                     Err(failure) => Outcome::failure(failure.reason, failure.message),
                 };
@@ -138,6 +138,7 @@ impl Prefetch {
         output: &Output,
         report: &Report,
         origins: &Origins,
+        file: &Path,
         cache: &ModelCache,
         volume: &Volume,
     ) -> Result<Outcome, Failure> {
@@ -145,7 +146,7 @@ impl Prefetch {
         let path = self.input.volume(&volume.name);
         make(&path)?;
         let root = Root::open(&path)?;
-        let access = |source: &Source| Access::local(source, &environment);
+        let access = |source: &Source| local_access(source, file);
         let mut pins = Pins::read(&root, name)?;
         let mut plan = Plan { directories: volume.directories.clone(), ..Plan::new(name, &volume.name) };
         let mut unresolved = Vec::new();

@@ -1,6 +1,6 @@
 //! `resolve`: asks the origin of a source for its revision, files and bytes. Once, for the whole fleet.
 
-use super::options::{Network, Say, environment};
+use super::options::{Network, Say, local_access};
 use super::output::{Done, Output};
 use crate::agent::failure::Failure;
 use crate::agent::local;
@@ -56,14 +56,14 @@ impl Resolve {
         let Some(file) = &self.file else {
             let source = self.one()?;
             output.line(&format!("asking for source `{}`", source.name));
-            let access = Access::in_pod(&source, &self.network.secrets_dir).map_err(|it| it.of_source(&source.name))?;
+            let access = self.network.mounted(&source).map_err(|it| it.of_source(&source.name))?;
             let outcome = resolve(&origins, &source, &access).await;
             return Ok(vec![Done { source: Some(source.name), ..Done::of(outcome) }]);
         };
         let mut results = Vec::new();
         for cache in local::read(file)? {
             for source in &cache.spec.sources {
-                let outcome = match Access::local(source, &environment) {
+                let outcome = match local_access(source, file) {
                     Ok(access) => resolve(&origins, source, &access).await,
                     Err(failure) => Outcome::failure(failure.reason, failure.message),
                 };

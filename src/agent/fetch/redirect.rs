@@ -97,6 +97,15 @@ pub(super) async fn send(
         }
         let answer = match tokio::time::timeout(patience, request.send()).await {
             Err(_) => return Err(Trouble::Transient(Fault::new(&target.url, "no answer in time"))),
+            Ok(Err(error)) if is_untrusted(&error) => {
+                let cause = format!(
+                    "{} shows a certificate that is not trusted ({}): name its authority in \
+                     `podTemplate.caBundleConfigMap`, or with --ca-bundle",
+                    host_of(&target.url),
+                    in_words(error)
+                );
+                return Err(Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause }));
+            }
             Ok(Err(error)) => return Err(Trouble::Transient(Fault::new(&target.url, in_words(error)))),
             Ok(Ok(answer)) => answer,
         };
@@ -133,6 +142,16 @@ fn authorization(token: &Secret, label: &str) -> Result<HeaderValue, Trouble> {
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Whether the other side's certificate is the trouble: no patience mends that.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+        return true;
+    }
+    // What a system error wraps is not its source.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|it| is_untrusted(it)) || error.source().is_some_and(is_untrusted)
 }
 
 /// An error with its causes in one line, without the URL, whose query may be a signature.

@@ -132,6 +132,7 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
                 usable(source, path)?;
             }
         }
+        Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
 }
@@ -144,7 +145,7 @@ pub fn place(source: &Source, listing: &Listing) -> Result<Placement, Failure> {
     let key = key(source)?;
     Ok(match source.kind().ok_or_else(not_one_kind)? {
         Kind::HuggingFace(hub) => hugging_face::place(hub, listing, key),
-        Kind::Http(_) | Kind::Oci(_) => plain::place(listing, key),
+        Kind::Http(_) | Kind::Oci(_) | Kind::Pip(_) => plain::place(listing, key),
     })
 }
 

@@ -4,7 +4,9 @@ use super::super::failure::Failure;
 use super::super::fetch::Secret;
 use crate::api::Reason;
 use super::oci::local_config;
+use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::{Kind, Oci, SecretFile, Source};
+use crate::contract::mount;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -18,6 +20,8 @@ pub struct Access {
     pub token: Option<Secret>,
     /// What else the source's Secrets hold, by the name of the file in the pod.
     pub others: BTreeMap<&'static str, Secret>,
+    /// The requirements of a wheelhouse whose spec names a ConfigMap.
+    pub requirements: Option<String>,
     /// Where a person has to put another one.
     pub place: String,
 }
@@ -28,7 +32,7 @@ impl Access {
     /// # Errors
     /// `SecretNotFound` when the spec names a key and there is no such file: the mount is optional so that the agent can
     /// say this, instead of a pod that never starts.
-    pub fn in_pod(source: &Source, secrets: &Path) -> Result<Self, Failure> {
+    pub fn in_pod(source: &Source, secrets: &Path, config: &Path) -> Result<Self, Failure> {
         let mut access = Self { place: "a Secret that the source names".to_owned(), ..Self::default() };
         for SecretFile { file, reference, .. } in source.secrets() {
             let place = format!("key `{}` of Secret `{}`", reference.key, reference.name);
@@ -48,15 +52,23 @@ impl Access {
             }
             access.keep(file, &text, place);
         }
+        if let Some(reference) = source.config_map() {
+            let path = config.join(&source.name).join(mount::CONFIG_FILE);
+            access.requirements = Some(std::fs::read_to_string(path).map_err(|_| no_config_map(reference))?);
+        }
         Ok(access)
     }
 
     /// What a source shows without a cluster: environment variables stand in for the Secrets that the spec names.
-    /// `HF_TOKEN` is used for a hub repository whose spec names none, too, as the hub's own client does.
+    /// `config_map` looks a ConfigMap up in the YAML. `HF_TOKEN` is used for a hub repository whose spec names none, too, as the hub's own client does.
     ///
     /// # Errors
     /// `SecretNotFound` when the spec names a Secret and its variable is not set.
-    pub fn local(source: &Source, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+    pub fn local(
+        source: &Source,
+        environment: &dyn Fn(&str) -> Option<String>,
+        config_map: &dyn Fn(&ConfigMapKeyRef) -> Option<String>,
+    ) -> Result<Self, Failure> {
         let set = |name: &str| environment(name).filter(|it| !it.trim().is_empty());
         let mut access = Self::default();
         for SecretFile { file, reference, stand_in } in source.secrets() {
@@ -74,6 +86,9 @@ impl Access {
                 return Err(Failure::new(Reason::SecretNotFound, message));
             };
             access.keep(file, &value, place);
+        }
+        if let Some(reference) = source.config_map() {
+            access.requirements = Some(config_map(reference).ok_or_else(|| no_config_map(reference))?);
         }
         // A YAML from elsewhere that names a hub of its own gets the token only if it asks for one by name.
         if let Some(Kind::HuggingFace(hub)) = source.kind()
@@ -114,6 +129,15 @@ impl Access {
     }
 }
 
+fn no_config_map(reference: &ConfigMapKeyRef) -> Failure {
+    let message = format!(
+        "key `{}` of ConfigMap `{}` does not exist: create it in the cache's namespace; without a cluster, as a document \
+         of the same YAML",
+        reference.key, reference.name
+    );
+    Failure::new(Reason::InvalidSpec, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,24 +155,24 @@ mod tests {
             token_secret_ref: Some(reference),
             path: None,
         };
-        Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None, oci: None }
+        Source { name: "x".into(), volume: None, hugging_face: Some(hub), http: None, oci: None, pip: None }
     }
 
     fn local(source: &Source, hf_token: Option<&str>) -> Result<Access, Failure> {
-        Access::local(source, &|name| hf_token.filter(|_| name == "HF_TOKEN").map(str::to_owned))
+        Access::local(source, &|name| hf_token.filter(|_| name == "HF_TOKEN").map(str::to_owned), &|_| None)
     }
 
     #[test]
     fn a_missing_secret_is_named_with_its_key() {
         let secrets = tempfile::tempdir().unwrap();
-        let failure = Access::in_pod(&source(), secrets.path()).unwrap_err();
+        let failure = Access::in_pod(&source(), secrets.path(), secrets.path()).unwrap_err();
         assert_eq!(failure.reason, Reason::SecretNotFound);
         assert!(failure.message.contains("key `token` of Secret `hf` does not exist"), "{failure}");
         std::fs::create_dir(secrets.path().join("x")).unwrap();
         std::fs::write(secrets.path().join("x/token"), " \n").unwrap();
-        assert!(Access::in_pod(&source(), secrets.path()).unwrap_err().message.contains("is empty"));
+        assert!(Access::in_pod(&source(), secrets.path(), secrets.path()).unwrap_err().message.contains("is empty"));
         std::fs::write(secrets.path().join("x/token"), "hf_abc\n").unwrap();
-        assert!(Access::in_pod(&source(), secrets.path()).unwrap().token.is_some());
+        assert!(Access::in_pod(&source(), secrets.path(), secrets.path()).unwrap().token.is_some());
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub mod hugging_face;
 pub mod listing;
 pub mod name;
 pub mod oci;
+pub mod pip;
+pub mod requirements;
+pub mod wheel;
 
 use super::failure::Failure;
 use super::fetch::{FetchOptions, HttpClient};
@@ -48,6 +51,7 @@ impl Origins {
             Kind::HuggingFace(hub) => hugging_face::resolve(self, hub, access).await,
             Kind::Http(http) => http::resolve(self, http, access).await,
             Kind::Oci(artifact) => oci::resolve(self, artifact, &source.name, access).await,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
 
@@ -57,6 +61,7 @@ impl Origins {
             Kind::HuggingFace(hub) => hugging_face::list(self, hub, &pin.revision, access).await?,
             Kind::Http(http) => http::list(http, pin, access)?,
             Kind::Oci(artifact) => oci::list(self, artifact, &source.name, &pin.revision, access).await?,
+            Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();
         if found == *pin {

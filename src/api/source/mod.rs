@@ -4,13 +4,16 @@ mod http;
 mod hugging_face;
 mod oci;
 mod reference;
+mod pip;
 mod secret;
 
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, RepoType};
 pub use self::oci::{Layout, Oci};
 pub use self::reference::Reference;
+pub use self::pip::{Architecture, Pip};
 pub use self::secret::{SecretFile, SecretKeyRef};
+use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +22,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.oci)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.oci), has(self.pip)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -44,6 +47,10 @@ pub struct Source {
     /// A model in a registry: a ModelPack, a ModelKit or a model of Ollama.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci: Option<Oci>,
+
+    /// A wheelhouse: Python packages that install with no index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pip: Option<Pip>,
 }
 
 /// The one kind that a source is of.
@@ -55,17 +62,20 @@ pub enum Kind<'a> {
     Http(&'a Http),
     /// A model in a registry.
     Oci(&'a Oci),
+    /// A wheelhouse.
+    Pip(&'a Pip),
 }
 
 impl Source {
     /// The one kind that is set; `None` when none is, or more than one. Every `match` on it names all kinds, so that a
     /// new one cannot be forgotten anywhere.
     pub fn kind(&self) -> Option<Kind<'_>> {
-        let Self { name: _, volume: _, hugging_face, http, oci } = self;
+        let Self { name: _, volume: _, hugging_face, http, oci, pip } = self;
         let kinds = [
             hugging_face.as_ref().map(Kind::HuggingFace),
             http.as_ref().map(Kind::Http),
             oci.as_ref().map(Kind::Oci),
+            pip.as_ref().map(Kind::Pip),
         ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
@@ -76,8 +86,13 @@ impl Source {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
             Some(Kind::Oci(it)) => it.secrets(),
-            Some(Kind::Http(_)) | None => vec![],
+            Some(Kind::Http(_) | Kind::Pip(_)) | None => vec![],
         }
+    }
+
+    /// The ConfigMap key that the source reads, if it names one.
+    pub fn config_map(&self) -> Option<&ConfigMapKeyRef> {
+        self.pip.as_ref().and_then(|it| it.requirements_from.as_ref())
     }
 
     /// What of the source ends up where, wherever it comes from: endpoints, mirrors and Secrets are no part of it. It goes
@@ -87,6 +102,7 @@ impl Source {
             Some(Kind::HuggingFace(it)) => it.identity(),
             Some(Kind::Http(it)) => it.identity(),
             Some(Kind::Oci(it)) => it.identity(&self.name),
+            Some(Kind::Pip(it)) => it.identity(),
             None => Value::Null,
         }
     }

@@ -10,6 +10,9 @@ use tokio::task::JoinHandle;
 /// Name of the Lease, in the operator's namespace.
 pub const LEASE: &str = "modelcache-operator";
 
+/// Between two looks of a process that waits at a Lease that another holds.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Why the Lease was not gained.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
@@ -36,19 +39,29 @@ impl Leadership {
     /// # Errors
     /// When the Lease can be neither read nor made.
     pub async fn gain(client: Client, namespace: &str, identity: &str, seconds: u16) -> Result<Self, LeaseError> {
-        let manager = LeaseManagerBuilder::new(client.clone(), LEASE)
-            .with_namespace(namespace)
-            .with_identity(identity)
-            .with_duration(u64::from(seconds))
-            .with_grace(u64::from(seconds / 3))
-            .build()
-            .await?;
-        let (mut leading, task) = manager.watch().await;
-        while !*leading.borrow_and_update() {
-            leading.changed().await.map_err(|_| LeaseError::Ended)?;
-        }
+        let api = Api::namespaced(client.clone(), namespace);
         let validity = Duration::from_secs(u64::from(seconds));
-        Ok(Self { leading, task, api: Api::namespaced(client, namespace), identity: identity.to_owned(), validity })
+        loop {
+            let manager = LeaseManagerBuilder::new(client.clone(), LEASE)
+                .with_namespace(namespace)
+                .with_identity(identity)
+                .with_duration(u64::from(seconds))
+                .with_grace(u64::from(seconds / 3))
+                .build()
+                .await?;
+            let (mut leading, task) = manager.watch().await;
+            // The manager sleeps until the Lease that another holds would run out.
+            tokio::select! {
+                result = leads(&mut leading) => {
+                    result?;
+                    return Ok(Self { leading, task, api, identity: identity.to_owned(), validity });
+                }
+                () = given_back(&api, identity) => {}
+            }
+            // Ended before the next one begins: they have one name, and this one would give back what that one took.
+            drop(leading);
+            let _ = task.await;
+        }
     }
 
     /// Resolves when this process leads no longer, or cannot know that it does: another may then write, so it must end.
@@ -90,5 +103,28 @@ impl Leadership {
         if tokio::time::timeout(Duration::from_secs(3), self.task).await.is_err() {
             tracing::warn!("the Lease was not given back in time: it runs out");
         }
+    }
+}
+
+async fn leads(leading: &mut Receiver<bool>) -> Result<(), LeaseError> {
+    while !*leading.borrow_and_update() {
+        leading.changed().await.map_err(|_| LeaseError::Ended)?;
+    }
+    Ok(())
+}
+
+/// Resolves when the process that held the Lease gave it back: who waits for it need not wait until it would have run out.
+async fn given_back(api: &Api<Lease>, identity: &str) {
+    let mut held = false;
+    loop {
+        // What cannot be read is no news: the manager goes on by the clock.
+        if let Ok(Some(lease)) = api.get_opt(LEASE).await {
+            let holder = lease.spec.and_then(|it| it.holder_identity).filter(|it| !it.is_empty());
+            if held && holder.is_none() {
+                return;
+            }
+            held = holder.is_some_and(|it| it != identity);
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

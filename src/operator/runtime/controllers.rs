@@ -2,6 +2,7 @@
 
 use super::context::{Context, Stores};
 use super::health::Health;
+use super::throttle::Throttle;
 use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
@@ -22,6 +23,10 @@ use std::time::Duration;
 
 /// Objects of one kind that are reconciled at once.
 const CONCURRENCY: u16 = 16;
+/// A cache is woken by everything that its copies do.
+const CACHE_INTERVAL: Duration = Duration::from_millis(300);
+/// A pool is woken by every node and cache, and only counts them.
+const POOL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs all controllers until their streams end, which they do only when the process does.
 pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, health: Arc<Health>) {
@@ -86,9 +91,9 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
     };
     let (on_pool, on_cache, on_volume) = (all(caches), caches.clone(), caches.clone());
     let per_node = caches.clone();
-    let configuration = config().debounce(Duration::from_millis(300));
+    let throttle = Arc::new(Throttle::new(CACHE_INTERVAL));
     Controller::new(Api::<ModelCache>::all(client.clone()), watcher::Config::default())
-        .with_config(configuration)
+        .with_config(config())
         .owns(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .owns(meta::<Job>(client), ours())
         .watches(meta::<Pod>(client), of_role(JobRole::Resolve), move |it| by_label(PartialMeta::of(&it)))
@@ -109,7 +114,11 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
             let others = |other: &Arc<ModelCache>| it.metadata.deletion_timestamp.is_some() && other.uid() != it.uid();
             on_cache.state().into_iter().filter(others).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
         })
-        .run(|object, context| observed("modelcache", modelcache::reconcile, object, context), pause, context)
+        .run(
+            move |object, context| throttled(throttle.clone(), "modelcache", modelcache::reconcile, object, context),
+            pause,
+            context,
+        )
         .for_each(|_| future::ready(()))
         .await;
 }
@@ -160,11 +169,16 @@ async fn pool_controller(client: &Client, pools: &Store<NodeCachePool>, context:
         move || pools.state().into_iter().map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
     };
     let (on_node, on_cache) = (all(pools), all(pools));
+    let throttle = Arc::new(Throttle::new(POOL_INTERVAL));
     Controller::new(Api::<NodeCachePool>::all(client.clone()), watcher::Config::default())
-        .with_config(config().debounce(Duration::from_millis(500)))
+        .with_config(config())
         .watches(Api::<Node>::all(client.clone()), watcher::Config::default(), move |_| on_node())
         .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |_| on_cache())
-        .run(|object, context| observed("nodecachepool", pool::reconcile, object, context), pause, context)
+        .run(
+            move |object, context| throttled(throttle.clone(), "nodecachepool", pool::reconcile, object, context),
+            pause,
+            context,
+        )
         .for_each(|_| future::ready(()))
         .await;
 }
@@ -184,6 +198,26 @@ async fn tombstone_controller(client: &Client, node_jobs_namespace: &str, contex
         .run(|object, context| observed("tombstone", tombstone::reconcile, object, context), pause, context)
         .for_each(|_| future::ready(()))
         .await;
+}
+
+/// Runs a reconcile, unless the object was looked at a moment ago: then it is looked at as soon as that is no longer so.
+async fn throttled<K, F, R>(
+    throttle: Arc<Throttle>,
+    controller: &'static str,
+    reconcile: F,
+    object: Arc<K>,
+    context: Arc<Context>,
+) -> Result<Action, Error>
+where
+    K: Resource<DynamicType = ()>,
+    F: Fn(Arc<K>, Arc<Context>) -> R,
+    R: Future<Output = Result<Action, Error>>,
+{
+    let key = format!("{}/{}", object.meta().namespace.as_deref().unwrap_or_default(), object.name_any());
+    match throttle.begin(&key, std::time::Instant::now()) {
+        Ok(()) => observed(controller, reconcile, object, context).await,
+        Err(wait) => Ok(Action::requeue(wait)),
+    }
 }
 
 /// Runs a reconcile, counts it, and reports its error: here and nowhere else.

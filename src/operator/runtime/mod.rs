@@ -5,6 +5,7 @@ mod controllers;
 mod health;
 mod metrics;
 mod permissions;
+mod throttle;
 
 pub use context::{Context, Stores};
 

@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 /// A server of files, on a thread of its own.
@@ -20,6 +21,7 @@ struct Shared {
     root: Mutex<PathBuf>,
     /// What each request had as `Authorization`.
     seen: Mutex<Vec<Option<String>>>,
+    asked: AtomicUsize,
 }
 
 impl BlobServer {
@@ -44,6 +46,13 @@ impl BlobServer {
     }
 }
 
+impl BlobServer {
+    /// Bytes that were asked for so far.
+    pub fn asked(&self) -> usize {
+        self.state.asked.load(SeqCst)
+    }
+}
+
 impl Drop for BlobServer {
     fn drop(&mut self) {
         drop(self.stop.take());
@@ -59,6 +68,7 @@ async fn file(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
     let last = last.min(bytes.len() - 1);
+    shared.asked.fetch_add(last + 1 - first, SeqCst);
     let range = format!("bytes {first}-{last}/{}", bytes.len());
     (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, range)], bytes[first..=last].to_vec()).into_response()
 }

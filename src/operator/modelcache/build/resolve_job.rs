@@ -1,11 +1,11 @@
-//! The Job that asks one source's origin: it mounts that source's Secret and nothing else.
+//! The Job that asks one source's origin: it mounts what that source names and nothing else.
 
 use super::{labels, owner};
 use crate::api::{JobRole, ModelCache, annotation, label, name};
 use crate::operator::modelcache::resolution::Resolution;
 use crate::operator::options::Settings;
 use crate::operator::pod::{AgentJob, agent_job};
-use crate::operator::replica::build::secret::secret_volume;
+use crate::operator::replica::build::inputs::input_volumes;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, Toleration};
 use kube::ResourceExt;
@@ -24,7 +24,7 @@ pub fn resolve_job(
     let source = &resolution.source;
     let mut labels = labels(cache, None);
     labels.insert(label::SOURCE.into(), source.name.clone());
-    let (volumes, mounts) = secret_volume(source).into_iter().unzip();
+    let (volumes, mounts) = input_volumes(source).into_iter().unzip();
     let job = AgentJob {
         name: name::resolve_job(&cache.name_any(), &source.name, &resolution.spec_hash, resolution.attempt + 1),
         namespace: cache.namespace().unwrap_or_default(),

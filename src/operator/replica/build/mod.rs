@@ -1,7 +1,7 @@
 //! The Jobs of a Replica's attempt: one file, one builder, one snapshot each. Pure.
 
+pub mod inputs;
 pub mod node_job;
-pub mod secret;
 pub mod warm_up_job;
 
 use crate::api::{ModelCacheReplica, label, name};

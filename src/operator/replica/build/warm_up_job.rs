@@ -1,7 +1,7 @@
 //! The Job that puts the content on a volume.
 
+use super::inputs::input_volumes;
 use super::labels;
-use super::secret::secret_volume;
 use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label, name, quantity};
 use crate::contract::{mount, progress};
 use crate::operator::options::Settings;
@@ -44,7 +44,7 @@ pub fn warm_up_job(
     let plan = spec.plan.as_ref().map(|it| it.config_map.clone()).unwrap_or_default();
     let sources =
         cache.spec.sources.iter().filter(|it| cache.spec.volume_of(it).is_some_and(|it| it.name == spec.volume));
-    let (secrets, secret_mounts): (Vec<Volume>, Vec<VolumeMount>) = sources.filter_map(secret_volume).unzip();
+    let (inputs, input_mounts): (Vec<Volume>, Vec<VolumeMount>) = sources.flat_map(input_volumes).unzip();
     let own = [
         Volume {
             name: "volume".into(),
@@ -80,8 +80,8 @@ pub fn warm_up_job(
         namespace: replica.namespace().unwrap_or_default(),
         labels,
         args: arguments(replica, attempt, cache, pool),
-        volumes: own.into_iter().chain(secrets).collect(),
-        mounts: mounts.into_iter().chain(secret_mounts).collect(),
+        volumes: own.into_iter().chain(inputs).collect(),
+        mounts: mounts.into_iter().chain(input_mounts).collect(),
         affinity: affinity(replica, cache, beside),
         tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
         deadline_seconds: DEADLINE_SECONDS,

@@ -1,18 +1,40 @@
-//! A source's Secret keys as files in the pod: optional, so that a missing one is the agent's to report.
+//! What a source names in its namespace, as files in the pod: optional, so that a missing one is the agent's to report.
 
 use crate::api::name::short_hash;
+use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::{SecretFile, Source};
 use crate::contract::mount;
 use k8s_openapi::api::core::v1::{
-    KeyToPath, ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume, VolumeMount, VolumeProjection,
+    ConfigMapVolumeSource, KeyToPath, ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume, VolumeMount,
+    VolumeProjection,
 };
 
-/// Volume and mount of the Secrets that a source names. Without the optional mark the pod would hang in ContainerCreating.
-pub fn secret_volume(source: &Source) -> Option<(Volume, VolumeMount)> {
-    volume_of(&source.name, &source.secrets())
+/// Volumes and mounts of the Secrets and the ConfigMap that a source names. Without the optional mark the pod would hang in
+/// ContainerCreating.
+pub fn input_volumes(source: &Source) -> Vec<(Volume, VolumeMount)> {
+    let secrets = secret_volume(&source.name, &source.secrets());
+    let config = source.config_map().map(|it| config_volume(&source.name, it));
+    secrets.into_iter().chain(config).collect()
 }
 
-fn volume_of(source: &str, secrets: &[SecretFile<'_>]) -> Option<(Volume, VolumeMount)> {
+fn config_volume(source: &str, reference: &ConfigMapKeyRef) -> (Volume, VolumeMount) {
+    let name = format!("config-{}", short_hash(&[source]));
+    let item = KeyToPath { key: reference.key.clone(), path: mount::CONFIG_FILE.into(), mode: None };
+    let volume = Volume {
+        name: name.clone(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: reference.name.clone(),
+            items: Some(vec![item]),
+            optional: Some(true),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let mount_path = format!("{}/{source}", mount::CONFIG);
+    (volume, VolumeMount { name, mount_path, read_only: Some(true), ..VolumeMount::default() })
+}
+
+fn secret_volume(source: &str, secrets: &[SecretFile<'_>]) -> Option<(Volume, VolumeMount)> {
     let item = |key: &str, file: &str| Some(vec![KeyToPath { key: key.into(), path: file.into(), mode: None }]);
     let name = format!("secret-{}", short_hash(&[source]));
     let mut volume = Volume { name: name.clone(), ..Volume::default() };
@@ -63,6 +85,14 @@ mod tests {
             SecretFile { file: "access-key-id", reference: &one, stand_in: "AWS_ACCESS_KEY_ID" },
             SecretFile { file: "secret-access-key", reference: &two, stand_in: "AWS_SECRET_ACCESS_KEY" },
         ];
-        insta::assert_yaml_snapshot!(volume_of("store", &files));
+        insta::assert_yaml_snapshot!(secret_volume("store", &files));
+    }
+
+    #[test]
+    fn a_config_map_that_a_source_names_does_not_hold_up_the_pod_either() {
+        let pip =
+            serde_json::json!({"name": "p", "pip": {"requirementsFrom": {"name": "lock", "key": "requirements.txt"}}});
+        let source: Source = serde_json::from_value(pip).unwrap();
+        insta::assert_yaml_snapshot!(input_volumes(&source));
     }
 }

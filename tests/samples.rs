@@ -76,6 +76,7 @@ fn the_samples_show_every_kind_of_volume_and_source() {
     assert!(volumes().any(|it| it.existing_claim.is_some()));
     assert!(sources().any(|it| it.hugging_face.is_some()));
     assert!(sources().any(|it| it.http.is_some()));
+    assert!(sources().any(|it| it.oci.is_some()));
     assert!(sources().any(|it| !it.secrets().is_empty()));
 }
 

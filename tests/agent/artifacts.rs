@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, bare, paths, ran, until};
 use crate::registry::blobs::BlobServer;
+use crate::registry::program::program;
 use crate::registry::push::{DOCKER_MANIFEST, INDEX, MANIFEST, descriptor, digest, noise};
 use crate::registry::{Access, Registry};
 use modelcache::contract::outcome::Outcome;
@@ -51,7 +52,8 @@ fn a_model_pack_is_its_files() {
         ("application/vnd.cncf.model.doc.v1.raw", Some("README.md"), b"read me"),
         ("application/vnd.cncf.model.weight.v1.raw", Some("empty"), b""),
     ];
-    let digest = registry.pusher().artifact("team/pack:v1", Some("application/vnd.cncf.model.manifest.v1+json"), PACK, &layers);
+    let digest =
+        registry.pusher().artifact("team/pack:v1", Some("application/vnd.cncf.model.manifest.v1+json"), PACK, &layers);
     bench.cache(&[registry.source("pack", "team/pack:v1", &json!({}))]);
     bench.prefetch();
     for (_, name, bytes) in layers {
@@ -113,16 +115,19 @@ fn a_model_of_ollama_is_its_store() {
     let manifest = ollama(&registry, "library/tiny:3b", &weights);
     bench.cache(&[registry.source("tiny", "library/tiny:3b", &json!({}))]);
     bench.prefetch();
-    // As `manifest/paths.go` and `manifest.go` of Ollama read it: name → manifest → blobs by digest, of that size.
     let path = format!("ollama/manifests/{}/library/tiny/3b", registry.host);
     let found: Value = serde_json::from_slice(&read(&bench, &path)).unwrap();
     assert_eq!(found, manifest);
-    for layer in std::iter::once(&found["config"]).chain(found["layers"].as_array().unwrap()) {
-        let name = layer["digest"].as_str().unwrap().replace(':', "-");
-        let bytes = read(&bench, &format!("ollama/blobs/{name}"));
-        assert_eq!(bytes.len() as u64, layer["size"].as_u64().unwrap());
-        assert_eq!(digest(&bytes).replace(':', "-"), name);
-    }
+    // Ollama's own code finds the model by its name and opens every part of it.
+    let name = format!("{}/library/tiny:3b", registry.host);
+    let mut ollama = std::process::Command::new(program("ollama"));
+    let output = ollama.arg(&name).env("OLLAMA_MODELS", bench.volume().join("ollama")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["names"], json!([name]));
+    let mut parts = vec![manifest["config"].clone()];
+    parts.extend(manifest["layers"].as_array().unwrap().clone());
+    assert_eq!(said["layers"], json!(parts));
     assert_eq!(files(&bench).len(), 5, "nothing else is in the store: {:?}", files(&bench));
 
     // Other bytes of the same length: only its hash tells.

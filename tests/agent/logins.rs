@@ -29,7 +29,11 @@ fn a_registry_with_a_password_gets_it_and_says_whose_was_wrong() {
     bench.run(&["prefetch"]).failed(10, "Unauthorized", &["team/a:1", "nobody is logged in", "`pullSecretRef`"]);
 
     bench.cache(std::slice::from_ref(&named));
-    bench.run(&["prefetch"]).failed(13, "SecretNotFound", &["Secret `regcred`", "`.dockerconfigjson`", "DOCKER_CONFIG"]);
+    bench.run(&["prefetch"]).failed(
+        13,
+        "SecretNotFound",
+        &["Secret `regcred`", "`.dockerconfigjson`", "DOCKER_CONFIG"],
+    );
     prefetch(&bench, r#"{"auths": {"ghcr.io": {"auth": "bWU6cHc="}}}"#, &[]).failed(
         13,
         "SecretNotFound",

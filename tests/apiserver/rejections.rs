@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 mod caches;
 mod pools;
+mod registries;
 
 /// A change to a document: where, and what instead (null removes).
 pub struct Change(pub &'static str, pub Value);

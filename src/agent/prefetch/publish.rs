@@ -82,7 +82,9 @@ fn branch_is_right(root: &Root, manifest: &Manifest) -> Result<bool, LayoutError
         (Some("huggingFace"), What::File { size: 40, sha256 }) if entry.path.contains("/refs/") => {
             Some((&entry.path, 40, sha256))
         }
-        (Some("oci"), What::File { size, sha256 }) if is_ollama_manifest(&entry.path, *size) => Some((&entry.path, *size, sha256)),
+        (Some("oci"), What::File { size, sha256 }) if is_ollama_manifest(&entry.path, *size) => {
+            Some((&entry.path, *size, sha256))
+        }
         _ => None,
     });
     let Some((path, size, sha256)) = branch else { return Ok(true) };

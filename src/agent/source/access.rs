@@ -2,8 +2,8 @@
 
 use super::super::failure::Failure;
 use super::super::fetch::Secret;
-use crate::api::Reason;
 use super::oci::local_config;
+use crate::api::Reason;
 use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::{Kind, Oci, SecretFile, Source};
 use crate::contract::mount;

@@ -3,15 +3,15 @@
 mod http;
 mod hugging_face;
 mod oci;
-mod reference;
 mod pip;
+mod reference;
 mod secret;
 
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, RepoType};
 pub use self::oci::{Layout, Oci};
-pub use self::reference::Reference;
 pub use self::pip::{Architecture, Pip};
+pub use self::reference::Reference;
 pub use self::secret::{SecretFile, SecretKeyRef};
 use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;

@@ -12,7 +12,7 @@
 )]
 
 pub mod blobs;
-mod program;
+pub mod program;
 pub mod push;
 pub mod tokens;
 
@@ -82,7 +82,7 @@ impl Registry {
         // Its own process group, so that an interrupt for the test leaves the shell to do its work.
         let guard = Command::new("sh")
             .args(["-c", "\"$0\" serve \"$1\" >\"$2\" 2>&1 </dev/null & cat >/dev/null; kill $!; wait"])
-            .arg(program::program())
+            .arg(program::program("registry"))
             .args([&config, &log])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

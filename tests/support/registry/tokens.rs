@@ -45,7 +45,8 @@ impl TokenServer {
     pub fn start() -> Self {
         let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         let public = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
-        let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": KEY, "use": "sig", "alg": "EdDSA", "x": public}]});
+        let keys =
+            json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": KEY, "use": "sig", "alg": "EdDSA", "x": public}]});
         let state = Arc::new(Shared {
             key,
             given: AtomicUsize::new(0),

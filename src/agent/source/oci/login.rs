@@ -61,7 +61,9 @@ impl Login {
             return Ok(Self::Basic(Secret::basic(user, password)));
         }
         if entry.identity_token.is_some() {
-            return Err("has an identity token, which is not supported: give user name and password, or an access token");
+            return Err(
+                "has an identity token, which is not supported: give user name and password, or an access token",
+            );
         }
         // What a credential helper keeps is not asked for: that would run a program.
         Ok(Self::None)

@@ -84,7 +84,8 @@ fn listing(
     let (contents, last) = match layout {
         Layout::Files => (manifest::files(&document, format), None),
         Layout::Ollama if !(oci.include.is_empty() && oci.exclude.is_empty()) => {
-            let what = "a model of Ollama, and one without all of its parts does not load: remove `include` and `exclude`";
+            let what =
+                "a model of Ollama, and one without all of its parts does not load: remove `include` and `exclude`";
             return Err(unsupported(reference, what));
         }
         Layout::Ollama => {

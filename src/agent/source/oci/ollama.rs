@@ -8,9 +8,9 @@
 //! The layout of all versions (`manifest/paths.go` of Ollama); newer ones add links to manifests of their own, and still read this.
 
 use super::manifest::{Content, Document};
+use crate::agent::fetch::Digest;
 use crate::api::name::hex;
 use crate::api::source::Reference;
-use crate::agent::fetch::Digest;
 use std::collections::BTreeMap;
 
 /// Path of the manifest in the store. Ollama's names have exactly these four parts.
@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn each_blob_is_there_once_and_the_config_is_one() {
         let (one, two) = (format!("sha256:{}", "1".repeat(64)), format!("sha256:{}", "2".repeat(64)));
-        let layer = |digest: &str| json!({"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": 3});
+        let layer =
+            |digest: &str| json!({"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": 3});
         let document = json!({"config": layer(&two), "layers": [layer(&one), layer(&one)]});
         let blobs = blobs(&serde_json::from_value(document).unwrap()).unwrap();
         let paths: Vec<&str> = blobs.iter().map(|it| it.path.as_str()).collect();

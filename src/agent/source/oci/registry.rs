@@ -38,12 +38,7 @@ pub struct Registry<'a> {
 }
 
 impl<'a> Registry<'a> {
-    pub fn new(
-        origins: &'a Origins,
-        oci: &Oci,
-        reference: &'a Reference,
-        access: &'a Access,
-    ) -> Result<Self, Failure> {
+    pub fn new(origins: &'a Origins, oci: &Oci, reference: &'a Reference, access: &'a Access) -> Result<Self, Failure> {
         let scheme = if oci.effective_plain_http() { "http" } else { "https" };
         let repository = format!("{scheme}://{}/v2/{}/", reference.host(), reference.repository);
         let repository = Url::parse(&repository).map_err(|_| {
@@ -132,8 +127,12 @@ impl<'a> Registry<'a> {
     fn explained(&self, error: &FetchError) -> Failure {
         let place = &self.access.place;
         let advice = match &self.login {
-            Some(_) => format!("user name and password were taken from {place}: give those of somebody who may pull it"),
-            None => "nobody is logged in: if it is private, name a Secret for its registry in `pullSecretRef`".to_owned(),
+            Some(_) => {
+                format!("user name and password were taken from {place}: give those of somebody who may pull it")
+            }
+            None => {
+                "nobody is logged in: if it is private, name a Secret for its registry in `pullSecretRef`".to_owned()
+            }
         };
         let reason = reason(error);
         let message = match reason {

@@ -18,10 +18,13 @@ enum Speaks {
     Html,
 }
 
+/// Names and bytes.
+type Files = Arc<Mutex<Vec<(&'static str, Vec<u8>)>>>;
+
 /// A package index of one package, `demo-pkg`, on loopback for as long as it lives.
 struct Index {
     url: String,
-    files: Arc<Mutex<Vec<(&'static str, Vec<u8>)>>>,
+    files: Files,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -34,13 +37,13 @@ impl Index {
     fn start(speaks: Speaks) -> Self {
         let files = [WHEEL, CPYTHON, WINDOWS, SOURCE].map(|name| (name, name.repeat(100).into_bytes()));
         let files = Arc::new(Mutex::new(files.to_vec()));
-        let project = move |State(files): State<Arc<Mutex<Vec<(&'static str, Vec<u8>)>>>>, Path(name): Path<String>| async move {
+        let project = move |State(files): State<Files>, Path(name): Path<String>| async move {
             if name != "demo-pkg" {
                 return StatusCode::NOT_FOUND.into_response();
             }
             listing(speaks, &files.lock().unwrap())
         };
-        let file = |State(files): State<Arc<Mutex<Vec<(&'static str, Vec<u8>)>>>>, Path(name): Path<String>| async move {
+        let file = |State(files): State<Files>, Path(name): Path<String>| async move {
             let found = files.lock().unwrap().iter().find(|it| it.0 == name).map(|it| it.1.clone());
             found.map_or(StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
         };
@@ -74,7 +77,7 @@ impl Index {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect()
+    modelcache::agent::fetch::hex(&Sha256::digest(bytes))
 }
 
 fn listing(speaks: Speaks, files: &[(&'static str, Vec<u8>)]) -> Response {

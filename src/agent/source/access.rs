@@ -95,7 +95,7 @@ impl Access {
             && hub.endpoint.is_none()
             && access.token.is_none()
         {
-            access.place = HF_TOKEN.to_owned();
+            HF_TOKEN.clone_into(&mut access.place);
             if let Some(value) = set(HF_TOKEN) {
                 access.keep(SecretFile::TOKEN, &value, HF_TOKEN.to_owned());
             }

@@ -66,13 +66,12 @@ pub async fn resolve(origins: &Origins, pip: &Pip, access: &Access) -> Result<Li
 async fn files(origins: &Origins, pip: &Pip, requirement: &Requirement) -> Result<Vec<ListedFile>, Failure> {
     let name = &requirement.name;
     let invalid = |what: String| Failure::new(Reason::InvalidSpec, format!("`{name}`: {what}"));
-    let (mut listed, known) = match &requirement.url {
-        Some(url) => (vec![direct(requirement, url).ok_or_else(|| invalid(format!("{url} ends in no file name")))?], 1),
-        None => {
-            let all = project(origins, pip, name).await?;
-            let known = all.len();
-            (all.into_iter().filter(|(_, sha256, _)| requirement.hashes.contains(sha256)).collect(), known)
-        }
+    let (mut listed, known) = if let Some(url) = &requirement.url {
+        (vec![direct(requirement, url).ok_or_else(|| invalid(format!("{url} ends in no file name")))?], 1)
+    } else {
+        let all = project(origins, pip, name).await?;
+        let known = all.len();
+        (all.into_iter().filter(|(_, sha256, _)| requirement.hashes.contains(sha256)).collect(), known)
     };
     if listed.is_empty() {
         return Err(Failure::new(
@@ -116,7 +115,7 @@ fn minor(pip: &Pip) -> Option<u32> {
 }
 
 fn is_source(file: &str) -> bool {
-    file.ends_with(".tar.gz") || file.ends_with(".zip")
+    [".tar.gz", ".zip"].iter().any(|it| file.ends_with(it))
 }
 
 /// The file that a requirement names by its URL.

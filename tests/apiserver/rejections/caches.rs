@@ -7,6 +7,11 @@ fn one(pointer: &'static str, value: Value) -> Vec<Change> {
     vec![Change(pointer, value)]
 }
 
+/// The second source, as one of another kind.
+fn kind(pointer: &'static str, value: Value) -> Vec<Change> {
+    vec![Change("/spec/sources/1/http", Value::Null), Change(pointer, value)]
+}
+
 #[tokio::test]
 async fn a_wrong_name_or_an_unknown_field_is_refused() {
     check_creates(
@@ -151,6 +156,11 @@ async fn a_wrong_source_is_refused() {
              &["spec.sources[1]: Invalid value: exactly one kind of source must be set, such as `huggingFace` or `http`"]),
             ("two kinds", one("/spec/sources/1/huggingFace", json!({"repo": "gpt2"})),
              &["spec.sources[1]: Invalid value: exactly one kind of source must be set, such as `huggingFace` or `http`"]),
+            ("a wheelhouse", kind("/spec/sources/1/pip", json!({"requirements": "a==1", "pythonVersion": "3.12", "architecture": "arm64"})), FINE),
+            ("a wheelhouse without requirements", kind("/spec/sources/1/pip", json!({"path": "wheels"})),
+             &["spec.sources[1].pip: Invalid value: exactly one of `requirements` and `requirementsFrom` must be set"]),
+            ("a wheelhouse for another Python", kind("/spec/sources/1/pip", json!({"requirements": "a==1", "pythonVersion": "2.7"})),
+             &["spec.sources[1].pip.pythonVersion: Invalid value: \"2.7\": `pythonVersion` must be like `3.12`"]),
             ("a repository of one word", one(repo, json!("gpt2")), FINE),
             ("a repository with two dashes", one(repo, json!("org/na--me")),
              &["spec.sources[0].huggingFace.repo: Invalid value: \"org/na--me\": `repo` must be `organisation/name` as the hub shows it, without `..` and `--`"]),

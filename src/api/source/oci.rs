@@ -150,6 +150,7 @@ impl Oci {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "`json!` is written in place")]
     fn oci(more: Value) -> Oci {
         let mut oci = json!({"reference": "ghcr.io/org/model:v1"});
         oci.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

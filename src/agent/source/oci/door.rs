@@ -114,7 +114,7 @@ impl Door {
         let life = answer.expires_in.filter(|life| *life > 0).unwrap_or(LIFE).min(LONGEST);
         let since = Instant::now();
         // A quarter less, ten seconds at most: it is to be good for the whole of a request.
-        let until = since + Duration::from_secs(life) - Duration::from_secs(life.div_ceil(4).min(10));
+        let until = since + Duration::from_secs(life.saturating_sub(life.div_ceil(4).min(10)));
         *grant = Some(Grant { token: token.clone(), since, until, given: [url.clone()].into() });
         Ok(token)
     }

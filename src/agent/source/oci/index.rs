@@ -46,6 +46,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    #[allow(clippy::needless_pass_by_value, reason = "`json!` is written in place")]
     fn entry(digit: char, more: Value) -> Value {
         let mut entry = json!({
             "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 5,

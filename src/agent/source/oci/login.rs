@@ -112,6 +112,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value, reason = "`json!` is written in place")]
     fn found(auths: serde_json::Value, reference: &str) -> Result<Option<Secret>, &'static str> {
         let reference = Reference::parse(reference, false).unwrap();
         Login::find(&json!({"auths": auths}).to_string(), &reference).map(|login| match login {

@@ -191,3 +191,74 @@ fn form(media_type: &str) -> Option<Form> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A document with this config and layers: media type and name.
+    fn document(config: &str, layers: &[(&str, Option<(&str, &str)>)]) -> Document {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let layer = |(kind, name): &(&str, Option<(&str, &str)>)| -> Value {
+            let annotations: BTreeMap<&str, &str> = name.iter().copied().collect();
+            json!({"mediaType": kind, "digest": digest, "size": 3, "annotations": annotations})
+        };
+        let layers: Vec<Value> = layers.iter().map(layer).collect();
+        let config = json!({"mediaType": config, "digest": digest, "size": 3});
+        serde_json::from_value(json!({"schemaVersion": 2, "config": config, "layers": layers})).unwrap()
+    }
+
+    const PATH: &str = "org.cncf.model.filepath";
+    const TITLE: &str = "org.opencontainers.image.title";
+
+    #[test]
+    fn an_artifact_is_known_by_its_config_and_ollamas_by_its_layers() {
+        let container = "application/vnd.docker.container.image.v1+json";
+        for (config, layer, expected) in [
+            (MODEL_PACK_CONFIG, "x", Ok(Format::ModelPack)),
+            (MODEL_KIT_CONFIG, "x", Ok(Format::ModelKit)),
+            (container, "application/vnd.ollama.image.model", Ok(Format::Ollama)),
+            (container, "application/vnd.docker.image.rootfs.diff.tar.gzip", Err("a container image")),
+            ("application/vnd.cncf.helm.config.v1+json", "x", Err("helm")),
+        ] {
+            let found = Format::of(&document(config, &[(layer, None)]));
+            match expected {
+                Ok(format) => assert_eq!(found, Ok(format), "{config}"),
+                Err(word) => assert!(found.unwrap_err().contains(word), "{config}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_has_the_name_of_its_annotation() {
+        let layers = [
+            ("application/vnd.cncf.model.weight.v1.raw", Some((PATH, "a/b.bin"))),
+            ("application/vnd.cncf.model.weight.config.v1.raw", Some((TITLE, "config.json"))),
+            ("application/vnd.cncf.model.weight.v1.gguf", Some((PATH, "m.gguf"))),
+            (MODEL_KIT_CONFIG, None),
+        ];
+        let names = |format, config| -> Vec<String> {
+            files(&document(config, &layers), format).unwrap().into_iter().map(|it| it.path).collect()
+        };
+        assert_eq!(names(Format::ModelPack, MODEL_PACK_CONFIG), ["a/b.bin", "config.json", "m.gguf", "Kitfile"]);
+        let kit = names(Format::ModelKit, MODEL_KIT_CONFIG);
+        assert_eq!(kit.iter().filter(|it| *it == "Kitfile").count(), 2, "the listing refuses what comes twice");
+    }
+
+    #[test]
+    fn a_digest_of_another_kind_and_a_layer_that_nobody_knows_are_refused() {
+        for (kind, word) in [
+            ("application/vnd.cncf.model.weight.v1.zip", "no model is known to have"),
+            ("application/vnd.oci.image.layer.v1.tar", "no model is known to have"),
+            ("application/vnd.kitops.modelkit.model.v1.raw+gzip", "no model is known to have"),
+        ] {
+            let said =
+                files(&document(MODEL_PACK_CONFIG, &[(kind, Some((PATH, "x")))]), Format::ModelPack).unwrap_err();
+            assert!(said.contains(word) && said.contains(kind), "{said}");
+        }
+        let mut other = document(MODEL_PACK_CONFIG, &[("application/vnd.cncf.model.weight.v1.raw", Some((PATH, "x")))]);
+        other.layers[0].digest = format!("sha512:{}", "a".repeat(128));
+        assert!(files(&other, Format::ModelPack).unwrap_err().contains("only SHA-256"));
+    }
+}

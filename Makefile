@@ -18,6 +18,9 @@ test: prerequisites lint image ## Everything: formatting, lints, unit, API-serve
 unit: ## The quick inner loop: no cluster, under a minute
 	cargo test $(FAST_TESTS)
 
+bench: ## Against hf, hf_transfer, curl, aria2c and cp, in turns: docs/benchmarks.md (ARGS="--small loopback" for a look)
+	cargo bench --bench peers -- $(ARGS)
+
 lint: ## Formatting and lints, as strict as the tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -38,4 +41,4 @@ cluster-down: ## Remove that cluster
 prerequisites: ## Install what the tests need, or say what is missing
 	@scripts/prerequisites
 
-.PHONY: help demo demo-down test unit lint generate image cluster-up cluster-down prerequisites
+.PHONY: help demo demo-down test unit bench lint generate image cluster-up cluster-down prerequisites

@@ -3,6 +3,9 @@
 use clap::{Parser, Subcommand};
 use modelcache::agent::command::crds::Crds;
 use modelcache::agent::command::directory::{PrepareDirectory, PurgeDirectory};
+use modelcache::agent::command::du::Du;
+use modelcache::agent::command::ls::Ls;
+use modelcache::agent::command::materialize::Materialize;
 use modelcache::agent::command::prefetch::Prefetch;
 use modelcache::agent::command::resolve::Resolve;
 use modelcache::agent::command::verify::Verify;
@@ -46,8 +49,30 @@ Examples:
     #[command(after_help = "\
 Examples:
   modelcache verify -f cache.yaml --volumes-dir ./volumes           # hashes every file
-  modelcache verify -f cache.yaml --volumes-dir ./volumes --quick   # sizes only")]
+  modelcache verify -f cache.yaml --volumes-dir ./volumes --quick   # kinds, sizes, links, modes")]
     Verify(Box<Verify>),
+
+    /// Say which sources are on volumes, whether they are whole, and where they are loaded from.
+    #[command(after_help = "\
+Examples:
+  modelcache ls --volumes-dir ./volumes
+  modelcache ls -f cache.yaml --volumes-dir ./volumes
+  modelcache ls speech --volume /models            # the files of one source, with their hashes")]
+    Ls(Box<Ls>),
+
+    /// Say what takes the space of volumes: by cache, source and revision, what is shared, what could go.
+    #[command(after_help = "\
+Examples:
+  modelcache du --volumes-dir ./volumes
+  modelcache du --volume /models -o json")]
+    Du(Box<Du>),
+
+    /// Make a tree without symbolic links, for readers that cannot follow them.
+    #[command(after_help = "\
+Examples:
+  modelcache materialize -f cache.yaml --volumes-dir ./volumes --to ./plain
+  modelcache materialize -f cache.yaml --volumes-dir ./volumes --source speech --to /mnt/nas --copy")]
+    Materialize(Box<Materialize>),
 
     /// Return when the content is complete.
     #[command(after_help = "\
@@ -86,6 +111,9 @@ impl Cli {
             Command::Resolve(command) => on_runtime(command.run()),
             Command::Prefetch(command) => on_runtime(command.run()),
             Command::Verify(command) => on_runtime(command.run()),
+            Command::Ls(command) => command.run(),
+            Command::Du(command) => command.run(),
+            Command::Materialize(command) => command.run(),
             Command::Wait(command) => on_runtime(command.run()),
             Command::PrepareDirectory(command) => command.run(),
             Command::PurgeDirectory(command) => command.run(),

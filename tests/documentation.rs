@@ -107,9 +107,15 @@ fn every_rule_of_the_operator_says_why_in_a_comment() {
 #[test]
 fn every_link_between_pages_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in
-        ["README.md", "CONTRIBUTING.md", "docs/concepts.md", "docs/reasons.md", "docs/security.md", "docs/sources.md"]
-    {
+    for name in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/concepts.md",
+        "docs/reasons.md",
+        "docs/security.md",
+        "docs/inspect-and-repair.md",
+        "docs/sources.md",
+    ] {
         let text = page(name);
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = target.split('#').next().unwrap_or_default();

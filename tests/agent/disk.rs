@@ -39,7 +39,7 @@ fn what_is_missing_or_too_short_is_found_by_a_quick_look() {
     let blob = bench.snapshot("org/x", &commit, "b.bin").canonicalize().unwrap();
     std::fs::File::options().write(true).open(&blob).unwrap().set_len(100).unwrap();
     let ran = bench.run(&["verify", "--quick"]);
-    ran.failed(33, "Damaged", &["2 damaged", "c.json is not the link", "has 100 bytes"]);
+    ran.failed(33, "Damaged", &["2 damaged", "c.json is missing", "has 100 bytes"]);
     assert_eq!(bench.prefetch().fetched(), 3 << 20);
     assert_eq!(bench.run(&["verify"]).code, 0);
 }

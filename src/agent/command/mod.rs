@@ -5,10 +5,15 @@
 
 pub mod crds;
 pub mod directory;
+pub mod du;
+pub mod look_at;
+pub mod ls;
+pub mod materialize;
 pub mod options;
 pub mod output;
 pub mod prefetch;
 pub mod resolve;
 pub mod serve;
+pub mod table;
 pub mod verify;
 pub mod wait;

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "this is where the agent prints")]
 
 use crate::agent::prefetch::report::Report;
+use crate::agent::verify::finding::{Finding, Note};
 use crate::api::quantity::human;
 use crate::contract::exit_code;
 use crate::contract::outcome::Outcome;
@@ -44,6 +45,12 @@ pub struct Done {
     /// What came of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Everything that is damaged. Verify.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<Finding>,
+    /// What is not damaged, and worth a word. Verify.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
 }
 
 /// Where lines and results go.
@@ -56,7 +63,7 @@ pub struct Output {
 impl Done {
     /// A result of nothing in particular.
     pub fn of(outcome: Outcome) -> Self {
-        Self { cache: None, volume: None, source: None, outcome }
+        Self { cache: None, volume: None, source: None, outcome, damage: vec![], notes: vec![] }
     }
 }
 
@@ -120,7 +127,19 @@ fn text(done: &Done) -> String {
     let pin = done.outcome.pin.as_ref();
     let pin =
         pin.map(|pin| format!(" [{}, {} files, {}]", pin.revision, pin.files, human(pin.bytes))).unwrap_or_default();
-    format!("{place}{}: {}{pin}", done.outcome.reason, done.outcome.message)
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend(done.notes.iter().map(|it| format!("note {}: {}", it.path, it.detail)));
+    lines.extend(done.damage.iter().map(|it| format!("damaged {it} [source {}, {:?}]", it.source, it.kind)));
+    lines.push(format!("{place}{}: {}{pin}", done.outcome.reason, done.outcome.message));
+    lines.join("\n")
+}
+
+/// Prints something else than outcomes: text for people, or a document.
+pub fn print(format: Format, text: &str, document: &impl Serialize) {
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(document).unwrap_or_default()),
+        Format::Text => print!("{text}"),
+    }
 }
 
 fn line(progress: &Progress) -> String {

@@ -5,7 +5,7 @@ use super::output::{Done, Output};
 use crate::agent::failure::Failure;
 use crate::agent::local;
 use crate::agent::prefetch::report::Report;
-use crate::agent::verify::{Depth, verify};
+use crate::agent::verify::{Depth, Verified, verify};
 use crate::contract::outcome::Outcome;
 use clap::Args;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ pub struct Verify {
     #[command(flatten)]
     input: Input,
 
-    /// Look at kind and size of each file only.
+    /// Look at kind, size, mode and target of each file and link only.
     #[arg(long, conflicts_with = "deep")]
     quick: bool,
 
@@ -40,8 +40,8 @@ impl Verify {
         let Some(file) = &self.input.file else {
             let (plan, volume) = self.input.planned()?;
             let sources = plan.sources.iter().map(|it| it.source.name.clone()).collect();
-            let outcome = self.one(output, volume, plan.cache.clone(), Some(plan.content_hash()), sources).await;
-            return Ok(vec![Done { cache: Some(plan.cache), volume: Some(plan.volume), ..Done::of(outcome) }]);
+            let done = self.one(output, volume, plan.cache.clone(), Some(plan.content_hash()), sources).await;
+            return Ok(vec![Done { cache: Some(plan.cache), volume: Some(plan.volume), ..done }]);
         };
         let mut results = Vec::new();
         for cache in local::read(file)? {
@@ -51,12 +51,8 @@ impl Verify {
                 let mine = mine.filter(|it| cache.spec.volume_of(it).is_some_and(|it| it.name == volume.name));
                 let sources: Vec<String> = mine.map(|it| it.name.clone()).collect();
                 let path = self.input.volume(&volume.name);
-                let outcome = self.one(output, path, name.clone(), None, sources).await;
-                results.push(Done {
-                    cache: Some(name.clone()),
-                    volume: Some(volume.name.clone()),
-                    ..Done::of(outcome)
-                });
+                let done = self.one(output, path, name.clone(), None, sources).await;
+                results.push(Done { cache: Some(name.clone()), volume: Some(volume.name.clone()), ..done });
             }
         }
         Ok(results)
@@ -69,7 +65,7 @@ impl Verify {
         cache: String,
         plan: Option<String>,
         sources: Vec<String>,
-    ) -> Outcome {
+    ) -> Done {
         let depth = if self.quick { Depth::Quick } else { Depth::Deep };
         let report = Report::default();
         let (account, say) = (report.clone(), output.clone());
@@ -79,9 +75,9 @@ impl Verify {
             verify(&volume, &cache, Some(wanted), depth, &account, &|line| say.line(&line))
         });
         match output.follow(&report, work).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(failure)) => Outcome::failure(failure.reason, failure.message),
-            Err(error) => Outcome::failure(crate::api::Reason::InternalError, error.to_string()),
+            Ok(Ok(Verified { outcome, damage, notes })) => Done { damage, notes, ..Done::of(outcome) },
+            Ok(Err(failure)) => Done::of(Outcome::failure(failure.reason, failure.message)),
+            Err(error) => Done::of(Outcome::failure(crate::api::Reason::InternalError, error.to_string())),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::publish::Publisher;
 use super::safe_path::Root;
+use super::sound::unsound;
 use super::{LayoutError, state};
 use crate::api::name::short_hash;
 use serde::{Deserialize, Serialize};
@@ -98,7 +99,7 @@ impl Manifest {
     pub fn read(root: &Root, cache: &str, source: &str) -> Result<Option<Self>, LayoutError> {
         let bytes = root.read(&path(cache, source), LIMIT)?;
         let manifest = bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
-        Ok(manifest.filter(|it| it.version == VERSION && it.source == source))
+        Ok(manifest.filter(|it| it.version == VERSION && it.source == source && unsound(it).is_none()))
     }
 
     /// All manifests of a cache.
@@ -114,7 +115,7 @@ impl Manifest {
         let read = |name: &String| root.read(&format!("{directory}/{name}.json"), LIMIT);
         let documents: Result<Vec<_>, _> = names(root, &directory)?.iter().map(read).collect();
         let parsed = documents?.into_iter().flatten().filter_map(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
-        Ok(parsed.filter(|it| it.version == VERSION).collect())
+        Ok(parsed.filter(|it| it.version == VERSION && unsound(it).is_none()).collect())
     }
 
     /// Writes the manifest, and retires the one that it replaces, if that is of other content. Synced when this returns.
@@ -168,8 +169,14 @@ fn retired(cache: &str) -> String {
     format!("{}/retired", state(cache))
 }
 
-fn path(cache: &str, source: &str) -> String {
+/// The path of a source's manifest.
+pub fn path(cache: &str, source: &str) -> String {
     format!("{}/{source}.json", directory(cache))
+}
+
+/// Names of the sources that have a manifest, also one that cannot be believed.
+pub fn sources(root: &Root, cache: &str) -> Result<Vec<String>, LayoutError> {
+    names(root, &directory(cache))
 }
 
 fn names(root: &Root, directory: &str) -> Result<Vec<String>, LayoutError> {
@@ -190,7 +197,7 @@ mod tests {
         let pin = Pin { revision: "r".into(), files: 1, bytes: 2, digest: "d".into() };
         let mut manifest = Manifest::new("s", "http://hub/x", &pin, Value::Null);
         manifest.entries = vec![
-            Entry { path: "a".into(), what: What::File { size: 2, sha256: "00".into() }, damaged: true },
+            Entry { path: "a".into(), what: What::File { size: 2, sha256: "00".repeat(32) }, damaged: true },
             Entry { path: "b".into(), what: What::Link { link: "a".into() }, damaged: false },
         ];
         manifest.write(&root, &mut publisher, "c").unwrap();
@@ -206,7 +213,7 @@ mod tests {
         let volume = tempfile::tempdir().unwrap();
         let root = Root::open(volume.path()).unwrap();
         let mut publisher = Publisher::new(&root, ".modelcache/c/new".into()).unwrap();
-        let pin = |revision: &str| Pin { revision: revision.into(), files: 1, bytes: 2, digest: "d".into() };
+        let pin = |revision: &str| Pin { revision: revision.into(), files: 0, bytes: 0, digest: "d".into() };
         let manifest = |revision| Manifest::new("s", "http://hub/x", &pin(revision), Value::Null);
         for (revision, retired) in [("1", vec![]), ("2", vec!["1"]), ("2", vec!["1"]), ("1", vec!["2"])] {
             manifest(revision).write(&root, &mut publisher, "c").unwrap();

@@ -7,16 +7,19 @@
 //! .modelcache/<cache>/manifests/<source>.json
 //! .modelcache/<cache>/retired/…           manifests of what the cache no longer asks for
 //! .modelcache/<cache>/current             content hash of the plan that is complete
+//! .modelcache/<cache>/mend/               where a link or a branch is made before it takes its place
 //! .modelcache/<cache>/pins.json           without a cluster: what the sources resolved to
 //! ```
 
 pub mod current;
 pub mod environment;
+pub mod held;
 pub mod hugging_face;
 pub mod manifest;
 pub mod plain;
 pub mod publish;
 pub mod safe_path;
+pub mod sound;
 
 use super::failure::Failure;
 use super::fetch::Digest;
@@ -61,7 +64,7 @@ pub enum LayoutError {
 }
 
 impl LayoutError {
-    fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+    pub(super) fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Io { path: path.into(), source: source.into() }
     }
 

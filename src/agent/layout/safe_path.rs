@@ -164,7 +164,7 @@ impl Root {
     }
 
     /// An error at a path, with a word about the link that is in the way, if that is why.
-    pub(super) fn failure(&self, path: &str, error: Errno) -> LayoutError {
+    pub(in crate::agent) fn failure(&self, path: &str, error: Errno) -> LayoutError {
         if matches!(error, Errno::LOOP | Errno::NOTDIR)
             && let Some(link) = self.first_link(path)
         {

@@ -7,9 +7,10 @@ use super::super::failure::Failure;
 use super::super::fetch::{Digest, git_blob_of_file, hex, over_cores, sha256_of_file, unhex};
 use super::super::layout::manifest::{Manifest, What};
 use super::super::layout::safe_path::Root;
-use super::super::layout::{LayoutError, Placed, Placement};
+use super::super::layout::{LayoutError, Placed, Placement, held};
 use rustix::fs::{Mode, fchmod};
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 
 /// What is known of the files on a volume, from the manifests of the cache.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +74,7 @@ impl Known {
     pub fn bytes_on(&self, root: &Root) -> Result<u64, LayoutError> {
         let mut bytes = 0;
         for path in self.by_path.keys() {
-            bytes += root.size(path)?.unwrap_or_default();
+            bytes += held::size(root, path)?.unwrap_or_default();
         }
         Ok(bytes)
     }
@@ -98,7 +99,8 @@ impl Known {
             None => published.revision == revision,
         };
         let same = same && placed.size.is_none_or(|size| size == published.size);
-        Ok((same && root.size(&placed.path)? == Some(published.size)).then_some((published.size, published.sha256)))
+        Ok((same && held::size(root, &placed.path)? == Some(published.size))
+            .then_some((published.size, published.sha256)))
     }
 }
 
@@ -109,7 +111,7 @@ pub fn look(root: &Root, placement: &Placement, revision: &str, known: &Known) -
     for placed in &placement.contents {
         if let Some(found) = known.trusted(root, placed, revision)? {
             inventory.there.insert(placed.path.clone(), found);
-        } else if let Some(size) = root.size(&placed.path)?
+        } else if let Some(size) = held::size(root, &placed.path)?
             && placed.size.is_none_or(|expected| expected == size)
             && placed.digest.is_some()
         {
@@ -131,7 +133,7 @@ pub fn look(root: &Root, placement: &Placement, revision: &str, known: &Known) -
 
 /// The SHA-256 of a file that has the digest it must have.
 fn judge(root: &Root, placed: &Placed) -> Result<Option<[u8; 32]>, Failure> {
-    let Some(file) = root.file(&placed.path)? else { return Ok(None) };
+    let Some(file) = held::file(root, &placed.path)? else { return Ok(None) };
     // A file that cannot be read through is replaced, not trusted.
     let Ok((_, sha256)) = sha256_of_file(&file) else { return Ok(None) };
     let right = match placed.digest {
@@ -139,7 +141,7 @@ fn judge(root: &Root, placed: &Placed) -> Result<Option<[u8; 32]>, Failure> {
         Some(Digest::GitBlob(expected)) => git_blob_of_file(&file).is_ok_and(|found| found == expected),
         None => false,
     };
-    if right {
+    if right && !file.metadata().is_ok_and(|it| it.permissions().mode() & 0o444 == 0o444) {
         // Readers have other user ids. Where the file is not ours to change, it is as it is.
         let _ = fchmod(&file, Mode::from_raw_mode(0o644));
     }

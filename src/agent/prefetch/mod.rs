@@ -28,6 +28,8 @@ use super::layout::{self, Placement, current};
 use super::source::Origins;
 use super::source::access::Access;
 use super::source::listing::Listing;
+use super::verify::look::is_whole;
+use super::verify::mend::mend;
 use crate::api::Reason;
 use crate::api::quantity::human;
 use crate::api::source::Source;
@@ -153,7 +155,7 @@ impl Prefetch<'_> {
         let key = layout::key(source)?;
         let manifest = Manifest::read(root, &self.plan.cache, &source.name)?;
         if let Some(manifest) = manifest.filter(|it| publish::is_of(it, pin, &key))
-            && publish::is_whole(root, &manifest)?
+            && mend(root, &self.plan.cache, &manifest, self.say).and_then(|()| Ok(is_whole(root, &manifest)?))?
         {
             self.report.wanted(manifest.files, manifest.bytes);
             self.report.there(manifest.files, manifest.bytes);

@@ -1,11 +1,13 @@
 //! How does a source become visible? Contents are in place; then links, then the listing, then the branch, then our word.
 
 use super::super::failure::Failure;
+use super::super::layout::Placement;
 use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::Root;
-use super::super::layout::{LayoutError, Placement};
 use super::super::source::listing::Listing;
+use super::super::verify::look::is_whole;
+use super::super::verify::mend;
 use super::inventory::{Inventory, text};
 use crate::contract::plan::{Pin, PlannedSource};
 use serde_json::Value;
@@ -49,6 +51,7 @@ pub fn publish(
         manifest.bytes = inventory.there.values().map(|(size, _)| size).sum();
     }
     manifest.entries = entries;
+    mend::surroundings(root, &manifest, &|_| {})?;
     manifest.write(root, publisher, cache)?;
     debug_assert!(is_whole(root, &manifest).unwrap_or_default(), "what was published is there");
     Ok(())
@@ -58,42 +61,6 @@ pub fn publish(
 pub fn is_of(manifest: &Manifest, pin: &Pin, layout: &Value) -> bool {
     let Manifest { revision, digest, files, .. } = manifest;
     (revision, digest, files, &manifest.layout) == (&pin.revision, &pin.digest, &pin.files, layout)
-}
-
-/// Whether everything that a manifest lists is there, by kind and size, and nothing of it is known to be damaged.
-pub fn is_whole(root: &Root, manifest: &Manifest) -> Result<bool, LayoutError> {
-    for entry in &manifest.entries {
-        let there = match &entry.what {
-            What::File { size, .. } => root.size(&entry.path)? == Some(*size),
-            What::Link { link } => root.link(&entry.path)?.as_ref() == Some(link),
-        };
-        if !there || entry.damaged {
-            return Ok(false);
-        }
-    }
-    branch_is_right(root, manifest)
-}
-
-/// A branch is 40 characters whatever commit it names, and manifests of Ollama are often of one length: their size says
-/// nothing.
-fn branch_is_right(root: &Root, manifest: &Manifest) -> Result<bool, LayoutError> {
-    let kind = manifest.layout.get(0).and_then(Value::as_str);
-    let branch = manifest.entries.iter().rev().find_map(|entry| match (kind, &entry.what) {
-        (Some("huggingFace"), What::File { size: 40, sha256 }) if entry.path.contains("/refs/") => {
-            Some((&entry.path, 40, sha256))
-        }
-        (Some("oci"), What::File { size, sha256 }) if is_ollama_manifest(&entry.path, *size) => {
-            Some((&entry.path, *size, sha256))
-        }
-        _ => None,
-    });
-    let Some((path, size, sha256)) = branch else { return Ok(true) };
-    Ok(root.read(path, size + 1)?.is_some_and(|bytes| text(Sha256::digest(bytes).into()) == *sha256))
-}
-
-/// Blobs have the name of their digest; only the manifest of the store has another. It is small, as every manifest.
-fn is_ollama_manifest(path: &str, size: u64) -> bool {
-    size <= 4 << 20 && (path.starts_with("manifests/") || path.contains("/manifests/"))
 }
 
 fn file(path: &str, size: u64, sha256: String) -> Entry {

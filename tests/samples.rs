@@ -80,6 +80,7 @@ fn the_samples_show_every_kind_of_volume_and_source() {
     assert!(stores().any(|it| it.s3.is_some()));
     assert!(stores().any(|it| it.gcs.is_some()));
     assert!(stores().any(|it| it.azure.is_some()));
+    assert!(sources().any(|it| it.oci.is_some()));
     assert!(sources().any(|it| !it.secrets().is_empty()));
 }
 

@@ -4,15 +4,19 @@
 
 #[path = "../support/hub/mod.rs"]
 mod hub;
+#[path = "../support/registry/mod.rs"]
+mod registry;
 
 mod bench;
 
+mod artifacts;
 mod civitai;
 mod disk;
 mod env;
 mod hostile;
 mod inspect;
 mod interrupted;
+mod logins;
 mod materialize;
 mod network;
 mod nltk;

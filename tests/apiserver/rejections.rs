@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 mod caches;
 mod pools;
+mod registries;
 mod web;
 
 /// A change to a document: where, and what instead (null removes).

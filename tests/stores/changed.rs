@@ -1,7 +1,7 @@
 //! An object that is overwritten is never mixed, and an address that expires is signed again.
 
 use crate::{bytes, minio, source, with_keys};
-use modelcache::agent::fetch::{ClientOptions, FetchOptions, HttpClient, Progress, Staged, Staging, Writer, fetch};
+use modelcache::agent::fetch::{Arrival, ClientOptions, FetchOptions, HttpClient, Progress, Staging, Writer, fetch};
 use modelcache::agent::source::Origins;
 use modelcache::agent::source::access::Access;
 use modelcache::agent::source::listing::Listing;
@@ -35,14 +35,20 @@ async fn fetched(
     options: &FetchOptions,
 ) -> Result<Vec<Vec<u8>>, modelcache::agent::fetch::FetchError> {
     let staging = Staging::open(directory, Path::new("staging"), Writer::Local)?;
-    let contents = listing.files.iter().map(|file| listing.content(file)).collect();
-    let mut arrived = vec![];
-    let keep = |staged: Staged| -> Result<(), std::io::Error> {
-        arrived.push(std::fs::read(&staged.path)?);
-        std::fs::remove_file(&staged.path)
+    let contents = vec![listing.files.iter().map(|file| listing.content(file)).collect()];
+    let (mut arrived, mut failed) = (vec![], None);
+    let keep = |arrival: Arrival| -> Result<Vec<usize>, std::io::Error> {
+        match arrival {
+            Arrival::Staged(staged) => {
+                arrived.push(std::fs::read(&staged.path)?);
+                std::fs::remove_file(&staged.path)?;
+            }
+            Arrival::Failed { error, .. } => failed = Some(error),
+        }
+        Ok(vec![])
     };
     fetch(&origins.client, contents, &staging, options, &Arc::new(Progress::default()), keep).await?;
-    Ok(arrived)
+    failed.map_or(Ok(arrived), Err)
 }
 
 fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
@@ -90,9 +96,17 @@ fn an_object_that_is_overwritten_while_it_is_read_is_never_mixed() {
     let error = std::thread::scope(|scope| {
         let running = scope.spawn(|| {
             let staging = Staging::open(directory.path(), Path::new("staging"), Writer::Local).unwrap();
-            let contents = listing.files.iter().map(|file| listing.content(file)).collect();
-            let refuse = |_: Staged| -> Result<(), std::io::Error> { panic!("a mixed object was handed over") };
-            in_a_runtime(fetch(&origins.client, contents, &staging, &slow, &progress, refuse))
+            let contents = vec![listing.files.iter().map(|file| listing.content(file)).collect()];
+            let mut failed = None;
+            let refuse = |arrival: Arrival| -> Result<Vec<usize>, std::io::Error> {
+                match arrival {
+                    Arrival::Staged(_) => panic!("a mixed object was handed over"),
+                    Arrival::Failed { error, .. } => failed = Some(error),
+                }
+                Ok(vec![])
+            };
+            let ended = in_a_runtime(fetch(&origins.client, contents, &staging, &slow, &progress, refuse));
+            ended.and_then(|_| failed.map_or(Ok(()), Err))
         });
         crate::bench::until("a part of it has arrived", || progress.snapshot().bytes_fetched > 1 << 20);
         bucket.put("a.bin", &bytes(2, 8 << 20));

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::{
     StatusCode,
-    header::{CONTENT_RANGE, ETAG, HeaderMap},
+    header::{CONTENT_RANGE, ETAG, HeaderMap, WWW_AUTHENTICATE},
 };
 use url::Url;
 
@@ -82,7 +82,11 @@ pub(super) fn refusal(asked_for: Asked<'_>, status: StatusCode, headers: &Header
             let fault = Fault::new(url, format!("{at} answered {status}"));
             let error = match code {
                 404 | 410 => FetchError::NotFound { label, url: at, detail },
-                status => FetchError::Unauthorized { label, url: at, status, detail, with_token },
+                status => {
+                    let asked = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|it| it.to_str().ok());
+                    let challenge = asked.map(str::to_owned).reduce(|all, next| format!("{all}, {next}"));
+                    FetchError::Unauthorized { label, url: at, status, detail, with_token, challenge }
+                }
             };
             if redirected { Trouble::Expired(fault, error.into()) } else { Trouble::Terminal(error) }
         }

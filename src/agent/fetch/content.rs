@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use base64::Engine as _;
 use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -62,7 +63,7 @@ impl HashPrefix {
 pub struct Origin {
     /// http or https. Redirects are followed; the token is not sent to where they lead.
     pub url: Url,
-    /// Sent as `Authorization: Bearer …` to the URL's own scheme, host and port, and to nobody else.
+    /// Sent as `Authorization` to the URL's own scheme, host and port, and to nobody else.
     pub token: Option<Secret>,
     /// The `ETag` that the content must still have: the pin of content without a digest.
     pub validator: Option<String>,
@@ -91,17 +92,32 @@ pub struct Authorized {
 
 /// A credential. `Debug` prints nothing of it, and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    value: String,
+    /// How it is shown in `Authorization`: `Bearer` or `Basic`.
+    scheme: &'static str,
+}
 
 impl Secret {
     /// Wraps a credential; white space around it, as a mounted file has at its end, is dropped.
     pub fn new(value: &str) -> Self {
-        Self(value.trim().to_owned())
+        Self { value: value.trim().to_owned(), scheme: "Bearer" }
+    }
+
+    /// User name and password, for origins that ask for them with each request (RFC 7617).
+    pub fn basic(user: &str, password: &str) -> Self {
+        let value = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        Self { value, scheme: "Basic" }
     }
 
     /// The credential itself, for the places that put it into a request or a signature.
     pub(in crate::agent) fn reveal(&self) -> &str {
-        &self.0
+        &self.value
+    }
+
+    /// As the `Authorization` header has it.
+    pub(super) fn authorization(&self) -> String {
+        format!("{} {}", self.scheme, self.value)
     }
 }
 
@@ -186,7 +202,10 @@ mod tests {
     fn a_token_is_never_printed() {
         let content = content(None, None);
         assert!(!format!("{content:?}").contains("very_secret"));
-        assert_eq!(content.origin.token.unwrap().reveal(), "hf_very_secret");
+        let token = content.origin.token.unwrap();
+        assert_eq!(token.reveal(), "hf_very_secret");
+        assert_eq!(token.authorization(), "Bearer hf_very_secret");
+        assert_eq!(Secret::basic("Aladdin", "open sesame").authorization(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
     #[test]

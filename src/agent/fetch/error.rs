@@ -52,6 +52,8 @@ pub enum FetchError {
         detail: String,
         /// Whether a token was sent.
         with_token: bool,
+        /// What the origin asks for, as its `WWW-Authenticate` says.
+        challenge: Option<String>,
     },
     /// The hub's `GatedRepo`.
     #[error(

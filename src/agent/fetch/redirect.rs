@@ -110,7 +110,7 @@ pub(super) async fn send(way: Way<'_>, label: &str, start: &Target, headers: &He
         // Compressed bytes have other offsets and other hashes.
         let mut request = way.http.get(target.url.clone()).headers(headers.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(token) = &target.token {
-            request = request.header(AUTHORIZATION, bearer(token, label)?);
+            request = request.header(AUTHORIZATION, authorization(token, label)?);
         }
         let answer = match tokio::time::timeout(way.patience, request.send()).await {
             Err(_) => return Err(Trouble::Transient(Fault::new(&target.url, "no answer in time"))),
@@ -157,8 +157,8 @@ pub(super) async fn send(way: Way<'_>, label: &str, start: &Target, headers: &He
     Err(Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause }))
 }
 
-fn bearer(token: &Secret, label: &str) -> Result<HeaderValue, Trouble> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| {
+fn authorization(token: &Secret, label: &str) -> Result<HeaderValue, Trouble> {
+    let mut value = HeaderValue::from_str(&token.authorization()).map_err(|_| {
         let cause = "the token holds characters that no header can carry".to_owned();
         Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause })
     })?;

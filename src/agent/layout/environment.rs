@@ -4,7 +4,7 @@
 
 use super::hugging_face::hub_directory;
 use crate::api::ModelCacheSpec;
-use crate::api::source::{Kind, WhisperEngine};
+use crate::api::source::{Kind, Layout, WhisperEngine};
 use crate::api::volume::Volume;
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub fn environment_at(spec: &ModelCacheSpec, place: &dyn Fn(&Volume) -> String) 
     let mut variables = BTreeMap::new();
     for source in &spec.sources {
         let (Some(kind), Some(volume)) = (source.kind(), spec.volume_of(source)) else { continue };
-        let Some(row) = row(kind) else { continue };
+        let Some(row) = row(&source.name, kind) else { continue };
         let mount = place(volume);
         let name = format!("MODELCACHE_{}_{}", row.name, volume.name.to_ascii_uppercase().replace('-', "_"));
         variables.entry(name).or_insert_with(|| below(&mount, &row.directory));
@@ -65,7 +65,7 @@ enum Value {
     Writable(&'static str),
 }
 
-fn row(kind: Kind<'_>) -> Option<Row> {
+fn row(source: &str, kind: Kind<'_>) -> Option<Row> {
     match kind {
         Kind::HuggingFace(hub) => Some(hugging_face(hub.effective_path())),
         // faster-whisper asks the hub's own client.
@@ -86,6 +86,13 @@ fn row(kind: Kind<'_>) -> Option<Row> {
         Kind::Spacy(spacy) => Some(Row { name: "SPACY", directory: spacy.directory(), variables: vec![] }),
         Kind::Civitai(file) => {
             Some(Row { name: "CIVITAI", directory: file.effective_path().to_owned(), variables: vec![] })
+        }
+        Kind::Oci(oci) => {
+            let layout = oci.expected_layout().unwrap_or(Layout::Files);
+            let path = oci.effective_path(source, layout);
+            let models = (layout == Layout::Ollama).then(|| ("OLLAMA_MODELS", Value::On(path.clone())));
+            let name = if models.is_some() { "OLLAMA" } else { "OCI" };
+            Some(Row { name, directory: path, variables: models.into_iter().collect() })
         }
         Kind::ObjectStore(store) => Some(Row { name: "OBJECTS", directory: store.effective_path(), variables: vec![] }),
         Kind::Http(_) => None,

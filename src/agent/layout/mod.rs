@@ -150,6 +150,13 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
                 usable(source, &store.effective_path())?;
             }
         }
+        Kind::Oci(oci) => {
+            let bad = |what| Failure::new(Reason::InvalidSpec, format!("source `{}`: {what}", source.name));
+            oci.effective_reference().map_err(bad)?;
+            if let Some(path) = oci.path.as_deref().filter(|path| *path != ".") {
+                usable(source, path)?;
+            }
+        }
         Kind::Pip(pip) => usable(source, pip.effective_path())?,
     }
     Ok(source.identity())
@@ -183,6 +190,7 @@ pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placemen
         | Kind::Civitai(_)
         | Kind::Nltk(_)
         | Kind::ObjectStore(_)
+        | Kind::Oci(_)
         | Kind::Pip(_)
         | Kind::Spacy(_) => plain::place(&plan.cache, listing, key),
         Kind::TorchHub(_) => Placement {

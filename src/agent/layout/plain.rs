@@ -18,5 +18,5 @@ pub fn place(cache: &str, listing: &Listing, key: Value) -> Placement {
             tree,
         }
     });
-    Placement { key, contents: contents.collect(), links: vec![], documents: vec![], last: None }
+    Placement { key, contents: contents.collect(), links: vec![], documents: vec![], last: listing.last.clone() }
 }

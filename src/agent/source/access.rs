@@ -2,9 +2,10 @@
 
 use super::super::failure::Failure;
 use super::super::fetch::Secret;
+use super::oci::local_config;
 use crate::api::Reason;
 use crate::api::pod_template::ConfigMapKeyRef;
-use crate::api::source::{Kind, SecretFile, Source, WhisperEngine};
+use crate::api::source::{Kind, Oci, SecretFile, Source, WhisperEngine};
 use crate::contract::mount;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,7 +73,12 @@ impl Access {
         let set = |name: &str| environment(name).filter(|it| !it.trim().is_empty());
         let mut access = Self::default();
         for SecretFile { file, reference, stand_in } in source.secrets() {
-            let Some(value) = set(stand_in) else {
+            // A docker config is a file that people have; its variable says where.
+            let found = match stand_in {
+                Oci::STAND_IN => local_config(environment),
+                _ => set(stand_in).map(|value| (value, stand_in.to_owned())),
+            };
+            let Some((value, place)) = found else {
                 let message = format!(
                     "the spec names key `{}` of Secret `{}`, and without a cluster {stand_in} stands in for it: set \
                      {stand_in}",
@@ -80,7 +86,7 @@ impl Access {
                 );
                 return Err(Failure::new(Reason::SecretNotFound, message));
             };
-            access.keep(file, &value, stand_in.to_owned());
+            access.keep(file, &value, place);
         }
         if let Some(reference) = source.config_map() {
             access.requirements = Some(config_map(reference).ok_or_else(|| no_config_map(reference))?);
@@ -96,6 +102,14 @@ impl Access {
             if let Some(value) = set(HF_TOKEN) {
                 access.keep(SecretFile::TOKEN, &value, HF_TOKEN.to_owned());
             }
+        }
+        // Its entries are for one registry each, as `docker pull` uses them; never where anybody on the way reads along.
+        if let Some(Kind::Oci(oci)) = source.kind()
+            && access.others.is_empty()
+            && !oci.effective_plain_http()
+            && let Some((value, place)) = local_config(environment)
+        {
+            access.keep(Oci::PULL_SECRET, &value, place);
         }
         Ok(access)
     }

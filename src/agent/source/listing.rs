@@ -28,6 +28,8 @@ pub struct Listing {
     pub authorizer: Option<Arc<dyn Authorizer>>,
     /// What people would call the origin: shown in manifests.
     pub origin: String,
+    /// Path on the volume and bytes of the file that makes the source visible to its clients, once all else is there.
+    pub last: Option<(String, Vec<u8>)>,
 }
 
 /// One file.
@@ -83,7 +85,7 @@ impl Listing {
         if let Some(both) = parents.into_iter().chain(directories).find(|parent| paths.contains(parent)) {
             return Err(lies(format!("{both:?} as a file and as a directory")));
         }
-        Ok(Self { revision, files, complete, token, authorizer: None, origin })
+        Ok(Self { revision, files, complete, token, authorizer: None, origin, last: None })
     }
 
     /// Bytes of all files whose size is known.

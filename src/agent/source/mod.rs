@@ -13,6 +13,7 @@ pub mod listing;
 pub mod name;
 pub mod nltk;
 pub mod object_store;
+pub mod oci;
 pub mod pip;
 pub mod preset;
 pub mod requirements;
@@ -69,6 +70,7 @@ impl Origins {
             Kind::Spacy(spacy) => spacy::resolve(self, spacy, access).await,
             Kind::TorchHub(hub) => torch_hub::resolve(self, hub, access).await,
             Kind::ObjectStore(store) => object_store::resolve(self, store, access).await,
+            Kind::Oci(artifact) => oci::resolve(self, artifact, &source.name, access).await,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await,
         }
     }
@@ -84,6 +86,7 @@ impl Origins {
             Kind::Spacy(spacy) => spacy::list(spacy, pin, access)?,
             Kind::TorchHub(hub) => torch_hub::list(hub, pin, access)?,
             Kind::ObjectStore(store) => object_store::list(self, store, access).await?,
+            Kind::Oci(artifact) => oci::list(self, artifact, &source.name, &pin.revision, access).await?,
             Kind::Pip(pip) => pip::resolve(self, pip, access).await?,
         };
         let found = listing.pin();

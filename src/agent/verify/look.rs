@@ -5,7 +5,7 @@ use super::super::layout::held;
 use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::safe_path::Root;
 use super::finding::{Kind, Wrong};
-use super::hub;
+use super::{hub, ollama};
 use rustix::fs::{FileType, Stat};
 
 /// What is wrong with an entry by kind, size and target, if something is; and what the file is that holds it. Small files
@@ -29,6 +29,9 @@ pub fn look(root: &Root, manifest: &Manifest, entry: &Entry) -> Result<Option<St
             return hub::check_tree(root, &entry.path).map(|()| Some(stat));
         }
         return Err(Wrong::new(Kind::Size, format!("has {found} bytes instead of {size}")));
+    }
+    if ollama::is_manifest(manifest, entry) {
+        ollama::check_manifest(root, &entry.path, &manifest.revision)?;
     }
     Ok(Some(stat))
 }

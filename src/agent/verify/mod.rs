@@ -14,6 +14,7 @@ pub mod hub;
 pub mod look;
 pub mod mend;
 pub mod modes;
+pub mod ollama;
 
 use super::failure::Failure;
 use super::fetch::{hex, over_cores};

@@ -6,7 +6,9 @@ mod http;
 mod hugging_face;
 mod nltk;
 mod object_store;
+mod oci;
 mod pip;
+mod reference;
 mod secret;
 mod spacy;
 mod torch_hub;
@@ -18,7 +20,9 @@ pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, Preset, RepoType};
 pub use self::nltk::Nltk;
 pub use self::object_store::{ObjectStore, Store};
+pub use self::oci::{Layout, Oci};
 pub use self::pip::{Architecture, Pip};
+pub use self::reference::Reference;
 pub use self::secret::{SecretFile, SecretKeyRef};
 pub use self::spacy::Spacy;
 pub use self::torch_hub::{HubRepo, TorchHub};
@@ -32,7 +36,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.objectStore), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.objectStore), has(self.oci), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -70,6 +74,10 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_store: Option<ObjectStore>,
 
+    /// A model in a registry: a ModelPack, a ModelKit or a model of Ollama.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oci: Option<Oci>,
+
     /// A wheelhouse: Python packages that install with no index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pip: Option<Pip>,
@@ -98,6 +106,8 @@ pub enum Kind<'a> {
     Nltk(&'a Nltk),
     /// Objects of an object store.
     ObjectStore(&'a ObjectStore),
+    /// A model in a registry.
+    Oci(&'a Oci),
     /// A wheelhouse.
     Pip(&'a Pip),
     /// A pipeline of spaCy.
@@ -119,6 +129,7 @@ impl Source {
             civitai,
             nltk,
             object_store,
+            oci,
             pip,
             spacy,
             torch_hub,
@@ -133,6 +144,7 @@ impl Source {
             spacy.as_ref().map(Kind::Spacy),
             torch_hub.as_ref().map(Kind::TorchHub),
             object_store.as_ref().map(Kind::ObjectStore),
+            oci.as_ref().map(Kind::Oci),
         ];
         let mut set = kinds.into_iter().flatten();
         set.next().filter(|_| set.next().is_none())
@@ -142,6 +154,7 @@ impl Source {
     pub fn secrets(&self) -> Vec<SecretFile<'_>> {
         match self.kind() {
             Some(Kind::HuggingFace(it)) => it.secrets(),
+            Some(Kind::Oci(it)) => it.secrets(),
             Some(Kind::ObjectStore(it)) => it.secrets(),
             Some(Kind::Civitai(it)) => it.secrets(),
             Some(
@@ -166,6 +179,7 @@ impl Source {
             Some(Kind::Civitai(it)) => it.identity(),
             Some(Kind::Nltk(it)) => it.identity(),
             Some(Kind::ObjectStore(it)) => it.identity(),
+            Some(Kind::Oci(it)) => it.identity(&self.name),
             Some(Kind::Pip(it)) => it.identity(),
             Some(Kind::Spacy(it)) => it.identity(),
             Some(Kind::TorchHub(it)) => it.identity(),

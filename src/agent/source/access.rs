@@ -97,6 +97,10 @@ impl Access {
             Some(Kind::Whisper(model)) => model.endpoint.is_none() && model.effective_engine() == WhisperEngine::Faster,
             _ => false,
         };
+        if access.place.is_empty() {
+            "a Secret that the source names (without a cluster HF_TOKEN or the like stands in for it)"
+                .clone_into(&mut access.place);
+        }
         if asks_the_public_hub && access.token.is_none() {
             HF_TOKEN.clone_into(&mut access.place);
             if let Some(value) = set(HF_TOKEN) {

@@ -10,7 +10,7 @@ fn index(bench: &Bench, punkt: &[u8]) {
     for (id, category, bytes) in [("punkt_tab", "tokenizers", punkt), ("stopwords", "corpora", b"PK stopwords")] {
         let sha256 = bench.hub.put(&format!("nltk/packages/{category}/{id}.zip"), bytes.to_vec());
         let package = format!(
-            "<package id=\"{id}\" subdir=\"{category}\" size=\"{}\" unzipped_size=\"1\" unzip=\"1\" checksum=\"md5\" \
+            "<package id=\"{id}\" subdir=\"{category}\" size=\"{}\" unzipped_size=\"1\" unzip=\"0\" checksum=\"md5\" \
              sha256_checksum=\"{sha256}\" url=\"https://elsewhere.example/packages/{category}/{id}.zip\"/>",
             bytes.len()
         );

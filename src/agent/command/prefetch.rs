@@ -11,6 +11,7 @@ use crate::agent::prefetch::Prefetch as Work;
 use crate::agent::prefetch::report::Report;
 use crate::agent::source::Origins;
 use crate::agent::source::access::Access;
+use crate::agent::source::listing::Listing;
 use crate::api::quantity;
 use crate::api::source::Source;
 use crate::api::volume::Volume;
@@ -18,6 +19,7 @@ use crate::api::{ModelCache, Reason};
 use crate::contract::outcome::Outcome;
 use crate::contract::plan::{Plan, PlannedSource};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -102,6 +104,7 @@ impl Prefetch {
                 volume: &volume,
                 writer,
                 unresolved: vec![],
+                listed: BTreeMap::new(),
                 origins: &origins,
                 access: &access,
                 options: self.options(self.budget),
@@ -149,13 +152,16 @@ impl Prefetch {
         let access = |source: &Source| local_access(source, file);
         let mut pins = Pins::read(&root, name)?;
         let mut plan = Plan { directories: volume.directories.clone(), ..Plan::new(name, &volume.name) };
-        let mut unresolved = Vec::new();
+        let (mut unresolved, mut listed) = (Vec::new(), BTreeMap::new());
         let mine = |source: &&Source| cache.spec.volume_of(source).is_some_and(|it| it.name == volume.name);
         for source in cache.spec.sources.iter().filter(mine) {
             let kept = pins.get(source).cloned().filter(|_| !self.refresh);
             let pin = match kept {
                 Some(pin) => Ok(pin),
-                None => self.resolve(origins, source, &access).await,
+                None => match self.resolve(origins, source, &access).await {
+                    Ok(listing) => Ok(listed.entry(source.name.clone()).or_insert(listing).pin()),
+                    Err(failure) => Err(failure),
+                },
             };
             match pin {
                 Ok(pin) => {
@@ -173,6 +179,7 @@ impl Prefetch {
             volume: &path,
             writer: Writer::Local,
             unresolved,
+            listed,
             origins,
             access: &access,
             options: self.options(self.budget.or(size)),
@@ -187,9 +194,9 @@ impl Prefetch {
         origins: &Origins,
         source: &Source,
         access: &(dyn Fn(&Source) -> Result<Access, Failure> + Sync),
-    ) -> Result<crate::contract::plan::Pin, Failure> {
+    ) -> Result<Listing, Failure> {
         let access = access(source)?;
-        Ok(origins.resolve(source, &access).await?.pin())
+        origins.resolve(source, &access).await
     }
 
     fn options(&self, budget_bytes: Option<u64>) -> FetchOptions {

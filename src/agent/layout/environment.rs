@@ -195,7 +195,12 @@ mod tests {
                 {"name": "d", "volume": "models", "nltk": {"packages": ["punkt_tab"]}},
                 {"name": "e", "volume": "two-b", "nltk": {"packages": ["stopwords"], "path": "."}},
                 {"name": "f", "volume": "two-b", "whisper": {"model": "tiny", "path": "speech"}},
-                {"name": "g", "volume": "two-b", "pip": {"requirements": "x"}}]"#,
+                {"name": "g", "volume": "two-b", "pip": {"requirements": "x"}},
+                {"name": "h", "volume": "models", "torchHub": {"checkpoint": "https://x.org/a-0123abcd.pth"}},
+                {"name": "i", "volume": "models", "spacy": {"model": "en_core_web_sm", "version": "3.8.0"}},
+                {"name": "j", "volume": "models", "objectStore": {"s3": {"bucket": "b"}, "prefix": "p"}},
+                {"name": "k", "volume": "models", "oci": {"reference": "registry.ollama.ai/library/llama3:8b"}},
+                {"name": "l", "volume": "two-b", "oci": {"reference": "r.example/a/b:1"}}]"#,
         )));
     }
 

@@ -41,7 +41,7 @@ use crate::contract::plan::{Plan, PlannedSource};
 use inventory::{Inventory, Known};
 use pool::Pool;
 use report::Report;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// What is to be put where, and how.
@@ -54,6 +54,8 @@ pub struct Prefetch<'a> {
     pub writer: Writer,
     /// Sources that are wanted and have no pin, because they could not be resolved: the run cannot end well.
     pub unresolved: Vec<Failure>,
+    /// What the origins listed just now, by source: they need not be asked twice.
+    pub listed: BTreeMap<String, Listing>,
     /// Where from.
     pub origins: &'a Origins,
     /// The token of a source.
@@ -175,8 +177,10 @@ impl Prefetch<'_> {
             (self.say)(format!("source `{}`: {} files are there already", source.name, manifest.files));
             return Ok(None);
         }
-        let access = (self.access)(source)?;
-        let listing = self.origins.list(source, pin, &access).await?;
+        let listing = match self.listed.get(&source.name).filter(|it| it.pin() == *pin) {
+            Some(listing) => listing.clone(),
+            None => self.origins.list(source, pin, &(self.access)(source)?).await?,
+        };
         let placement = layout::place(self.plan, source, &listing)?;
         // Hashing what nobody vouches for may take minutes, in which signals are still heard.
         let inventory = {

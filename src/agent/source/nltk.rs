@@ -7,9 +7,10 @@ use super::super::failure::{Failure, reason};
 use super::super::fetch::{Digest, Origin, unhex};
 use super::Origins;
 use super::listing::{ListedFile, Listing};
+use super::unpack::Unpack;
 use crate::api::Reason;
 use crate::api::name::hex;
-use crate::api::source::Nltk;
+use crate::api::source::{ArchiveFormat, Nltk};
 use roxmltree::{Document, Node};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ struct Package<'a> {
     file: String,
     size: u64,
     sha256: [u8; 32],
+    /// Whether it is wanted as a tree, too.
+    unzip: bool,
 }
 
 /// Asks for the index. The pin is a digest over the packages' hashes: an index that moves elsewhere moves nothing here.
@@ -55,18 +58,25 @@ fn listing(index: &str, nltk: &Nltk, url: &Url) -> Result<Listing, Failure> {
         hasher.update([0]);
         hasher.update(package.sha256);
         let parts: Vec<&str> = ["packages"].into_iter().chain(inside.split('/')).collect();
-        files.push(ListedFile {
+        let url = address(nltk, &parts)?;
+        let listed = |inside: &str, unpack| ListedFile {
             path: match nltk.effective_path() {
-                "." => inside.clone(),
+                "." => inside.to_owned(),
                 directory => format!("{directory}/{inside}"),
             },
             size: Some(package.size),
             digest: Some(Digest::Sha256(package.sha256)),
             validator: None,
             git_oid: None,
-            unpack: None,
-            url: address(nltk, &parts)?,
-        });
+            unpack,
+            url: url.clone(),
+        };
+        files.push(listed(&inside, None));
+        if package.unzip {
+            // As `nltk.download()` leaves it: programs ask for the one or for the other.
+            let unpack = Unpack { only: Some(id.to_owned()), ..Unpack::whole(ArchiveFormat::Zip) };
+            files.push(listed(&format!("{}/{id}", package.category), Some(unpack)));
+        }
     }
     Listing::new(format!("sha256:{}", hex(&hasher.finalize())), files, true, None, url.to_string())
 }
@@ -126,7 +136,8 @@ impl<'a> Package<'a> {
         // MD5 is listed too: it tells no forgery.
         let sha256 = field("sha256_checksum").ok_or("has no SHA-256 (`sha256_checksum`): the index is too old")?;
         let sha256 = unhex(sha256).and_then(|bytes| bytes.try_into().ok()).ok_or("has a SHA-256 that is none")?;
-        Ok(Self { category, file: format!("{id}{ending}"), size, sha256 })
+        let unzip = ending == ".zip" && field("unzip") == Some("1");
+        Ok(Self { category, file: format!("{id}{ending}"), size, sha256, unzip })
     }
 }
 
@@ -164,7 +175,7 @@ mod tests {
 
     fn package(id: &str, subdir: &str) -> String {
         format!(
-            r#"<package id="{id}" name="x &amp; y" subdir="{subdir}" size="12" unzip="1" unzipped_size="20" checksum="md5"
+            r#"<package id="{id}" name="x &amp; y" subdir="{subdir}" size="12" unzip="0" unzipped_size="20" checksum="md5"
                sha256_checksum="{HASH}" url="https://raw.example/packages/{subdir}/{id}.zip"/>"#
         )
     }
@@ -187,6 +198,17 @@ mod tests {
         assert_eq!(listing.files[0].path, "nltk_data/tokenizers/punkt_tab.zip");
         assert_eq!(listing.files[0].url.as_str(), "http://mirror/a/packages/tokenizers/punkt_tab.zip");
         assert_eq!(listing.files[0].size, Some(12));
+    }
+
+    #[test]
+    fn a_package_to_unzip_is_there_as_a_file_and_as_a_tree() {
+        let index = good().replace("unzip=\"0\"", "unzip=\"1\"");
+        let listing = list(&index, json!({"packages": ["punkt_tab"]})).unwrap();
+        let [tree, file] = &listing.files[..] else { panic!("{:?}", listing.files) };
+        assert_eq!(tree.path, "nltk_data/tokenizers/punkt_tab");
+        assert_eq!(tree.unpack.as_ref().unwrap().only.as_deref(), Some("punkt_tab"));
+        assert_eq!((file.path.as_str(), &file.unpack), ("nltk_data/tokenizers/punkt_tab.zip", &None));
+        assert_eq!(tree.digest, file.digest);
     }
 
     #[test]

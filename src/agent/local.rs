@@ -126,8 +126,23 @@ fn check(cache: &ModelCache) -> Result<(), String> {
             ));
         }
         layout::key(source).map_err(|failure| failure.message)?;
+        if let Some(field) = with_credentials("", &serde_json::to_value(source).unwrap_or_default()) {
+            return Err(format!("source {:?}: `{field}` must not hold a user name or password", source.name));
+        }
     }
     Ok(())
+}
+
+/// The first field that is a URL with a user name or password: it would be shown in messages and kept in manifests.
+fn with_credentials(at: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| with_credentials(name, value)),
+        Value::String(text) => {
+            let url = url::Url::parse(text).ok().filter(|it| matches!(it.scheme(), "http" | "https"))?;
+            (!url.username().is_empty() || url.password().is_some()).then(|| at.to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn is_label(name: &str) -> bool {
@@ -212,6 +227,10 @@ mod tests {
             ),
             (format!("{{{volume}, sources: [{{name: a}}]}}"), "exactly one kind"),
             ("{volumes: [{name: m, shared: {size: 1Gi}, directories: [.modelcache/x]}]}".into(), "own"),
+            (
+                format!("{{{volume}, sources: [{{name: a, nltk: {{packages: [x], endpoint: 'https://me:pw@x'}}}}]}}"),
+                "`endpoint` must not hold a user name",
+            ),
         ] {
             let failure = parse(&spec).unwrap_err();
             assert_eq!(failure.reason, Reason::InvalidSpec);

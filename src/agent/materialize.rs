@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -320,6 +321,10 @@ fn copy(volume: &Root, content: &str, to: &Root, path: &str, wanted: &Wanted<'_>
         if hex(&hasher.finalize()) != wanted.sha256 {
             return Err(damaged(volume, content, "has other bytes than were published; run verify, then prefetch"));
         }
+    }
+    // A program stays one.
+    if from.metadata().is_ok_and(|it| it.permissions().mode() & 0o111 != 0) {
+        fchmod(&file, Mode::from_raw_mode(0o755)).map_err(|error| to.failure(path, error))?;
     }
     Ok(file.sync_all().map_err(failed)?)
 }

@@ -1,8 +1,9 @@
 //! The data plane: what the Jobs run, and what the same binary does without a cluster.
 //!
 //! ```text
-//! source (spec ──► list of files) ──► fetch (bytes, verified) ──► layout (where they go, for whom)
-//!                         └──────────── command (one file per subcommand) ────────────┘
+//! source (spec ──► list of files) ──► fetch (bytes, verified) ──► unpack (archives) ──► layout (where they go, for whom)
+//!     └────────────────── prefetch holds them together; command is one file per subcommand ──────────────────┘
+//! what is there: verify (and mend), inspect (ls, du), materialize, wait
 //! ```
 
 pub mod command;

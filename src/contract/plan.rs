@@ -46,7 +46,7 @@ pub struct PlannedSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pin {
-    /// The commit, or for `http` `sha256:<hex>` or `etag:<value>`.
+    /// The commit, `commit:<hex>`, `sha256:<hex>` or `etag:<value>`: what kind of source says which.
     pub revision: String,
     /// Files at that revision, after `include` and `exclude`.
     pub files: u64,

@@ -155,7 +155,7 @@ fn a_model_of_ollama_is_its_store() {
     let (bench, registry) = (Bench::new(), Registry::start(&Access::Open));
     let weights = noise(4, 2 << 20);
     let manifest = ollama(&registry, "library/tiny:3b", &weights);
-    bench.cache(&[registry.source("tiny", "library/tiny:3b", &json!({}))]);
+    bench.cache(&[registry.source("tiny", "library/tiny:3b", &json!({"layout": "Ollama"}))]);
     bench.prefetch();
     let path = format!("ollama/manifests/{}/library/tiny/3b", registry.host);
     let found: Value = serde_json::from_slice(&read(&bench, &path)).unwrap();
@@ -186,8 +186,9 @@ fn the_layout_must_be_one_that_the_artifact_can_have() {
     ollama(&registry, "library/tiny:1", b"weights");
     registry.pusher().model_pack("team/pack:1", &[("a.bin", b"a")]);
     for (artifact, more, word) in [
-        ("library/tiny:1", json!({"layout": "Files"}), "leave `layout` out"),
-        ("library/tiny:1", json!({"exclude": ["x"]}), "remove `include` and `exclude`"),
+        ("library/tiny:1", json!({"layout": "Files"}), "set `layout: Ollama`"),
+        ("library/tiny:1", json!({}), "set `layout: Ollama`"),
+        ("library/tiny:1", json!({"layout": "Ollama", "exclude": ["x"]}), "remove `include` and `exclude`"),
         ("team/pack:1", json!({"layout": "Ollama"}), "a ModelPack, which Ollama's store cannot hold"),
     ] {
         bench.cache(&[registry.source("x", artifact, &more)]);

@@ -39,6 +39,25 @@ fn a_killed_run_is_resumed_with_little_sent_twice_and_nothing_seen_before_the_en
 }
 
 #[test]
+fn what_was_fetched_stays_while_its_source_cannot_be_listed() {
+    let bench = Bench::new();
+    let mut child = half_way(&bench);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.hub.control("throttle?bytesPerSecond=0");
+
+    let small = bench.repo("y", "demo/tiny-llm", &json!({}));
+    let nowhere = json!({"endpoint": format!("{}/nowhere", bench.hub.url)});
+    bench.cache(&[bench.repo("x", "org/large", &nowhere), small]);
+    bench.run(&["prefetch"]).failed(12, "NotFound", &["source `x`"]);
+
+    bench.cache(&[bench.repo("x", "org/large", &json!({}))]);
+    bench.prefetch();
+    let sent = bench.hub.counters().bytes_sent;
+    assert!(sent * 10 <= SIZE * 12, "{sent} bytes were sent for {SIZE}");
+}
+
+#[test]
 fn a_run_that_is_told_to_stop_ends_at_once_and_keeps_what_it_has() {
     let bench = Bench::new();
     let child = half_way(&bench);

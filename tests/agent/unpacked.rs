@@ -109,6 +109,10 @@ fn a_file_that_is_not_ours_in_the_place_of_a_directory_is_refused_and_stays() {
     std::fs::create_dir_all(bench.volume().join("t")).unwrap();
     std::fs::write(bench.volume().join("t/x"), "theirs").unwrap();
     bench.run(&["prefetch"]).failed(2, "InvalidSpec", &["t/x stands in the way", "another `path`"]);
+    // What is unpacked waits for somebody to make room: a retry brings nothing again.
+    let again = bench.run(&["prefetch"]);
+    again.failed(2, "InvalidSpec", &["t/x stands in the way"]);
+    assert_eq!(again.fetched(), 0);
     assert_eq!(files(&bench), ["t/x"]);
     assert_eq!(bench.current(), None);
 }

@@ -83,7 +83,7 @@ impl Map {
         let cache = if self.caches.contains(first) { first.to_owned() } else { String::new() };
         match rest.split('/').next() {
             _ if cache.is_empty() && first == "trash" => Bucket::Trash(cache),
-            Some("staging") if !cache.is_empty() => Bucket::Staging(cache),
+            Some("staging" | "unpack") if !cache.is_empty() => Bucket::Staging(cache),
             Some("trash") if !cache.is_empty() => Bucket::Trash(cache),
             _ => Bucket::State(cache),
         }

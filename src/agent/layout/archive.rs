@@ -17,8 +17,9 @@ use sha2::{Digest as _, Sha256};
 /// Longest name of an archive in messages, in characters.
 const NAME_LIMIT: usize = 80;
 
-/// A tree that comes out of an archive. Two that are equal are the same files in the same places.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A tree that comes out of an archive. Two that are equal are the same files in the same places, whatever a mirror calls the
+/// archive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tree {
     /// What people call the archive.
@@ -29,6 +30,22 @@ pub struct Tree {
     pub directory: String,
     /// What of it is wanted.
     pub unpack: Unpack,
+}
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name: _, content, directory, unpack } = self;
+        (content, directory, unpack) == (&other.content, &other.directory, &other.unpack)
+    }
+}
+
+impl Eq for Tree {}
+
+impl std::hash::Hash for Tree {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let Self { name: _, content, directory, unpack } = self;
+        (content, directory, unpack).hash(state);
+    }
 }
 
 impl Tree {

@@ -88,11 +88,11 @@ fn row(source: &str, kind: Kind<'_>) -> Option<Row> {
             Some(Row { name: "CIVITAI", directory: file.effective_path().to_owned(), variables: vec![] })
         }
         Kind::Oci(oci) => {
-            let layout = oci.expected_layout().unwrap_or(Layout::Files);
-            let path = oci.effective_path(source, layout);
-            let models = (layout == Layout::Ollama).then(|| ("OLLAMA_MODELS", Value::On(path.clone())));
-            let name = if models.is_some() { "OLLAMA" } else { "OCI" };
-            Some(Row { name, directory: path, variables: models.into_iter().collect() })
+            let path = oci.effective_path(source, oci.effective_layout());
+            Some(match oci.effective_layout() {
+                Layout::Files => Row { name: "OCI", directory: path, variables: vec![] },
+                Layout::Ollama => ollama(path),
+            })
         }
         Kind::ObjectStore(store) => Some(Row { name: "OBJECTS", directory: store.effective_path(), variables: vec![] }),
         Kind::Http(_) => None,
@@ -126,6 +126,13 @@ fn whisper(path: &str) -> Row {
     };
     let variables = parent.into_iter().map(|parent| ("XDG_CACHE_HOME", Value::On(parent))).collect();
     Row { name: "WHISPER", directory: path.to_owned(), variables }
+}
+
+/// What `ollama serve` reads. Without the second it removes what it does not know, or fails to on a read-only mount
+/// (`envconfig/config.go` of Ollama).
+fn ollama(path: String) -> Row {
+    let variables = vec![("OLLAMA_MODELS", Value::On(path.clone())), ("OLLAMA_NOPRUNE", Value::Text("1"))];
+    Row { name: "OLLAMA", directory: path, variables }
 }
 
 /// What `pip` and `uv` read: packages come from the wheelhouse and from nowhere else.

@@ -11,7 +11,7 @@ use super::super::layout::safe_path::Root;
 use super::super::layout::{LayoutError, Placed, Placement, held};
 use super::super::unpack;
 use rustix::fs::{Mode, fchmod};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
 
 /// What is known of the files on a volume, from the manifests of the cache.
@@ -118,11 +118,16 @@ impl Known {
 
     /// A file that was published just now.
     pub fn learn(&mut self, path: &str, size: u64, sha256: [u8; 32], revision: &str, damaged: bool) {
-        if !damaged {
-            self.by_hash.entry(sha256).or_insert_with(|| path.to_owned());
-        }
         let published = Published { size, sha256, damaged, revision: revision.to_owned() };
         self.by_path.insert(path.to_owned(), published);
+        if !damaged && self.by_hash.get(&sha256).is_none_or(|known| !self.holds(known, sha256)) {
+            self.by_hash.insert(sha256, path.to_owned());
+        }
+    }
+
+    /// Whether the newest word on a path is that it holds this content. Another version may have taken its place, or damage.
+    fn holds(&self, path: &str, sha256: [u8; 32]) -> bool {
+        self.by_path.get(path).is_some_and(|it| !it.damaged && it.sha256 == sha256)
     }
 
     /// Whether a path is one of ours.
@@ -130,11 +135,12 @@ impl Known {
         self.by_path.contains_key(path)
     }
 
-    /// Bytes of the files that are listed and there: what the cache holds of its budget.
+    /// Bytes of the files that are listed and there: what the cache holds of its budget. Links of one file count once.
     pub fn bytes_on(&self, root: &Root) -> Result<u64, LayoutError> {
-        let mut bytes = 0;
+        let (mut bytes, mut seen) = (0, HashSet::new());
         for path in self.by_path.keys() {
-            bytes += held::size(root, path)?.unwrap_or_default();
+            let stat = held::stat(root, path)?.filter(|it| seen.insert((it.st_dev, it.st_ino)));
+            bytes += stat.and_then(|it| u64::try_from(it.st_size).ok()).unwrap_or_default();
         }
         Ok(bytes)
     }
@@ -142,7 +148,8 @@ impl Known {
     /// Another path on the volume that holds the content, trusted as everything that is listed.
     pub fn same(&self, root: &Root, wanted: &Placed) -> Result<Option<(String, u64, [u8; 32])>, LayoutError> {
         let Some(Digest::Sha256(sha256)) = wanted.digest else { return Ok(None) };
-        let Some(path) = self.by_hash.get(&sha256).filter(|path| **path != wanted.path) else { return Ok(None) };
+        let other = |path: &&String| **path != wanted.path && self.holds(path, sha256);
+        let Some(path) = self.by_hash.get(&sha256).filter(other) else { return Ok(None) };
         let Some(published) = self.by_path.get(path) else { return Ok(None) };
         let intact = root.size(path)? == Some(published.size) && wanted.size.is_none_or(|it| it == published.size);
         Ok(intact.then(|| (path.clone(), published.size, sha256)))
@@ -269,6 +276,35 @@ mod tests {
         assert_eq!(look(&root, "c", &placement(b"right"), "r", &known).unwrap().hashed, 0);
         known.learn("files/a", 5, sha256, "r", true);
         assert_eq!(look(&root, "c", &placement(b"right"), "r", &known).unwrap().hashed, 1);
+    }
+
+    #[test]
+    fn a_path_that_holds_another_version_by_now_lends_its_bytes_to_nobody() {
+        let (volume, root) = volume(b"newer");
+        let old: [u8; 32] = Sha256::digest(b"older").into();
+        let mut known = Known::default();
+        known.learn("files/a", 5, old, "1", false);
+        known.learn("files/a", 5, Sha256::digest(b"newer").into(), "2", false);
+        let mut wanted = placement(b"older").contents.remove(0);
+        wanted.path = "files/b".into();
+        assert_eq!(known.same(&root, &wanted).unwrap(), None);
+        // Where it is intact elsewhere, that is found, whichever was learned first.
+        std::fs::write(volume.path().join("files/c"), b"older").unwrap();
+        known.learn("files/c", 5, old, "1", false);
+        assert_eq!(known.same(&root, &wanted).unwrap().map(|it| it.0).as_deref(), Some("files/c"));
+        known.learn("files/c", 5, old, "1", true);
+        assert_eq!(known.same(&root, &wanted).unwrap(), None, "damage is not spread");
+    }
+
+    #[test]
+    fn two_names_of_one_file_count_once() {
+        let (volume, root) = volume(b"right");
+        std::fs::hard_link(volume.path().join("files/a"), volume.path().join("files/b")).unwrap();
+        let mut known = Known::default();
+        let sha256 = Sha256::digest(b"right").into();
+        known.learn("files/a", 5, sha256, "r", false);
+        known.learn("files/b", 5, sha256, "r", false);
+        assert_eq!(known.bytes_on(&root).unwrap(), 5);
     }
 
     #[test]

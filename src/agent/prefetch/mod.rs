@@ -5,7 +5,7 @@
 //! ```text
 //! plan ─► what is complete already (manifests, no network) ─► list the rest at their pins ─► where it goes
 //!      ─► what of it is there ─► does all of it fit ─► all in one pool: fetch ─► source by source, as each is
-//!      whole: publish, manifest ─► current
+//!      whole: unpack its archives, publish, manifest ─► current
 //! ```
 //!
 //! # Guarantees
@@ -111,7 +111,10 @@ impl Prefetch<'_> {
             }
         }
         self.report.listed();
-        self.check_space(&root, &staging, &known, &work)?;
+        if failures.0.is_empty() {
+            self.sweep(&root, &staging, &work)?;
+        }
+        self.check_space(&root, &known, &work)?;
 
         let hash = plan.content_hash();
         if (!work.is_empty() || !failures.0.is_empty()) && current::read(&root, cache)?.as_ref() == Some(&hash) {
@@ -208,13 +211,19 @@ impl Prefetch<'_> {
         Ok(Some(Work { planned, listing, placement, inventory }))
     }
 
-    /// Drops what earlier runs staged for other contents, and sees whether the rest fits.
-    fn check_space(&self, root: &Root, staging: &Staging, known: &Known, work: &[Work<'_>]) -> Result<(), Failure> {
+    /// Drops what earlier runs staged for contents that nobody wants any more. Only when it is known of every source what it
+    /// wants: what a source has staged that cannot be listed just now is kept for when it can.
+    fn sweep(&self, root: &Root, staging: &Staging, work: &[Work<'_>]) -> Result<(), Failure> {
         let contents: Vec<Content> = work.iter().flat_map(|it| it.contents(&it.inventory.missing)).collect();
         staging.sweep(&contents)?;
         let trees: Vec<_> =
             work.iter().flat_map(|it| &it.placement.contents).filter_map(|it| it.tree.as_ref()).collect();
-        unpack::sweep(root, &self.plan.cache, &trees)?;
+        Ok(unpack::sweep(root, &self.plan.cache, &trees)?)
+    }
+
+    /// Sees whether what is missing fits.
+    fn check_space(&self, root: &Root, known: &Known, work: &[Work<'_>]) -> Result<(), Failure> {
+        let contents: Vec<Content> = work.iter().flat_map(|it| it.contents(&it.inventory.missing)).collect();
         // What several sources list is fetched and kept once.
         let mut seen = HashSet::new();
         let once = contents.iter().filter(|it| it.digest.is_none_or(|digest| seen.insert((digest, it.size))));

@@ -61,8 +61,11 @@ pub fn publish(
     manifest.archives = archives;
     manifest.entries = entries;
     mend::surroundings(root, &manifest, &|_| {})?;
+    if !is_whole(root, &manifest)? {
+        let message = format!("source `{}` was published, and is not all there", planned.source.name);
+        return Err(Failure::new(crate::api::Reason::InternalError, message));
+    }
     manifest.write(root, publisher, cache)?;
-    debug_assert!(is_whole(root, &manifest).unwrap_or_default(), "what was published is there");
     Ok(manifest)
 }
 

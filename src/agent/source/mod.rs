@@ -1,4 +1,4 @@
-//! What is a source, as a list of files? One file per kind of source; the engine knows only the list.
+//! What is a source, as a list of files? One file or room per kind of source; the engine knows only the list.
 //!
 //! ```text
 //! spec ──► pin (asks the origin what is there now) ──► listing at the pin (asks what belongs to it) ──► contents

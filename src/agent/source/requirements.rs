@@ -121,6 +121,10 @@ fn with_fragment_hash(url: &str, hashes: &mut BTreeSet<[u8; 32]>) -> Result<Stri
     if !url.starts_with("https://") && !url.starts_with("http://") {
         return Err(format!("`{url}` is not an http or https URL"));
     }
+    let authority = url.split("://").nth(1).and_then(|it| it.split('/').next()).unwrap_or_default();
+    if authority.contains('@') {
+        return Err("a URL must not hold a user name or password".to_owned());
+    }
     for hex in fragment.split('&').filter_map(|it| it.strip_prefix("sha256=")) {
         hashes.insert(hash(&format!("sha256:{hex}"))?);
     }
@@ -177,6 +181,7 @@ mod tests {
             ("-e .", "not known"),
             ("./local.whl", "not locked"),
             ("a @ file:///etc/passwd#sha256=00", "not an http"),
+            ("a @ https://me:secret@x.org/a.whl#sha256=00", "must not hold a user name"),
         ] {
             let error = parse(&format!("{good}\n\n{line}\n")).unwrap_err();
             assert_eq!(error.line, 3, "{line}");

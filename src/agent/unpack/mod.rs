@@ -121,8 +121,10 @@ pub async fn expand(
         let left = limits.budget_left.map(|left| left.saturating_sub(written));
         let (root, staging, cache, tree) = (root.clone(), staging.clone(), cache.to_owned(), tree.clone());
         let work = move || {
-            let space = Room::new(root.clone(), Limits { budget_left: left, ..limits }, staging);
-            let unpacked = one(&root, &cache, &tree, space).map_err(|bad| bad.of(&tree));
+            let space = Room::new(root.clone(), Limits { budget_left: left, ..limits }, staging.clone());
+            let unpacked = one(&root, &staging, &cache, &tree, space).map_err(|bad| bad.of(&tree));
+            // What is there now may be a later attempt's.
+            staging.check()?;
             if unpacked.is_err() {
                 remove::tree(&root, &tree.aside(&cache))?;
             }
@@ -183,7 +185,7 @@ pub fn sweep(root: &Root, cache: &str, wanted: &[&Tree]) -> Result<(), LayoutErr
     remove::empty_directory(root, &directory)
 }
 
-fn one(root: &Root, cache: &str, tree: &Tree, space: Room) -> Result<Vec<Entry>, Bad> {
+fn one(root: &Root, staging: &Staging, cache: &str, tree: &Tree, space: Room) -> Result<Vec<Entry>, Bad> {
     remove::tree(root, &tree.aside(cache))?;
     let below = tree.tree_aside(cache);
     root.make_directory(&below)?;
@@ -193,6 +195,7 @@ fn one(root: &Root, cache: &str, tree: &Tree, space: Room) -> Result<Vec<Entry>,
     let mut sink = Sink::new(root.below(&below)?, tree, space);
     read(file, tree.unpack.format, &mut sink)?;
     let entries = sink.finish()?;
+    staging.check().map_err(Failure::from)?;
     write_index(root, cache, tree, &entries)?;
     Ok(entries)
 }

@@ -85,6 +85,12 @@ pub fn put(
     let theirs = of_others(root, cache, source, &wanted)?;
     let former = former(root, cache, source, &kept, &theirs)?;
     let ground = Ground { root, replaceable: former };
+    // What stands in the way is found before anything that is aside is touched: it stays as good as it is.
+    for (directory, trees) in &aside {
+        for tree in trees {
+            ground.plan(&tree.tree_aside(cache), directory, &mut Vec::new())?;
+        }
+    }
     let mut steps = Vec::new();
     for (directory, trees) in &aside {
         // None of the lists holds for what is aside from here on.

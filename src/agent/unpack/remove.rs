@@ -14,7 +14,7 @@ pub fn tree(root: &Root, path: &str) -> Result<(), LayoutError> {
     below(&parent, &name).map_err(|error| root.failure(path, error))
 }
 
-/// Removes a directory if it is empty. True when it is gone.
+/// Removes a directory if it is empty.
 pub fn empty_directory(root: &Root, path: &str) -> Result<(), LayoutError> {
     let Some((parent, name)) = root.parent(path)? else { return Ok(()) };
     match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
@@ -41,6 +41,8 @@ fn below(parent: impl AsFd, name: &CString) -> Result<(), Errno> {
             names.push(name);
         }
     }
+    // What says that a tree is whole goes before the tree: a kill in between must leave no such word.
+    names.sort_by_key(|name| !matches!(name.as_bytes(), b"index.json" | b"moved.json"));
     for name in &names {
         below(&directory, name)?;
     }

@@ -32,15 +32,20 @@ impl Ground {
         Self { volume, root }
     }
 
+    fn staging(&self) -> Staging {
+        Staging::open(self.volume.path(), Path::new("staging"), Writer::Local).unwrap()
+    }
+
     pub(super) fn room(&self, budget_left: Option<u64>) -> Room {
-        let staging = Staging::open(self.volume.path(), Path::new("staging"), Writer::Local).unwrap();
-        Room::new(self.root.clone(), Limits { budget_left, min_free: 0 }, staging)
+        Room::new(self.root.clone(), Limits { budget_left, min_free: 0 }, self.staging())
     }
 
     pub(super) fn unpack(&self, tree: &Tree, archive: &[u8], budget: Option<u64>) -> Result<Vec<Entry>, Bad> {
         self.root.make_directory(".modelcache/c/unpack").unwrap();
         std::fs::write(self.volume.path().join(tree.landing(CACHE)), archive).unwrap();
-        one(&self.root, CACHE, tree, self.room(budget))
+        let staging = self.staging();
+        let room = Room::new(self.root.clone(), Limits { budget_left: budget, min_free: 0 }, staging.clone());
+        one(&self.root, &staging, CACHE, tree, room)
     }
 
     fn aside(&self, tree: &Tree) -> std::path::PathBuf {

@@ -50,7 +50,7 @@ pub struct Oci {
     #[schemars(with = "bool")]
     pub plain_http: Option<bool>,
 
-    /// How the files lie on the volume; what the artifact is decides when left out.
+    /// How the files lie on the volume. When left out: as Ollama has them for `registry.ollama.ai`, as files for any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Layout")]
     pub layout: Option<Layout>,
@@ -123,19 +123,23 @@ impl Oci {
         }
     }
 
-    /// The layout, as far as the spec alone says it: Ollama's own registry holds nothing but its models.
-    pub fn expected_layout(&self) -> Option<Layout> {
+    /// The layout in effect: Ollama's own registry holds nothing but its models, any other is taken to hold files.
+    pub fn effective_layout(&self) -> Layout {
         let of_ollama = || self.effective_reference().is_ok_and(|it| it.registry == Reference::OLLAMA);
-        self.layout.or_else(|| of_ollama().then_some(Layout::Ollama))
+        let left_out = || if of_ollama() { Layout::Ollama } else { Layout::Files };
+        self.layout.unwrap_or_else(left_out)
     }
 
-    /// What ends up where. The registry is part of it: Ollama's layout has a directory of its name.
+    /// What ends up where. In Ollama's layout registry and tag are a part of it: they are the path of the manifest.
     pub fn identity(&self, source: &str) -> Value {
-        let reference = self.effective_reference().map(|it| it.to_string()).unwrap_or_default();
-        let path = |layout| self.effective_path(source, layout);
-        match self.expected_layout() {
-            Some(layout) => json!(["oci", reference, path(layout)]),
-            None => json!(["oci", reference, path(Layout::Files), path(Layout::Ollama)]),
+        let layout = self.effective_layout();
+        let path = self.effective_path(source, layout);
+        match layout {
+            Layout::Files => json!(["oci", path]),
+            Layout::Ollama => {
+                let reference = self.effective_reference().map(|it| it.to_string()).unwrap_or_default();
+                json!(["oci", path, reference])
+            }
         }
     }
 
@@ -175,15 +179,15 @@ mod tests {
     #[test]
     fn the_identity_is_golden_so_that_an_upgrade_never_warms_a_fleet_again() {
         for (more, expected) in [
-            (json!({}), json!(["oci", "ghcr.io/org/model:v1", "oci/x", "ollama"])),
-            (json!({"layout": "Files", "path": "."}), json!(["oci", "ghcr.io/org/model:v1", "."])),
+            (json!({}), json!(["oci", "oci/x"])),
+            (json!({"layout": "Files", "path": "."}), json!(["oci", "."])),
             (
                 json!({"reference": "llama3.2:3b", "layout": "Ollama"}),
-                json!(["oci", "registry.ollama.ai/library/llama3.2:3b", "ollama"]),
+                json!(["oci", "ollama", "registry.ollama.ai/library/llama3.2:3b"]),
             ),
             (
                 json!({"reference": "registry.ollama.ai/me/x", "plainHttp": true, "pullSecretRef": {"name": "a"}}),
-                json!(["oci", "registry.ollama.ai/me/x:latest", "ollama"]),
+                json!(["oci", "ollama", "registry.ollama.ai/me/x:latest"]),
             ),
         ] {
             assert_eq!(oci(more).identity("x"), expected);

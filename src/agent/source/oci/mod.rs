@@ -23,6 +23,7 @@ use crate::api::Reason;
 use crate::api::source::{Layout, Oci, Reference};
 use manifest::Format;
 use registry::{Manifest, Registry};
+use std::collections::HashSet;
 
 pub use login::{Login, local as local_config};
 
@@ -69,14 +70,14 @@ fn listing(
 ) -> Result<Listing, Failure> {
     let Manifest { digest, bytes, document } = manifest;
     let format = Format::of(&document).map_err(|what| unsupported(reference, &what))?;
-    let layout = match (oci.layout, format) {
-        (None | Some(Layout::Ollama), Format::Ollama) => Layout::Ollama,
-        (None | Some(Layout::Files), Format::ModelPack | Format::ModelKit) => Layout::Files,
-        (Some(Layout::Files), Format::Ollama) => {
-            let what = "a model of Ollama, whose layers have no file names: leave `layout` out";
+    let layout = match (oci.effective_layout(), format) {
+        (Layout::Ollama, Format::Ollama) => Layout::Ollama,
+        (Layout::Files, Format::ModelPack | Format::ModelKit) => Layout::Files,
+        (Layout::Files, Format::Ollama) => {
+            let what = "a model of Ollama, whose layers have no file names: set `layout: Ollama`";
             return Err(unsupported(reference, what));
         }
-        (Some(Layout::Ollama), _) => {
+        (Layout::Ollama, _) => {
             let what = format!("{format}, which Ollama's store cannot hold: leave `layout` out");
             return Err(unsupported(reference, &what));
         }
@@ -97,7 +98,7 @@ fn listing(
     let contents = contents.map_err(|what| unsupported(reference, &what))?;
     let total = contents.len();
     let wanted = contents.into_iter().filter(|it| super::fnmatch::wanted(&it.path, &oci.include, &oci.exclude));
-    let files: Vec<ListedFile> = wanted
+    let mut files: Vec<ListedFile> = wanted
         .map(|it| ListedFile {
             // The paths in an archive are those in the artifact.
             path: if it.archive.is_some() { base.clone() } else { below(&base, &it.path) },
@@ -114,6 +115,9 @@ fn listing(
         return Err(unsupported(reference, what));
     }
     let complete = files.len() == total;
+    // The same archive twice is the same files.
+    let mut archives = HashSet::new();
+    files.retain(|it| it.unpack.is_none() || archives.insert(it.digest));
     let listing = Listing::new(format!("sha256:{digest}"), files, complete, None, reference.name())?;
     Ok(Listing { authorizer: registry.authorizer(), last, ..listing })
 }

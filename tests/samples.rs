@@ -56,6 +56,15 @@ fn every_sample_has_known_fields_only_and_keeps_every_rule() {
 }
 
 #[test]
+fn no_two_samples_are_of_one_name_so_that_all_of_them_can_be_applied() {
+    let mut seen = std::collections::BTreeMap::new();
+    for sample in all() {
+        let before = seen.insert((sample.kind().to_owned(), sample.name().to_owned()), sample.file.clone());
+        assert!(before.is_none(), "{} and {} have one name", before.unwrap_or_default(), sample.file);
+    }
+}
+
+#[test]
 fn every_sample_says_in_a_comment_what_it_is_for() {
     for sample in all() {
         assert!(sample.text.starts_with("# "), "{} must begin with a comment", sample.file);

@@ -10,11 +10,12 @@ use super::inspect::known::{self, File as Wanted};
 use super::layout::manifest::Manifest;
 use super::layout::safe_path::{Root, split};
 use super::layout::{LayoutError, OWN, held};
+use super::unpack::remove;
 use super::verify::hub;
 use crate::api::Reason;
 use rustix::fs::{
-    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, fchmod, flock, fsync, ioctl_ficlone, linkat,
-    openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, fchmod, flock, fsync, ioctl_ficlone, linkat, openat,
+    renameat, renameat_with,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -99,11 +100,11 @@ impl Materialize<'_> {
             return Ok(Made { files: files.len() as u64, unchanged: true, ..Made::default() });
         }
         let aside = format!("{ASIDE}-{source}");
-        remove_tree(&to, &aside)?;
+        remove::tree(&to, &aside)?;
         let made = self.make(&volume, &to, &aside, &files);
         let made = made.and_then(|made| self.swap(&to, &aside, there.is_some()).map(|()| made));
         // The old tree after a success, what was half made after a failure.
-        let removed = remove_tree(&to, &aside);
+        let removed = remove::tree(&to, &aside);
         let made = made?;
         removed?;
         Ok(made)
@@ -248,10 +249,10 @@ impl Materialize<'_> {
                 Ok(()) => {}
                 Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                     let old = format!("{ASIDE}-old-{source}");
-                    remove_tree(to, &old)?;
+                    remove::tree(to, &old)?;
                     renameat(&top, source, &top, &old).map_err(failed)?;
                     renameat(&top, aside, &top, source).map_err(failed)?;
-                    remove_tree(to, &old)?;
+                    remove::tree(to, &old)?;
                 }
                 Err(error) => return Err(failed(error).into()),
             }
@@ -360,33 +361,4 @@ fn sync(directory: &OwnedFd) -> Result<(), Errno> {
         Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
         other => other,
     }
-}
-
-/// Removes a tree of ours. Links in it are removed, never followed.
-fn remove_tree(root: &Root, path: &str) -> Result<(), LayoutError> {
-    let failed = |error: Errno| root.failure(path, error);
-    let Some((parent, name)) = root.parent(path)? else { return Ok(()) };
-    match unlinkat(&parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let directory = root.directory(path)?;
-    let mut names = Vec::new();
-    for entry in Dir::read_from(&directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_owned());
-        }
-    }
-    for name in names {
-        let stat = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            // Trees of ours have names that are text.
-            remove_tree(root, &format!("{path}/{}", name.to_string_lossy()))?;
-        } else {
-            unlinkat(&directory, &name, AtFlags::empty()).map_err(failed)?;
-        }
-    }
-    unlinkat(&parent, name, AtFlags::REMOVEDIR).map_err(failed)
 }

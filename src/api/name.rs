@@ -72,6 +72,17 @@ pub fn short_hash(parts: &[&str]) -> String {
     hex(&hasher.finalize()).chars().take(8).collect()
 }
 
+/// A path below a directory, where `.` is the root that both are relative to.
+pub fn below(directory: &str, path: &str) -> String {
+    if directory == "." { path.to_owned() } else { format!("{directory}/{path}") }
+}
+
+/// The hex digits of a SHA-256 digest as registries write it, `sha256:<64 lower-case hex digits>`.
+pub fn sha256_digits(digest: &str) -> Option<&str> {
+    let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64)?;
+    hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)).then_some(hex)
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;

@@ -16,13 +16,14 @@ use super::super::fetch::{Digest, hex};
 use super::super::source::hugging_face::is_commit;
 use super::super::source::listing::{ListedFile, Listing};
 use super::{Placed, Placement};
+use crate::api::name::below;
 use crate::api::source::{HuggingFace, RepoType};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The hub directory: `HF_HOME/hub`.
 pub fn hub_directory(home: &str) -> String {
-    if home == "." { "hub".to_owned() } else { format!("{home}/hub") }
+    below(home, "hub")
 }
 
 /// Places the files of a repository.

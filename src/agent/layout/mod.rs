@@ -27,7 +27,7 @@ pub mod torch_hub;
 use super::failure::Failure;
 use super::fetch::Digest;
 use super::source::listing::Listing;
-use super::source::{name, whisper};
+use super::source::{name, not_one_kind, whisper};
 use crate::api::Reason;
 use crate::api::source::{Kind, Source, WhisperEngine};
 use crate::contract::plan::Plan;
@@ -198,10 +198,6 @@ pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placemen
             ..plain::place(&plan.cache, listing, key)
         },
     })
-}
-
-fn not_one_kind() -> Failure {
-    Failure::new(Reason::InvalidSpec, "exactly one kind of source must be set")
 }
 
 /// A directory on the volume, or its root.

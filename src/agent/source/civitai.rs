@@ -9,6 +9,7 @@ use super::Origins;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
 use crate::api::Reason;
+use crate::api::name::below;
 use crate::api::source::{Civitai, CivitaiFile};
 use crate::contract::plan::Pin;
 use serde::Deserialize;
@@ -144,10 +145,7 @@ fn listing(file: &File, civitai: &Civitai, access: &Access) -> Result<Listing, F
             &format!("lists the file name {:?}, which has a slash", file.name),
         ));
     }
-    let path = match civitai.effective_path() {
-        "." => file.name.clone(),
-        directory => format!("{directory}/{}", file.name),
-    };
+    let path = below(civitai.effective_path(), &file.name);
     let mut url = address(civitai, &["api", "download", "models", &civitai.model_version_id.to_string()])?;
     // Several files of a version differ in the query alone.
     let listed = file.download_url.as_deref().and_then(|it| Url::parse(it).ok());

@@ -104,6 +104,7 @@ impl Origins {
     }
 }
 
-fn not_one_kind() -> Failure {
+/// What a source without a kind, or with several, is told.
+pub(super) fn not_one_kind() -> Failure {
     Failure::new(Reason::InvalidSpec, "exactly one kind of source must be set")
 }

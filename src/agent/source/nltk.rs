@@ -9,7 +9,7 @@ use super::Origins;
 use super::listing::{ListedFile, Listing};
 use super::unpack::Unpack;
 use crate::api::Reason;
-use crate::api::name::hex;
+use crate::api::name::{below, hex};
 use crate::api::source::{ArchiveFormat, Nltk};
 use roxmltree::{Document, Node};
 use sha2::{Digest as _, Sha256};
@@ -60,10 +60,7 @@ fn listing(index: &str, nltk: &Nltk, url: &Url) -> Result<Listing, Failure> {
         let parts: Vec<&str> = ["packages"].into_iter().chain(inside.split('/')).collect();
         let url = address(nltk, &parts)?;
         let listed = |inside: &str, unpack| ListedFile {
-            path: match nltk.effective_path() {
-                "." => inside.to_owned(),
-                directory => format!("{directory}/{inside}"),
-            },
+            path: below(nltk.effective_path(), inside),
             size: Some(package.size),
             digest: Some(Digest::Sha256(package.sha256)),
             validator: None,

@@ -3,6 +3,7 @@
 use super::super::failure::{Failure, reason};
 use super::super::fetch::{Digest, HashPrefix, Origin};
 use super::access::Access;
+use super::hugging_face::is_commit;
 use super::listing::{ListedFile, Listing};
 use super::unpack::Unpack;
 use super::{Origins, http};
@@ -108,8 +109,4 @@ fn unpinned(url: &Url) -> Failure {
         "{url} gives no commit and no strong ETag, so that nothing would tell its content from another: use a commit as ref"
     );
     Failure::new(Reason::InvalidSpec, message)
-}
-
-fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -6,6 +6,7 @@ use super::access::Access;
 use super::listing::{ListedFile, Listing};
 use super::{Origins, hugging_face};
 use crate::api::Reason;
+use crate::api::name::below;
 use crate::api::source::{HuggingFace, Whisper, WhisperEngine};
 use crate::contract::plan::Pin;
 use url::Url;
@@ -47,11 +48,7 @@ pub fn repository(whisper: &Whisper) -> Result<HuggingFace, Failure> {
 /// `InvalidSpec` with the names that there are.
 pub fn path(whisper: &Whisper) -> Result<(String, String), Failure> {
     let (file, sha256) = whisper.openai_file().ok_or_else(|| unknown(whisper))?;
-    let path = match whisper.effective_path() {
-        "." => file,
-        directory => format!("{directory}/{file}"),
-    };
-    Ok((path, sha256))
+    Ok((below(whisper.effective_path(), &file), sha256))
 }
 
 fn unknown(whisper: &Whisper) -> Failure {

@@ -1,5 +1,6 @@
 //! What does a reference to an artifact mean, with everything that people leave out?
 
+use crate::api::name::sha256_digits;
 use std::fmt;
 
 /// An artifact in a registry.
@@ -75,9 +76,8 @@ impl fmt::Display for Reference {
 }
 
 fn sha256(digest: &str) -> Result<String, String> {
-    let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64);
-    let hex = hex.filter(|hex| hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
-    hex.map(str::to_owned).ok_or_else(|| format!("the digest `{digest}` must be `sha256:` and 64 hex digits"))
+    let hex = sha256_digits(digest).map(str::to_owned);
+    hex.ok_or_else(|| format!("the digest `{digest}` must be `sha256:` and 64 hex digits"))
 }
 
 fn is_host(host: &str) -> bool {

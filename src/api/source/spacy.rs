@@ -1,6 +1,7 @@
 //! Which trained pipeline of spaCy is wanted?
 
 use super::Http;
+use crate::api::name;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,10 +52,7 @@ impl Spacy {
     /// The directory that is loaded, relative to the volume's root.
     pub fn directory(&self) -> String {
         let below = format!("{}/{}", self.model, self.full_name());
-        match self.path.as_deref().unwrap_or("spacy") {
-            "." => below,
-            path => format!("{path}/{below}"),
-        }
+        name::below(self.path.as_deref().unwrap_or("spacy"), &below)
     }
 
     /// The directory in the wheel that is loaded: beside it there is code that imports it, and the wheel's own papers.

@@ -1,6 +1,7 @@
 //! Which checkpoint or repository of torch.hub is wanted?
 
 use super::Http;
+use crate::api::name;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -73,10 +74,7 @@ impl TorchHub {
 
     /// The directory that `torch.hub.get_dir()` gives when `TORCH_HOME` is the home.
     pub fn hub(&self) -> String {
-        match self.effective_path() {
-            "." => "hub".to_owned(),
-            path => format!("{path}/hub"),
-        }
+        name::below(self.effective_path(), "hub")
     }
 
     /// The repository, if it is one.

@@ -21,7 +21,7 @@ use super::access::Access;
 use super::fnmatch::wanted;
 use super::listing::{ListedFile, Listing};
 use crate::api::Reason;
-use crate::api::name::hex;
+use crate::api::name::{self, hex};
 use crate::api::source::ObjectStore;
 use bucket::Bucket;
 use futures::TryStreamExt as _;
@@ -126,10 +126,8 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
     let complete = files.len() == seen;
     let revision = revision(&mut files);
     let path = spec.effective_path();
-    if path != "." {
-        for file in &mut files {
-            file.path = format!("{path}/{}", file.path);
-        }
+    for file in &mut files {
+        file.path = name::below(&path, &file.path);
     }
     let mut listing = Listing::new(revision, files, complete, None, format!("{}{directory}", bucket.base))?;
     listing.authorizer = Permit::to(&bucket.entry, &bucket.base, origins.signed_for);

@@ -3,7 +3,8 @@
 //! An index is made for programs, one manifest for each platform. A model has none, and nodes of several kinds share one
 //! pin: so the platform of this machine is never asked for.
 
-use super::manifest::{Descriptor, is_model_type, sha256};
+use super::manifest::{Descriptor, is_model_type};
+use crate::api::name::sha256_digits;
 
 /// What the attestations of a build are marked with: they are no content.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
@@ -26,7 +27,7 @@ pub fn choose(entries: &[Descriptor]) -> Result<String, String> {
         let mut found = manifests.iter().filter(|it| rule(it));
         match (found.next(), found.next()) {
             (Some(one), None) => {
-                let hex = sha256(&one.digest).map(str::to_owned);
+                let hex = sha256_digits(&one.digest).map(str::to_owned);
                 return hex.ok_or_else(|| format!("an index with the digest `{}`: only SHA-256 is taken", one.digest));
             }
             (Some(_), Some(_)) => break,

@@ -11,6 +11,7 @@
 
 use crate::agent::fetch::{Digest, unhex};
 use crate::agent::layout::OWN;
+use crate::api::name::sha256_digits;
 use crate::api::source::ArchiveFormat;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -120,7 +121,7 @@ impl Format {
 impl Descriptor {
     /// Digest and size of the blob.
     pub fn content(&self) -> Result<(Digest, u64), String> {
-        let bytes = sha256(&self.digest).and_then(unhex).and_then(|bytes| bytes.try_into().ok());
+        let bytes = sha256_digits(&self.digest).and_then(unhex).and_then(|bytes| bytes.try_into().ok());
         let digest = bytes.map(Digest::Sha256);
         digest.map(|digest| (digest, self.size)).ok_or_else(|| {
             format!("made of a layer with the digest {:?}: only SHA-256 is taken, push it again with that", self.digest)
@@ -130,12 +131,6 @@ impl Descriptor {
     fn name(&self) -> Option<&str> {
         NAMES.iter().find_map(|name| self.annotations.get(*name)).map(String::as_str).filter(|name| !name.is_empty())
     }
-}
-
-/// The hex digits of a SHA-256 digest.
-pub fn sha256(digest: &str) -> Option<&str> {
-    let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64)?;
-    hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)).then_some(hex)
 }
 
 /// Whether an `artifactType` is a model's.

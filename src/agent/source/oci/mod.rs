@@ -20,6 +20,7 @@ use super::access::Access;
 use super::listing::{ListedFile, Listing};
 use super::unpack::Unpack;
 use crate::api::Reason;
+use crate::api::name::{below, sha256_digits};
 use crate::api::source::{Layout, Oci, Reference};
 use manifest::Format;
 use registry::{Manifest, Registry};
@@ -51,7 +52,7 @@ pub async fn list(
     access: &Access,
 ) -> Result<Listing, Failure> {
     let reference = reference(oci)?;
-    let Some(digest) = manifest::sha256(revision) else {
+    let Some(digest) = sha256_digits(revision) else {
         let message = format!("the pin `{revision}` is not `sha256:` and 64 hex digits");
         return Err(Failure::new(Reason::InvalidSpec, message));
     };
@@ -124,10 +125,6 @@ fn listing(
 
 fn reference(oci: &Oci) -> Result<Reference, Failure> {
     oci.effective_reference().map_err(|what| Failure::new(Reason::InvalidSpec, what))
-}
-
-fn below(base: &str, path: &str) -> String {
-    if base == "." { path.to_owned() } else { format!("{base}/{path}") }
 }
 
 fn unsupported(reference: &Reference, what: &str) -> Failure {

@@ -7,8 +7,9 @@ use super::super::Origins;
 use super::super::access::Access;
 use super::door::Door;
 use super::login::Login;
-use super::manifest::{Document, sha256};
+use super::manifest::Document;
 use crate::api::Reason;
+use crate::api::name::sha256_digits;
 use crate::api::source::{Oci, Reference};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -61,7 +62,7 @@ impl<'a> Registry<'a> {
     /// The manifest that a tag is now.
     pub async fn at_tag(&mut self, tag: &str) -> Result<Manifest, Failure> {
         let answer = self.get(&self.url("manifests", tag)).await.map_err(|error| self.explained(&error))?;
-        let said = answer.headers.get("docker-content-digest").and_then(|it| it.to_str().ok()).and_then(sha256);
+        let said = answer.headers.get("docker-content-digest").and_then(|it| it.to_str().ok()).and_then(sha256_digits);
         self.checked(&answer, said)
     }
 

@@ -121,10 +121,13 @@ fn an_address_that_expires_during_a_long_fetch_is_signed_again() {
     let content = bytes(3, 8 << 20);
     bucket.put("a.bin", &content);
     let (source, access) = of(&bucket);
-    let origins = Origins { signed_for: Duration::from_secs(1), ..origins() };
-    let listing = in_a_runtime(origins.resolve(&source, &access)).unwrap();
+    // To resolve reads a byte, and is not what is shown here.
+    let pin = in_a_runtime(origins().resolve(&source, &access)).unwrap().pin();
+    // A signature is dated by the second: it lasts for one second at least, and for two at most.
+    let origins = Origins { signed_for: Duration::from_secs(2), ..origins() };
+    let listing = in_a_runtime(origins.list(&source, &pin, &access)).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    // Four seconds over addresses that last for one.
+    // Four seconds over addresses that last for two.
     let slow =
         FetchOptions { connections: 2, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
     let arrived = in_a_runtime(fetched(&origins, &listing, directory.path(), &slow)).unwrap();

@@ -4,6 +4,7 @@
 
 pub mod condition;
 pub mod crds;
+pub mod duration;
 mod embedded;
 pub mod model_cache;
 pub mod model_cache_replica;
@@ -13,6 +14,7 @@ pub mod object_store;
 pub mod pod_template;
 pub mod quantity;
 pub mod reason;
+pub mod schedule;
 pub mod source;
 pub mod volume;
 

@@ -52,6 +52,13 @@ const PARALLEL: usize = 4;
 /// A scenario that takes longer has failed.
 const DEADLINE: Duration = Duration::from_secs(900);
 
+/// Waits for another run of this suite on the machine: both would use the cluster of one name.
+fn lock() -> std::fs::File {
+    let file = std::fs::File::create(std::env::temp_dir().join("modelcache-nodes-suite.lock")).unwrap();
+    file.lock().unwrap();
+    file
+}
+
 pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&String> = arguments.iter().filter(|it| !it.starts_with("--")).collect();
@@ -65,6 +72,7 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let _alone = lock();
     println!("\nrunning {} tests", chosen.len());
     let failed = runtime.block_on(async {
         let world = Arc::new(World::start(arguments.iter().any(|it| it == "--keep")).await);

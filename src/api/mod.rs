@@ -6,6 +6,7 @@ pub mod condition;
 pub mod crds;
 pub mod duration;
 mod embedded;
+pub mod expiry;
 pub mod model_cache;
 pub mod model_cache_replica;
 pub mod name;

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn read(fields: Value) -> Result<Timetable, InvalidTimetable> {
+    fn read(fields: &Value) -> Result<Timetable, InvalidTimetable> {
         let mut spec = json!({"volumes": [{"name": "models", "existingClaim": {"claimName": "c"}}]});
         spec.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap());
         Timetable::of(&serde_json::from_value(spec).unwrap())
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_schedules_are_those_of_the_wall_clock_in_the_caches_time_zone() {
         let fields = json!({"timeZone": "Europe/Istanbul", "verify": {"deep": "0 4 * * 0"}});
-        let table = read(fields).unwrap();
+        let table = read(&fields).unwrap();
         let deep = table.deep.unwrap();
         let next = deep.next_after("2026-11-21T12:00:00Z".parse().unwrap());
         assert_eq!(next, Some("2026-11-22T01:00:00Z".parse().unwrap()));
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_policy_of_never_asks_nobody_whatever_the_schedule_says() {
-        let refresh = |policy: &str| read(json!({"refresh": {"policy": policy, "schedule": "0 5 * * 1"}})).unwrap();
+        let refresh = |policy: &str| read(&json!({"refresh": {"policy": policy, "schedule": "0 5 * * 1"}})).unwrap();
         assert!(refresh("Never").refresh.is_none());
         assert!(refresh("Notify").refresh.is_some());
         assert!(refresh("Update").refresh.is_some());
@@ -183,7 +183,7 @@ mod tests {
                 "must be five fields of cron",
             ),
         ] {
-            let error = read(fields).unwrap_err();
+            let error = read(&fields).unwrap_err();
             assert_eq!(error.field, field);
             let text = error.to_string();
             assert!(text.starts_with(&format!("spec.{field}: ")) && text.contains(message), "{text}");

@@ -9,6 +9,7 @@ use rustix::fs::{Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, f
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 
 /// Level of compression: what `zstd` takes when nothing is said.
 const LEVEL: i32 = 3;
@@ -35,10 +36,9 @@ pub fn compress(hand: &mut Hand, found: &Found, log: &[u8], time: i64) -> Result
             return Err(failed(&found.path, &error));
         }
     };
-    let disk = new.metadata().map(|it| std::os::unix::fs::MetadataExt::blocks(&it) * 512);
-    let disk = disk.map_err(|error| failed(&part, &error))?;
+    let made = new.metadata().map_err(|error| failed(&part, &error))?;
     // Written to since it was looked at: the next run sees to it, when it is quiet.
-    if !equal || disk >= found.disk || hand.check(found).is_err() {
+    if !equal || made.len() >= found.size || hand.check(found).is_err() {
         hand.unlink(&part)?;
         return Ok(None);
     }
@@ -48,7 +48,7 @@ pub fn compress(hand: &mut Hand, found: &Found, log: &[u8], time: i64) -> Result
     }
     hand.sync(&whole)?;
     hand.remove(found)?;
-    Ok(Some(found.disk - disk))
+    Ok(Some(found.disk.saturating_sub(made.blocks() * 512)))
 }
 
 /// Whether a compressed file holds exactly what the original does.

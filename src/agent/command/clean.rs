@@ -50,6 +50,10 @@ pub struct Clean {
     #[arg(long, value_name = "TIME")]
     oldest_pod: Option<Timestamp>,
 
+    /// Decide as if it were this time (RFC 3339): with --dry-run, what will go until then. [default: now]
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+
     /// The plan of the volume, as the operator writes it: what it pins stays, also if it is not there yet.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -146,7 +150,7 @@ impl Clean {
             path: &self.volumes_dir.join(&volume.name),
             rules,
             writer,
-            now: Timestamp::now(),
+            now: self.now.unwrap_or_else(Timestamp::now),
             dry_run: self.dry_run,
             acknowledged: self.acknowledge,
             oldest_pod: self.oldest_pod,

@@ -9,6 +9,7 @@ mod caches;
 mod cleanup;
 mod pools;
 mod registries;
+mod schedules;
 mod web;
 
 /// A change to a document: where, and what instead (null removes).

@@ -190,6 +190,34 @@ fn orphans_and_interrupted_downloads_of_others_go_when_they_are_old_and_nobody_h
 }
 
 #[test]
+fn a_file_that_has_expired_goes_and_its_source_stays_complete() {
+    let bench = Bench::new();
+    bench.hub.repo("org/x=a.bin:1Ki");
+    bench.hub.put("clip.bin", vec![7; 5000]);
+    bench.hub.put("other.bin", vec![8; 5000]);
+    let rules = json!([{"name": "cache", "cache": {"match": ["Expired"]}}]);
+    let sources = [
+        bench.file("short", "clip.bin", &json!({"expireAfter": "12h"})),
+        bench.file("long", "other.bin", &json!({"expireAfter": "30d"})),
+        bench.repo("x", "org/x", &json!({})),
+    ];
+    bench.write(&spec(&sources, &rules));
+    bench.prefetch();
+    let file = bench.volume().join("files/clip.bin");
+    assert!(file.exists());
+    cleaned(&bench, &[]);
+    assert!(file.exists());
+    let then = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(13)).to_string();
+    assert_eq!(cleaned(&bench, &["--dry-run", "--now", &then]).one()["clean"]["deleted"], 1);
+    assert!(file.exists());
+    let ran = cleaned(&bench, &["--now", &then]);
+    assert!(ran.one().to_string().contains("fetched more than 12h ago"), "{:#}", ran.one());
+    assert!(!file.exists() && bench.volume().join("files/other.bin").exists());
+    assert_eq!(bench.prefetch().fetched(), 0, "what has expired is not fetched again");
+    assert!(!file.exists());
+}
+
+#[test]
 fn a_clean_up_and_a_prefetch_are_never_at_work_together() {
     let bench = lived_in(1, &json!({}));
     bench.hub.repo("org/large=large.bin:64Mi");

@@ -13,9 +13,10 @@ use super::super::inspect::amount::Amount;
 use super::super::inspect::known::loaded_from;
 use super::super::inspect::owners::Owner;
 use super::super::inspect::walk::{Next, walk_below};
+use super::super::layout::expired;
 use super::super::layout::manifest::{Entry, Manifest, What as Kind};
 use super::super::layout::publish::Publisher;
-use super::super::layout::safe_path::{Root, split};
+use super::super::layout::safe_path::split;
 use super::super::layout::{LayoutError, OWN, state};
 use super::super::unpack::remove;
 use super::found::Found;
@@ -36,12 +37,6 @@ pub struct Removal<'a, 'w> {
     hand: &'a mut Hand,
     /// Revisions that are gone, or would be.
     gone: HashSet<Owner>,
-}
-
-/// Names of the revisions that a killed run had begun to remove.
-pub fn unfinished(root: &Root, cache: &str) -> Result<Vec<String>, LayoutError> {
-    let names = root.names(&removing(cache))?;
-    Ok(names.iter().filter_map(|it| it.strip_suffix(".json")).map(str::to_owned).collect())
 }
 
 impl<'a, 'w> Removal<'a, 'w> {
@@ -104,8 +99,35 @@ impl<'a, 'w> Removal<'a, 'w> {
         self.sweep(&name, manifest, report)
     }
 
-    /// Removes the rest of a revision that a killed run had begun to remove.
-    pub fn finish(&mut self, name: &str, report: &mut RuleReport) -> Result<(), Failure> {
+    /// Removes the files of a source that have expired; its manifest says so from now on. The bytes on the disk that are free
+    /// because of it.
+    pub fn expire(&mut self, owner: Owner, report: &mut RuleReport) -> Result<u64, Failure> {
+        let manifest = &self.work.caches[owner.0].revisions[owner.1].manifest;
+        let name = format!("{}-expired", manifest.source);
+        let root = self.work.root;
+        let mut publisher = Publisher::new(root, format!("{}/new", state(self.work.cache)))?;
+        root.make_directory(&removing(self.work.cache))?;
+        let journal = format!("{}/{name}.json", removing(self.work.cache));
+        publisher.file(&journal, &serde_json::to_vec(manifest).unwrap_or_default())?;
+        publisher.sync()?;
+        expired::emptied(manifest, self.work.now).write(root, &mut publisher, self.work.cache)?;
+        publisher.finish()?;
+        self.gone.insert(owner);
+        self.sweep(&name, manifest, report)
+    }
+
+    /// Removes the rest of what a killed run had begun to remove.
+    pub fn finish_all(&mut self, report: &mut RuleReport) -> Result<(), Failure> {
+        for name in self.work.root.names(&removing(self.work.cache))? {
+            if let Some(name) = name.strip_suffix(".json") {
+                self.work.check()?;
+                self.finish(name, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, name: &str, report: &mut RuleReport) -> Result<(), Failure> {
         let path = format!("{}/{name}.json", removing(self.work.cache));
         let bytes = self.work.root.read(&path, LIMIT)?.unwrap_or_default();
         let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else {

@@ -1,12 +1,10 @@
 //! What does a rule for the cache do on a volume? Finishes what a killed run began, then removes revisions that nobody asks
-//! for, then what interrupted work left.
-//!
-//! `http` and `civitai` files with an expiry of their own will be a fourth kind beside [`Leftover`]'s three, once their sources
-//! have a field that says so.
+//! for, then files that have expired, then what interrupted work left.
 
 use super::super::failure::Failure;
 use super::super::inspect::known::{Cache, Revision};
 use super::super::inspect::leftovers;
+use super::super::layout::expired;
 use super::super::layout::safe_path::Root;
 use super::super::layout::{staging, state};
 use super::found::Found;
@@ -14,7 +12,7 @@ use super::hand::Hand;
 use super::hub_lock::HubLock;
 use super::logs::words;
 use super::report::{RuleReport, What};
-use super::revision::{Removal, unfinished};
+use super::revision::Removal;
 use super::work::{Work, invalid, quantity_of};
 use crate::api::Reason;
 use crate::api::cleanup::{CacheRule, CleanupRule, Leftover};
@@ -38,6 +36,9 @@ pub fn run(work: &Work<'_>, rule: &CleanupRule, wanted: &CacheRule, report: &mut
     if wanted.takes(Leftover::Superseded) {
         superseded(work, rule, wanted, keep, report)?;
     }
+    if wanted.takes(Leftover::Expired) {
+        expired(work, report)?;
+    }
     let (incomplete, orphaned) = (wanted.takes(Leftover::Incomplete), wanted.takes(Leftover::Orphaned));
     if incomplete || orphaned {
         loose(work, (incomplete, orphaned), keep, report)?;
@@ -60,10 +61,7 @@ fn superseded(
     }
     let mut hand = Hand::on(work.root)?;
     let mut removal = Removal::new(work, &mut hand);
-    for name in unfinished(work.root, work.cache)? {
-        work.check()?;
-        removal.finish(&name, report)?;
-    }
+    removal.finish_all(report)?;
     let Some(at) = work.caches.iter().position(|it| it.name == work.cache) else { return Ok(()) };
     let cache: &Cache = &work.caches[at];
     let mut earlier: Vec<(usize, &Revision)> =
@@ -124,6 +122,33 @@ fn stays(work: &Work<'_>, revision: &Revision, keep: Duration) -> Option<String>
     }
     let oldest = work.oldest_pod.filter(|oldest| oldest.as_second() <= since)?;
     Some(format!("a pod of {oldest} is older than the switch, and may still read it"))
+}
+
+/// Files that are older than their sources say.
+fn expired(work: &Work<'_>, report: &mut RuleReport) -> Result<(), Failure> {
+    let mut hand = Hand::on(work.root)?;
+    let mut removal = Removal::new(work, &mut hand);
+    removal.finish_all(report)?;
+    let Some(at) = work.caches.iter().position(|it| it.name == work.cache) else { return Ok(()) };
+    for (index, revision) in work.caches[at].revisions.iter().enumerate().filter(|(_, it)| it.current) {
+        work.check()?;
+        if expired::expired(&revision.manifest, work.now).is_empty() {
+            continue;
+        }
+        let label = format!("the files of source `{}`", revision.manifest.source);
+        let frees = removal.frees((at, index))?;
+        report.matched += 1;
+        report.matched_bytes += frees;
+        if let Some(process) = removal.in_use((at, index))? {
+            report.note(format!("{label} stay: process {process} has one of them open"));
+            continue;
+        }
+        let after = Duration::from_secs(revision.manifest.expire_after_seconds.unwrap_or_default());
+        let freed = if work.dry_run { frees } else { removal.expire((at, index), report)? };
+        removal.gone((at, index));
+        report.did(What::RevisionRemoved, label, format!("were fetched more than {} ago", words(after)), freed);
+    }
+    Ok(())
 }
 
 /// What interrupted work left in hub directories.

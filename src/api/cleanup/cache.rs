@@ -55,15 +55,12 @@ pub struct CacheRule {
 pub enum Leftover {
     /// A revision that was replaced by another, or whose source is gone from the spec. It goes whole. The caps hold for it.
     Superseded,
+    /// A file that is older than the `expireAfter` of its source says. Neither `keepDuration` nor the caps hold for it.
+    Expired,
     /// What an interrupted download of another tool left in a directory of the Hugging Face hub.
     Incomplete,
     /// A content in a repository of this cache that nothing leads to, such as an interrupted clean-up leaves.
     Orphaned,
-}
-
-impl Leftover {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Superseded, Self::Incomplete, Self::Orphaned];
 }
 
 impl CacheRule {

@@ -90,8 +90,11 @@ fn what_a_process_reads_stays() {
     let bench = lived_in(1, &json!({}));
     let commit = bench.main("org/x");
     let hub = bench.volume().join("huggingface/hub/models--org--x");
-    let earlier = std::fs::read_dir(hub.join("snapshots")).unwrap().map(|it| it.unwrap().path());
-    let earlier = earlier.filter(|it| !it.ends_with(&commit)).next().unwrap();
+    let earlier = std::fs::read_dir(hub.join("snapshots"))
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .find(|it| !it.ends_with(&commit))
+        .unwrap();
     let open = std::fs::File::open(earlier.join("a.bin")).unwrap();
     let ran = cleaned(&bench, &[]);
     assert!(ran.one().to_string().contains("has a file of it open"), "{:#}", ran.one());
@@ -105,8 +108,11 @@ fn the_source_that_left_the_spec_goes_and_the_one_that_is_pinned_again_stays() {
     let bench = lived_in(1, &json!({}));
     let hub = bench.volume().join("huggingface/hub/models--org--x/snapshots");
     let commit = bench.main("org/x");
-    let earlier = std::fs::read_dir(hub).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
-    let earlier = earlier.filter(|it| *it != commit).next().unwrap();
+    let earlier = std::fs::read_dir(hub)
+        .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .find(|it| *it != commit)
+        .unwrap();
     let rules = json!([{"name": "cache", "cache": {}}]);
     // Back to the earlier commit: it is wanted from now on, although the prefetch has not run yet.
     bench.write(&spec(&[bench.repo("x", "org/x", &json!({"revision": earlier}))], &rules));
@@ -142,8 +148,11 @@ fn a_snapshot_that_another_tool_has_put_something_into_loses_only_what_is_ours()
     let bench = lived_in(1, &json!({}));
     let hub = bench.volume().join("huggingface/hub/models--org--x");
     let commit = bench.main("org/x");
-    let earlier = std::fs::read_dir(hub.join("snapshots")).unwrap().map(|it| it.unwrap().path());
-    let earlier = earlier.filter(|it| !it.ends_with(&commit)).next().unwrap();
+    let earlier = std::fs::read_dir(hub.join("snapshots"))
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .find(|it| !it.ends_with(&commit))
+        .unwrap();
     std::fs::write(hub.join("blobs/theirs"), "x").unwrap();
     symlink("../../blobs/theirs", earlier.join("theirs.bin")).unwrap();
     cleaned(&bench, &[]);

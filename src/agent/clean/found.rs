@@ -53,6 +53,7 @@ pub struct Seen {
 
 impl Found {
     /// What was found at a path.
+    #[allow(clippy::useless_conversion, reason = "the number of names has 32 bits on other machines")]
     pub fn of(path: &[u8], stat: &Stat) -> Self {
         Self {
             path: path.into(),

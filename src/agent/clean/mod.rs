@@ -24,6 +24,7 @@ mod hub_lock;
 mod in_use;
 mod logs;
 pub mod report;
+pub mod restore;
 mod revision;
 mod rotate;
 mod rotated;

@@ -17,7 +17,7 @@ use super::super::layout::expired;
 use super::super::layout::manifest::{Entry, Manifest, What as Kind};
 use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::split;
-use super::super::layout::{LayoutError, OWN, state};
+use super::super::layout::{OWN, state};
 use super::super::unpack::remove;
 use super::found::Found;
 use super::hand::{Hand, Refusal};

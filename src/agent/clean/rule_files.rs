@@ -91,7 +91,7 @@ fn prune(work: &Work<'_>, globs: &Globs, hand: &mut Hand, directories: BTreeSet<
     };
     let mut pending: Vec<Vec<u8>> = directories.into_iter().collect();
     // The deepest last, and taken first.
-    pending.sort_by_key(|path| path.iter().filter(|byte| **byte == b'/').count());
+    pending.sort_by_key(|path| depth(path));
     while let Some(path) = pending.pop() {
         if keep(&path) || work.dry_run {
             continue;
@@ -101,7 +101,6 @@ fn prune(work: &Work<'_>, globs: &Globs, hand: &mut Hand, directories: BTreeSet<
                 report.did(What::DirectoryRemoved, super::found::shown(&path), "is empty now", 0);
                 let parent = split(&path).0.to_vec();
                 if !pending.contains(&parent) {
-                    let depth = |path: &[u8]| path.iter().filter(|byte| **byte == b'/').count();
                     let at = pending.partition_point(|it| depth(it) <= depth(&parent));
                     pending.insert(at, parent);
                 }
@@ -110,6 +109,11 @@ fn prune(work: &Work<'_>, globs: &Globs, hand: &mut Hand, directories: BTreeSet<
             Err(refusal) => report.refused(&refusal),
         }
     }
+}
+
+/// Parts of a path.
+fn depth(path: &[u8]) -> usize {
+    path.split(|byte| *byte == b'/').count()
 }
 
 /// Whether a path is below a directory.

@@ -17,12 +17,10 @@ use super::super::unpack::remove;
 use super::found::{Found, split};
 use super::hand::{Hand, Refusal, refused};
 use super::rotated::stamped;
-use crate::api::Reason;
 use crate::api::name::short_hash;
-use rustix::fs::{FileType, Mode, OFlags, RenameFlags, fchmod, linkat, mkdirat, openat, renameat_with, unlinkat};
+use rustix::fs::{Mode, OFlags, RenameFlags, fchmod, linkat, mkdirat, openat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -123,7 +121,7 @@ impl<'a> Trash<'a> {
 }
 
 /// Moves a file into a directory where nothing has its name.
-fn move_to(from: impl std::os::fd::AsFd, name: &[u8], to: &OwnedFd) -> Result<(), Errno> {
+pub(super) fn move_to(from: impl std::os::fd::AsFd, name: &[u8], to: &OwnedFd) -> Result<(), Errno> {
     match renameat_with(&from, name, to, name, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             linkat(&from, name, to, name, rustix::fs::AtFlags::empty())?;
@@ -134,7 +132,7 @@ fn move_to(from: impl std::os::fd::AsFd, name: &[u8], to: &OwnedFd) -> Result<()
 }
 
 /// The directory at a path below another, made where it is missing.
-fn make_below(top: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+pub(super) fn make_below(top: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut handle = openat(top, ".", flags, Mode::empty())?;
     for part in path.split(|byte| *byte == b'/').filter(|it| !it.is_empty()) {
@@ -183,96 +181,4 @@ pub fn empty(root: &Root, cache: &str, grace: Duration, now: i64, dry_run: bool)
         gone += entry.amount;
     }
     Ok(gone)
-}
-
-/// What came of a restore.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Restored {
-    /// Files that are where they were.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Files that stay in the trash, because something is in their place.
-    pub taken: Vec<String>,
-}
-
-/// Puts back what an entry holds, or what was at a path (a file, or everything below a directory) and was thrown away last.
-///
-/// # Errors
-/// `NotFound` when the trash has no such thing.
-pub fn restore(root: &Root, what: &str) -> Result<Restored, Failure> {
-    let entries = entries(root)?;
-    let within = |path: &[u8]| {
-        let rest = path.strip_prefix(what.as_bytes());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-    };
-    let mut restored = Restored::default();
-    let mut found = false;
-    // Of a file that was thrown away more than once, the last one.
-    let mut back: HashSet<Vec<u8>> = HashSet::new();
-    for entry in entries.iter().rev() {
-        let whole = entry.id == what;
-        let start = format!("{}/{}/files", directory(), entry.id);
-        let mut files = Vec::new();
-        walk_below(root, &start, |path, stat| {
-            let inside = path.get(start.len() + 1..).unwrap_or_default();
-            let file = FileType::from_raw_mode(stat.st_mode) != FileType::Directory;
-            if file && (whole || within(inside)) {
-                files.push((inside.to_vec(), u64::try_from(stat.st_size).unwrap_or_default()));
-            }
-            Next::Enter
-        })?;
-        found |= whole || !files.is_empty();
-        files.retain(|(path, _)| back.insert(path.clone()));
-        put_back(root, &start, files, &mut restored)?;
-        let path = format!("{}/{}", directory(), entry.id);
-        if drained(root, &start)? {
-            remove::tree(root, &path)?;
-        }
-        if whole {
-            break;
-        }
-    }
-    if found {
-        Ok(restored)
-    } else {
-        let message = format!(
-            "the trash of {} has no `{what}`: `modelcache restore-trash --list` says what it has",
-            root.shown("").display()
-        );
-        Err(Failure::new(Reason::NotFound, message))
-    }
-}
-
-fn put_back(root: &Root, start: &str, files: Vec<(Vec<u8>, u64)>, restored: &mut Restored) -> Result<(), Failure> {
-    let top = root.directory("")?;
-    let mut hand = Hand::on(root)?;
-    for (inside, size) in files {
-        let failed =
-            |error: Errno| Failure::new(Reason::VolumeError, format!("{}: {error}", super::found::shown(&inside)));
-        let (directory, name) = split(&inside);
-        let to = make_below(&top, directory).map_err(failed)?;
-        let from = [start.as_bytes(), b"/", &inside].concat();
-        let (from, _) = hand.parent(&from).map_err(|error| Failure::new(Reason::VolumeError, error.to_string()))?;
-        match move_to(from, name, &to) {
-            Ok(()) => {
-                restored.files += 1;
-                restored.bytes += size;
-            }
-            Err(Errno::EXIST) => restored.taken.push(super::found::shown(&inside)),
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Ok(())
-}
-
-/// Whether there is no file left below a directory.
-fn drained(root: &Root, path: &str) -> Result<bool, LayoutError> {
-    let mut files = 0;
-    walk_below(root, path, |_, stat| {
-        files += u64::from(FileType::from_raw_mode(stat.st_mode) != FileType::Directory);
-        Next::Enter
-    })?;
-    Ok(files == 0)
 }

@@ -14,7 +14,7 @@ use super::report::{Deed, RuleReport, What};
 use super::trash::Trash;
 use crate::api::Reason;
 use crate::api::cleanup::{Cleanup, CleanupRule};
-use crate::api::source::Source;
+use crate::api::source::{HuggingFace, Source};
 use crate::api::{duration, quantity};
 use crate::contract::plan::Plan;
 use jiff::Timestamp;
@@ -73,7 +73,7 @@ impl Work<'_> {
         let planned = self.plan.into_iter().flat_map(|it| &it.sources);
         let mut planned = planned.filter(|it| it.source.name == manifest.source).map(|it| &it.pin);
         let is = |pin: &crate::contract::plan::Pin| pin.revision == manifest.revision && pin.digest == manifest.digest;
-        let asked = source.hugging_face.as_ref().map(|it| it.effective_revision());
+        let asked = source.hugging_face.as_ref().map(HuggingFace::effective_revision);
         planned.any(is) || self.pins.get(source).is_some_and(is) || asked == Some(manifest.revision.as_str())
     }
 
@@ -106,7 +106,7 @@ impl Work<'_> {
         if self.acknowledged || gone <= NEVER_REFUSED || gone.saturating_mul(100) <= all.saturating_mul(percent) {
             return Ok(());
         }
-        let what = if self.trashes(rule) { What::Trashed } else { What::Deleted };
+        let what = if rule.effective_trash() { What::Trashed } else { What::Deleted };
         let deeds = plan().into_iter().take(NAMED).map(|(path, why, bytes)| Deed { what, path, why, bytes });
         report.refused = deeds.collect();
         let message = format!(
@@ -116,16 +116,11 @@ impl Work<'_> {
         Err(Failure::new(Reason::DeletionRefused, message))
     }
 
-    /// Whether a rule's files go to the trash.
-    fn trashes(&self, rule: &CleanupRule) -> bool {
-        rule.effective_trash()
-    }
-
     /// Where a rule's files go.
     pub fn bin(&self, rule: &CleanupRule) -> Bin<'_> {
         let why = format!("rule `{}` of cache `{}`", rule.name, self.cache);
         let trash = || Trash::new(self.root, self.cache, &rule.name, why, self.now.as_second());
-        Bin { trash: self.trashes(rule).then(trash) }
+        Bin { trash: rule.effective_trash().then(trash) }
     }
 }
 

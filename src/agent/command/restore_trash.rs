@@ -3,7 +3,8 @@
 use super::look_at::LookAt;
 use super::output::{Done, Format, Output, print};
 use super::table::{Side, table};
-use crate::agent::clean::trash::{self, Entry, Restored};
+use crate::agent::clean::restore::{Restored, restore};
+use crate::agent::clean::trash::{self, Entry};
 use crate::agent::failure::Failure;
 use crate::agent::inspect::places::Place;
 use crate::agent::layout::safe_path::Root;
@@ -85,7 +86,7 @@ impl RestoreTrash {
     fn restore(&self, places: &[Place], what: &str) -> Result<ExitCode, Failure> {
         let (mut all, mut missing) = (Vec::new(), None);
         for place in places {
-            match trash::restore(&Root::open(&place.path)?, what.trim_end_matches('/')) {
+            match restore(&Root::open(&place.path)?, what.trim_end_matches('/')) {
                 Ok(restored) => all.push(Back { volume: place.name.clone(), restored }),
                 Err(failure) if failure.reason == Reason::NotFound => missing = Some(failure),
                 Err(failure) => return Err(failure),

@@ -233,7 +233,7 @@ fn a_clean_up_and_a_prefetch_are_never_at_work_together() {
     let rules = json!([{"name": "cache", "cache": {}}]);
     bench.write(&spec(&[bench.repo("x", "org/x", &json!({})), bench.repo("l", "org/large", &json!({}))], &rules));
     let sent = bench.hub.counters().bytes_sent;
-    bench.hub.control("throttle?bytesPerSecond=1000000");
+    bench.hub.control("throttle?bytesPerSecond=50000");
     let mut child = bench.start(&["prefetch"]);
     crate::bench::until("bytes come in", || bench.hub.counters().bytes_sent > sent + 100_000);
     bench.run(&["clean"]).failed(41, "VolumeError", &["another modelcache writes to this volume"]);

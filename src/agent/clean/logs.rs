@@ -9,6 +9,7 @@ use std::time::Duration;
 const QUIET: i128 = 60 * 1_000_000_000;
 
 /// A log and what was made of it.
+#[allow(clippy::struct_field_names, reason = "it is the log")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// The log itself, if it is there.
@@ -83,7 +84,7 @@ pub fn group(files: Vec<Found>) -> BTreeMap<Vec<u8>, Log> {
     for found in files {
         let log = logs.entry(log_of(&found.path)).or_default();
         match read(split(&found.path).1) {
-            Name::Rotated { time, compressed, .. } => log.rotated.push(Rotated { time, compressed, found }),
+            Name::Rotated { time, compressed, .. } => log.rotated.push(Rotated { found, time, compressed }),
             Name::Aside { time, what, .. } => log.aside.push((what, time, found)),
             Name::Other => log.log = Some(found),
         }

@@ -78,8 +78,8 @@ fn superseded(
             report.note(format!("{label} stays: {why}"));
             continue;
         }
-        let frees = removal.frees((at, index))?;
-        report.matched_bytes += frees;
+        let expected = removal.frees((at, index))?;
+        report.matched_bytes += expected;
         let free = work.root.free_bytes()? + would_free;
         let over = max_used.is_some_and(|cap| used > cap);
         let short = min_free.is_some_and(|least| free < least);
@@ -88,7 +88,7 @@ fn superseded(
             report.note(format!("{label} stays: {} used, {} free, which is within the caps", human(used), human(free)));
             break;
         }
-        if used.saturating_sub(frees) < reserved {
+        if used.saturating_sub(expected) < reserved {
             report.note(format!("{label} stays: without it less than `reserved` would be left"));
             continue;
         }
@@ -101,7 +101,7 @@ fn superseded(
             (false, true) => format!("{} are free, less than `minFree`", human(free)),
             (false, false) => format!("nobody has asked for it for more than {}", words(keep)),
         };
-        let freed = if work.dry_run { frees } else { removal.remove((at, index), report)? };
+        let freed = if work.dry_run { expected } else { removal.remove((at, index), report)? };
         removal.gone((at, index));
         used = used.saturating_sub(freed);
         would_free += if work.dry_run { freed } else { 0 };
@@ -136,15 +136,15 @@ fn expired(work: &Work<'_>, report: &mut RuleReport) -> Result<(), Failure> {
             continue;
         }
         let label = format!("the files of source `{}`", revision.manifest.source);
-        let frees = removal.frees((at, index))?;
+        let expected = removal.frees((at, index))?;
         report.matched += 1;
-        report.matched_bytes += frees;
+        report.matched_bytes += expected;
         if let Some(process) = removal.in_use((at, index))? {
             report.note(format!("{label} stay: process {process} has one of them open"));
             continue;
         }
         let after = Duration::from_secs(revision.manifest.expire_after_seconds.unwrap_or_default());
-        let freed = if work.dry_run { frees } else { removal.expire((at, index), report)? };
+        let freed = if work.dry_run { expected } else { removal.expire((at, index), report)? };
         removal.gone((at, index));
         report.did(What::RevisionRemoved, label, format!("were fetched more than {} ago", words(after)), freed);
     }

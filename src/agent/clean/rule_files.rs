@@ -7,7 +7,7 @@ use super::hand::Hand;
 use super::logs::words;
 use super::report::{RuleReport, What};
 use super::select::{Candidate, Limits, Why, select};
-use super::work::{Work, duration_of, invalid, quantity_of};
+use super::work::{Work, duration_of, invalid, quantity_of, tell};
 use crate::api::cleanup::{CleanupRule, DeleteRule};
 use crate::api::quantity::human;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub fn run(work: &Work<'_>, rule: &CleanupRule, files: &DeleteRule, report: &mut
     let limits = limits(rule, files)?;
     let globs = Globs::of(rule)?;
     let found = look(work.root, &globs, work.owners, |path| globs.matches(path))?;
-    work.tell(&found, report);
+    tell(&found, report);
     // What NFS keeps for a reader that has a deleted file open (`.nfs` and hex digits) goes when that reader ends.
     let mut all: Vec<Found> = found.files;
     all.retain(|it| !split(&it.path).1.starts_with(b".nfs"));

@@ -9,7 +9,7 @@ use super::logs::{Log, Steps, Wanted, group, log_of, steps};
 use super::report::{RuleReport, What};
 use super::rotate::{born, finish, rotate};
 use super::rotated::{Name, read};
-use super::work::{Work, duration_of, invalid, quantity_of};
+use super::work::{Work, duration_of, invalid, quantity_of, tell};
 use crate::api::cleanup::{CleanupRule, Compression, RotateMethod, RotateRule};
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ fn seen(work: &Work<'_>, globs: &Globs, report: &mut RuleReport, say: bool) -> R
     };
     let found: Seen = look(work.root, globs, work.owners, mine)?;
     if say {
-        work.tell(&found, report);
+        tell(&found, report);
     }
     Ok(group(found.files))
 }

@@ -5,7 +5,7 @@ use super::found::{Found, look};
 use super::globs::Globs;
 use super::hand::{Hand, Refusal, refused};
 use super::report::{RuleReport, What};
-use super::work::{Work, invalid};
+use super::work::{Work, invalid, tell};
 use crate::api::cleanup::{CleanupRule, PermissionsRule};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, openat};
 use std::os::fd::AsRawFd;
@@ -38,7 +38,7 @@ pub fn run(
     }
     let globs = Globs::of(rule)?;
     let found = look(work.root, &globs, work.owners, |path| globs.matches(path))?;
-    work.tell(&found, report);
+    tell(&found, report);
     report.matched = (found.files.len() + found.directories.len()) as u64;
     report.matched_bytes = found.files.iter().map(|it| it.disk).sum();
 

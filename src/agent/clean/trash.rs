@@ -91,13 +91,12 @@ impl<'a> Trash<'a> {
         hand.check(found)?;
         let (directory, name) = split(&found.path);
         if self.last.as_ref().is_none_or(|(last, _)| **last != *directory) {
-            let files = match &self.made {
-                Some(files) => files,
-                None => {
-                    let made =
-                        self.make().map_err(|error| Refusal::System { path: error.to_string(), error: Errno::IO })?;
-                    self.made.insert(made)
-                }
+            let files = if let Some(files) = &self.made {
+                files
+            } else {
+                let failed = |error: LayoutError| Refusal::System { path: error.to_string(), error: Errno::IO };
+                let made = self.make().map_err(failed)?;
+                self.made.insert(made)
             };
             let handle = make_below(files, directory).map_err(|error| refused(&found.path, error))?;
             self.last = Some((directory.into(), handle));

@@ -77,22 +77,6 @@ impl Work<'_> {
         planned.any(is) || self.pins.get(source).is_some_and(is) || asked == Some(manifest.revision.as_str())
     }
 
-    /// Says of what was looked at what is left alone.
-    pub fn tell(&self, seen: &Seen, report: &mut RuleReport) {
-        if seen.links > 0 {
-            report.note(format!("{} symbolic links match; no link is followed or deleted", seen.links));
-        }
-        if seen.owned > 0 {
-            report.note(format!("{} matching files belong to a cache and are left to `cache` rules", seen.owned));
-        }
-        for mount in &seen.mounts {
-            report.note(format!("{mount} is another file system: it is not entered"));
-        }
-        for unreadable in &seen.unreadable {
-            report.fail(Reason::VolumeError, format!("cannot be looked at: {unreadable}"));
-        }
-    }
-
     /// Stops a rule that would delete too large a share of its files at once.
     pub fn refuse_mass_deletion(
         &self,
@@ -121,6 +105,22 @@ impl Work<'_> {
         let why = format!("rule `{}` of cache `{}`", rule.name, self.cache);
         let trash = || Trash::new(self.root, self.cache, &rule.name, why, self.now.as_second());
         Bin { trash: rule.effective_trash().then(trash) }
+    }
+}
+
+/// Says of what was looked at what is left alone.
+pub fn tell(seen: &Seen, report: &mut RuleReport) {
+    if seen.links > 0 {
+        report.note(format!("{} symbolic links match; no link is followed or deleted", seen.links));
+    }
+    if seen.owned > 0 {
+        report.note(format!("{} matching files belong to a cache and are left to `cache` rules", seen.owned));
+    }
+    for mount in &seen.mounts {
+        report.note(format!("{mount} is another file system: it is not entered"));
+    }
+    for unreadable in &seen.unreadable {
+        report.fail(Reason::VolumeError, format!("cannot be looked at: {unreadable}"));
     }
 }
 

@@ -174,13 +174,8 @@ fn whole(told: &[Told]) -> Outcome {
         sum += cleaned;
     }
     let first = told.iter().find(|it| !it.outcome.succeeded);
-    let outcome = match first {
-        Some(failed) => failed.outcome.clone(),
-        None => {
-            let lines: Vec<String> = told.iter().map(|it| it.outcome.message.clone()).collect();
-            Outcome::success(Reason::Cleaned, lines.join("; "))
-        }
-    };
+    let messages = || told.iter().map(|it| it.outcome.message.clone()).collect::<Vec<_>>().join("; ");
+    let outcome = first.map_or_else(|| Outcome::success(Reason::Cleaned, messages()), |failed| failed.outcome.clone());
     Outcome { clean: Some(sum), ..outcome }
 }
 

@@ -14,6 +14,7 @@ use crate::contract::exit_code;
 use crate::contract::outcome::Outcome;
 use clap::Args;
 use serde::Serialize;
+use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Options of `restore-trash`.
@@ -97,9 +98,9 @@ impl RestoreTrash {
         }
         let mut text = String::new();
         for Back { volume, restored } in &all {
-            text += &format!("{volume}: {} files, {} are back\n", restored.files, human(restored.bytes));
+            _ = writeln!(text, "{volume}: {} files, {} are back", restored.files, human(restored.bytes));
             for path in &restored.taken {
-                text += &format!("  {path} stays in the trash: something is in its place; move that away first\n");
+                _ = writeln!(text, "  {path} stays in the trash: something is in its place; move that away first");
             }
         }
         print(self.output, &text, &all);

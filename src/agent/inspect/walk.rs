@@ -50,28 +50,24 @@ pub fn walk(root: &Root, mut each: impl FnMut(&str, &Stat)) -> Result<Skipped, L
 ///
 /// # Errors
 /// Only when the directory itself cannot be read, or a link is in the way.
-pub fn walk_below(
-    root: &Root,
-    start: &str,
-    mut each: impl FnMut(&[u8], &Stat) -> Next,
-) -> Result<Skipped, LayoutError> {
-    let failed = |error: Errno| root.failure(start, error);
+pub fn walk_below(root: &Root, from: &str, mut each: impl FnMut(&[u8], &Stat) -> Next) -> Result<Skipped, LayoutError> {
+    let failed = |error: Errno| root.failure(from, error);
     let (mut skipped, mut pending) = (Skipped::default(), Vec::new());
     let device = fstat(&root.directory("")?).map_err(failed)?.st_dev;
-    let top = match root.directory(start) {
+    let top = match root.directory(from) {
         Ok(top) => top,
         Err(error) if error.is_missing() => return Ok(skipped),
         Err(error) => return Err(error),
     };
     let stat = fstat(&top).map_err(failed)?;
     if stat.st_dev != device {
-        skipped.mounts.push(start.to_owned());
+        skipped.mounts.push(from.to_owned());
         return Ok(skipped);
     }
-    if each(start.as_bytes(), &stat) == Next::Pass {
+    if each(from.as_bytes(), &stat) == Next::Pass {
         return Ok(skipped);
     }
-    read(&Rc::new(top), start.as_bytes(), device, &mut pending, &mut skipped, &mut each).map_err(failed)?;
+    read(&Rc::new(top), from.as_bytes(), device, &mut pending, &mut skipped, &mut each).map_err(failed)?;
     while let Some(Pending { parent, name, path }) = pending.pop() {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&*parent, &name, flags, Mode::empty());

@@ -32,7 +32,7 @@ pub fn check(spec: &ModelCacheSpec, cleanup: &Cleanup) -> Result<(), String> {
             return bad("exactly one of `rotate`, `delete`, `cache` and `permissions` must be set");
         };
         let is_cache = matches!(deed, Deed::Cache(_));
-        if is_cache == !rule.paths.is_empty() || (is_cache && !rule.exclude.is_empty()) {
+        if is_cache != rule.paths.is_empty() || (is_cache && !rule.exclude.is_empty()) {
             return bad("`paths` must say which files; only a `cache` rule has none, because the cache knows its own");
         }
         let deletes = matches!(deed, Deed::Rotate(_) | Deed::Delete(_));

@@ -1,6 +1,7 @@
 //! Which commands are there? Parsing and dispatch; what each does is beside its options in `agent/command`.
 
 use clap::{Parser, Subcommand};
+use modelcache::agent::command::clean::Clean;
 use modelcache::agent::command::crds::Crds;
 use modelcache::agent::command::directory::{PrepareDirectory, PurgeDirectory};
 use modelcache::agent::command::du::Du;
@@ -9,6 +10,7 @@ use modelcache::agent::command::ls::Ls;
 use modelcache::agent::command::materialize::Materialize;
 use modelcache::agent::command::prefetch::Prefetch;
 use modelcache::agent::command::resolve::Resolve;
+use modelcache::agent::command::restore_trash::RestoreTrash;
 use modelcache::agent::command::verify::Verify;
 use modelcache::agent::command::wait::Wait;
 use modelcache::operator::OperatorOptions;
@@ -27,7 +29,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 2 command line or YAML; 10 unauthorized; 11 gated; 12 not found; 13 secret missing; 20 rate limited;
 21 unreachable; 30 checksum; 31 listing; 32 no files; 33 damaged; 40 no space; 41 volume; 50 superseded; 51 deadline;
-60 pool path forbidden; 1 anything else.";
+60 pool path forbidden; 61 deletion refused; 1 anything else.";
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -67,6 +69,22 @@ Examples:
   modelcache du --volumes-dir ./volumes
   modelcache du --volume /models -o json")]
     Du(Box<Du>),
+
+    /// Rotate logs, delete what is too old or too much, remove earlier revisions, mend modes: the rules of `cleanup`.
+    #[command(after_help = "\
+Examples:
+  modelcache clean -f cache.yaml --volumes-dir ./volumes --dry-run    # what would be done, and why
+  modelcache clean -f cache.yaml --volumes-dir ./volumes
+  modelcache clean -f cache.yaml --volumes-dir ./volumes --rule old-images --acknowledge")]
+    Clean(Box<Clean>),
+
+    /// Put back what a clean-up has thrown away, as long as it is in the trash.
+    #[command(after_help = "\
+Examples:
+  modelcache restore-trash --volumes-dir ./volumes --list
+  modelcache restore-trash --volume ./volumes/assets images/cat.png
+  modelcache restore-trash --volume ./volumes/assets 20261121T030000Z-old-images-3f2a")]
+    RestoreTrash(RestoreTrash),
 
     /// Make a tree without symbolic links, for readers that cannot follow them.
     #[command(after_help = "\
@@ -122,6 +140,8 @@ impl Cli {
             Command::Verify(command) => on_runtime(command.run()),
             Command::Ls(command) => command.run(),
             Command::Du(command) => command.run(),
+            Command::Clean(command) => command.run(),
+            Command::RestoreTrash(command) => command.run(),
             Command::Materialize(command) => command.run(),
             Command::Wait(command) => on_runtime(command.run()),
             Command::Env(command) => command.run(),

@@ -115,6 +115,7 @@ fn every_link_between_pages_leads_somewhere() {
         "docs/security.md",
         "docs/sources.md",
         "docs/inspect-and-repair.md",
+        "docs/clean-up.md",
         "docs/environment.md",
         "docs/sources.md",
     ] {

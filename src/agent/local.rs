@@ -120,6 +120,9 @@ fn check(cache: &ModelCache) -> Result<(), String> {
             }
         }
     }
+    if let Some(cleanup) = &spec.cleanup {
+        super::clean::check::check(spec, cleanup)?;
+    }
     for source in &spec.sources {
         if spec.volume_of(source).is_none() {
             return Err(format!(
@@ -147,7 +150,7 @@ fn with_credentials(at: &str, value: &Value) -> Option<String> {
     }
 }
 
-fn is_label(name: &str) -> bool {
+pub(in crate::agent) fn is_label(name: &str) -> bool {
     let inner = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     inner && (1..=63).contains(&name.len()) && !name.starts_with('-') && !name.ends_with('-')
 }

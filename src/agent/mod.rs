@@ -3,9 +3,10 @@
 //! ```text
 //! source (spec ──► list of files) ──► fetch (bytes, verified) ──► unpack (archives) ──► layout (where they go, for whom)
 //!     └────────────────── prefetch holds them together; command is one file per subcommand ──────────────────┘
-//! what is there: verify (and mend), inspect (ls, du), materialize, wait
+//! what is there: verify (and mend), inspect (ls, du), materialize, wait; what need not be there: clean
 //! ```
 
+pub mod clean;
 pub mod command;
 pub mod directory;
 pub mod failure;

@@ -1,5 +1,6 @@
 //! `ModelCache`: what a user writes, and what the operator says about it.
 
+use super::cleanup::{Cleanup, CleanupRule};
 use super::condition::conditions_schema;
 use super::embedded::labels;
 use super::pod_template::PodTemplate;
@@ -41,6 +42,8 @@ use std::collections::BTreeMap;
 #[x_kube(
     validation = Rule::new("!has(self.sources) || self.sources.all(s, has(s.volume) ? self.volumes.exists(v, v.name == s.volume) : self.volumes.size() == 1)")
         .message("every source must name one of `volumes`; `volume` may be left out only when there is one volume"),
+    validation = Rule::new("!has(self.cleanup) || self.cleanup.rules.all(r, has(r.volume) ? self.volumes.exists(v, v.name == r.volume) : self.volumes.size() == 1)")
+        .message("every rule of `cleanup` must name one of `volumes`; `volume` may be left out only when there is one volume"),
     validation = Rule::new("self.volumes.all(v, !has(v.existingClaim) || self.volumes.exists_one(w, has(w.existingClaim) && w.existingClaim.claimName == v.existingClaim.claimName))")
         .message("two `volumes` must not use one `existingClaim`: put their sources on one volume"),
     validation = Rule::new("!self.volumes.exists(v, has(v.perNode)) || (has(self.placement) == has(oldSelf.placement) && (!has(self.placement) || self.placement == oldSelf.placement))")
@@ -65,6 +68,10 @@ pub struct ModelCacheSpec {
     /// How many copies are made at once, and how many may fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+
+    /// What is deleted, rotated and mended on the volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<Cleanup>,
 
     /// Time zone of every schedule here, a name of the IANA database such as Europe/Istanbul. UTC when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -301,6 +308,14 @@ impl ModelCacheSpec {
     /// The volume that takes a source's content. `None` when the spec names a volume that is not there.
     pub fn volume_of(&self, source: &Source) -> Option<&Volume> {
         match &source.volume {
+            Some(name) => self.volumes.iter().find(|volume| &volume.name == name),
+            None => self.volumes.first().filter(|_| self.volumes.len() == 1),
+        }
+    }
+
+    /// The volume that a rule of the clean-up works on. `None` when the spec names a volume that is not there.
+    pub fn volume_of_rule(&self, rule: &CleanupRule) -> Option<&Volume> {
+        match &rule.volume {
             Some(name) => self.volumes.iter().find(|volume| &volume.name == name),
             None => self.volumes.first().filter(|_| self.volumes.len() == 1),
         }

@@ -86,6 +86,10 @@ pub enum Reason {
     TooManyFailures,
     /// A file is damaged or missing on the volume.
     Damaged,
+    /// Everything that the rules of the clean-up ask for is done.
+    Cleaned,
+    /// A run would delete more at once than it may: see `maxDeletePercent`.
+    DeletionRefused,
     /// The spec cannot be acted on.
     InvalidSpec,
     /// A permission or a kind is missing in the cluster.
@@ -125,6 +129,7 @@ impl Reason {
             | Self::PoolPathForbidden
             | Self::ClaimConflict
             | Self::SecretNotFound
+            | Self::DeletionRefused
             | Self::InvalidSpec => FailureClass::User,
             Self::Evicted | Self::Superseded => FailureClass::Disruption,
             _ => FailureClass::Transient,

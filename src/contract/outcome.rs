@@ -28,6 +28,53 @@ pub struct Outcome {
     /// What the source resolved to. Resolve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// What was cleaned. Clean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean: Option<Cleaned>,
+}
+
+/// What a clean-up did, over all rules and volumes of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cleaned {
+    /// Version of this part.
+    pub version: u32,
+    /// Whether nothing was done, only said.
+    pub dry_run: bool,
+    /// Rules that were carried out, or tried.
+    pub rules: u64,
+    /// Rules that failed, wholly or for some files.
+    pub failed_rules: u64,
+    /// Files, revisions and leftovers that were deleted, at once or into the trash.
+    pub deleted: u64,
+    /// Logs that were rotated.
+    pub rotated: u64,
+    /// Rotated logs that were compressed.
+    pub compressed: u64,
+    /// Files and directories whose mode or owner was mended.
+    pub mended: u64,
+    /// Bytes on the disk that nothing names any more.
+    pub freed_bytes: u64,
+    /// Bytes on the disk that went to the trash, and are free after its grace time.
+    pub trashed_bytes: u64,
+    /// Bytes that the file systems have free more than before: less than `freedBytes` while a process has a deleted file open.
+    pub gained_bytes: u64,
+}
+
+impl std::ops::AddAssign for Cleaned {
+    fn add_assign(&mut self, other: Self) {
+        self.version = self.version.max(other.version);
+        self.dry_run |= other.dry_run;
+        self.rules += other.rules;
+        self.failed_rules += other.failed_rules;
+        self.deleted += other.deleted;
+        self.rotated += other.rotated;
+        self.compressed += other.compressed;
+        self.mended += other.mended;
+        self.freed_bytes += other.freed_bytes;
+        self.trashed_bytes += other.trashed_bytes;
+        self.gained_bytes += other.gained_bytes;
+    }
 }
 
 /// What was found on the volume after the work.
@@ -57,7 +104,15 @@ fn is_zero(number: &u64) -> bool {
 impl Outcome {
     /// A success.
     pub fn success(reason: Reason, message: impl Into<String>) -> Self {
-        Self { version: VERSION, succeeded: true, reason, message: message.into(), evidence: None, pin: None }
+        Self {
+            version: VERSION,
+            succeeded: true,
+            reason,
+            message: message.into(),
+            evidence: None,
+            pin: None,
+            clean: None,
+        }
     }
 
     /// A failure.
@@ -93,7 +148,21 @@ mod tests {
             hashed_files: u64::MAX,
             expired_files: u64::MAX,
         });
-        assert!(outcome.to_json().len() < LIMIT - 512);
+        let most = u64::MAX;
+        outcome.clean = Some(Cleaned {
+            version: u32::MAX,
+            dry_run: true,
+            rules: most,
+            failed_rules: most,
+            deleted: most,
+            rotated: most,
+            compressed: most,
+            mended: most,
+            freed_bytes: most,
+            trashed_bytes: most,
+            gained_bytes: most,
+        });
+        assert!(outcome.to_json().len() < LIMIT - 128);
         assert!(Outcome::parse(&outcome.to_json()).is_ok());
     }
 }

@@ -6,6 +6,7 @@ use crate::support::apiserver::{administrator, refusal, send};
 use serde_json::{Value, json};
 
 mod caches;
+mod cleanup;
 mod pools;
 mod registries;
 mod schedules;

@@ -3,6 +3,7 @@
 //! What works on volumes has two modes. In its pod it reads what the operator mounted and writes its outcome as the termination
 //! message. With `-f cache.yaml` it needs no cluster: `--volumes-dir DIR` has a directory for each volume.
 
+pub mod clean;
 pub mod crds;
 pub mod directory;
 pub mod du;
@@ -14,6 +15,7 @@ pub mod options;
 pub mod output;
 pub mod prefetch;
 pub mod resolve;
+pub mod restore_trash;
 pub mod serve;
 pub mod table;
 pub mod verify;

@@ -2,7 +2,9 @@
 
 use super::super::layout::OWN;
 use super::super::layout::safe_path::split;
-use super::super::verify::hub;
+use super::super::verify::{foreign, hub};
+use super::known::Cache;
+use super::owners::repositories;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -59,6 +61,14 @@ pub struct Map {
 }
 
 impl Map {
+    /// Where things are on a volume that has these caches.
+    pub fn of(caches: &[Cache]) -> Self {
+        let manifests = caches.iter().flat_map(|it| &it.revisions).map(|it| &it.manifest);
+        let mut hubs: BTreeSet<String> = manifests.filter_map(foreign::hub_of).collect();
+        hubs.insert("huggingface/hub".to_owned());
+        Self { hubs, repositories: repositories(caches), caches: caches.iter().map(|it| it.name.clone()).collect() }
+    }
+
     /// What a path counts as.
     pub fn bucket(&self, path: &str, is_directory: bool) -> Bucket {
         if let Some(inside) = below(path, OWN) {

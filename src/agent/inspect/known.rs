@@ -25,7 +25,7 @@ pub struct Revision {
     pub manifest: Manifest,
     /// Whether the cache asks for it; if not, it is of an earlier revision or of a source that it had.
     pub current: bool,
-    /// When its manifest was written, in seconds since 1970.
+    /// When it became so: when its manifest was written here, in seconds since 1970.
     pub since: Option<i64>,
 }
 
@@ -46,8 +46,10 @@ pub fn caches(root: &Root) -> Result<Vec<Cache>, LayoutError> {
         let sources = manifest::sources(root, &name)?;
         let broken = sources.into_iter().filter(|it| !revisions.iter().any(|known| known.manifest.source == *it));
         let broken = broken.collect();
-        let retired = Manifest::read_retired(root, &name)?.into_iter();
-        revisions.extend(retired.map(|manifest| Revision { manifest, current: false, since: None }));
+        for manifest in Manifest::read_retired(root, &name)? {
+            let since = root.stat(&manifest.retired_path(&name))?.map(|it| it.st_mtime);
+            revisions.push(Revision { manifest, current: false, since });
+        }
         let staged = root.names(&staging(&name))?.iter().any(|it| !matches!(it.as_str(), "fence" | "lock"));
         caches.push(Cache { name, revisions, broken, staged });
     }

@@ -10,6 +10,7 @@ pub mod amount;
 pub mod bucket;
 pub mod catalogue;
 pub mod known;
+pub mod leftovers;
 pub mod owners;
 pub mod places;
 pub mod usage;

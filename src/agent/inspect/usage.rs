@@ -3,11 +3,10 @@
 use super::super::failure::Failure;
 use super::super::layout::held;
 use super::super::layout::safe_path::{Root, split};
-use super::super::verify::foreign;
 use super::amount::Amount;
 use super::bucket::{Bucket, Foreign, Map};
 use super::known::{self, Cache};
-use super::owners::{Owners, Set, repositories};
+use super::owners::{Owners, Set};
 use super::places::Place;
 use super::walk::{Skipped, walk};
 use rustix::fs::{FileType, Stat};
@@ -146,18 +145,11 @@ struct Count<'a> {
 pub fn of(place: &Place) -> Result<Usage, Failure> {
     let root = Root::open(&place.path)?;
     let caches = known::caches(&root)?;
-    let manifests = || caches.iter().flat_map(|it| &it.revisions).map(|it| &it.manifest);
-    let mut hubs: std::collections::BTreeSet<String> = manifests().filter_map(foreign::hub_of).collect();
-    hubs.insert("huggingface/hub".to_owned());
     let mut usage = Usage { volume: place.name.clone(), path: place.path.display().to_string(), ..Usage::default() };
     usage.caches = caches.iter().map(|it| CacheUsage { cache: it.name.clone(), ..CacheUsage::default() }).collect();
     let mut count = Count {
         root: &root,
-        map: Map {
-            hubs,
-            repositories: repositories(&caches),
-            caches: caches.iter().map(|it| it.name.clone()).collect(),
-        },
+        map: Map::of(&caches),
         owners: Owners::of(&root, &caches)?,
         needed: HashMap::new(),
         linked: HashMap::new(),

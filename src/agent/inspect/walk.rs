@@ -21,7 +21,16 @@ pub struct Skipped {
 struct Pending {
     parent: Rc<OwnedFd>,
     name: CString,
-    path: String,
+    path: Vec<u8>,
+}
+
+/// What a walk does with a directory that it has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Looks into it. What is no directory has nothing in it anyway.
+    Enter,
+    /// Leaves it alone.
+    Pass,
 }
 
 /// Calls `each` for the root (whose path is empty) and everything below it: path from the root, and what it is. Names that
@@ -30,11 +39,35 @@ struct Pending {
 /// # Errors
 /// Only when the root itself cannot be read.
 pub fn walk(root: &Root, mut each: impl FnMut(&str, &Stat)) -> Result<Skipped, LayoutError> {
-    let top = root.directory("")?;
-    let stat = fstat(&top).map_err(|error| root.failure("", error))?;
-    each("", &stat);
-    let (device, mut skipped, mut pending) = (stat.st_dev, Skipped::default(), Vec::new());
-    read(&Rc::new(top), "", device, &mut pending, &mut skipped, &mut each).map_err(|error| root.failure("", error))?;
+    walk_below(root, "", |path, stat| {
+        each(&String::from_utf8_lossy(path), stat);
+        Next::Enter
+    })
+}
+
+/// Calls `each` for a directory of the volume and everything below it that it lets the walk enter, by their true names. None
+/// when the directory is not there.
+///
+/// # Errors
+/// Only when the directory itself cannot be read, or a link is in the way.
+pub fn walk_below(root: &Root, from: &str, mut each: impl FnMut(&[u8], &Stat) -> Next) -> Result<Skipped, LayoutError> {
+    let failed = |error: Errno| root.failure(from, error);
+    let (mut skipped, mut pending) = (Skipped::default(), Vec::new());
+    let device = fstat(&root.directory("")?).map_err(failed)?.st_dev;
+    let top = match root.directory(from) {
+        Ok(top) => top,
+        Err(error) if error.is_missing() => return Ok(skipped),
+        Err(error) => return Err(error),
+    };
+    let stat = fstat(&top).map_err(failed)?;
+    if stat.st_dev != device {
+        skipped.mounts.push(from.to_owned());
+        return Ok(skipped);
+    }
+    if each(from.as_bytes(), &stat) == Next::Pass {
+        return Ok(skipped);
+    }
+    read(&Rc::new(top), from.as_bytes(), device, &mut pending, &mut skipped, &mut each).map_err(failed)?;
     while let Some(Pending { parent, name, path }) = pending.pop() {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&*parent, &name, flags, Mode::empty());
@@ -43,7 +76,7 @@ pub fn walk(root: &Root, mut each: impl FnMut(&str, &Stat)) -> Result<Skipped, L
         match done {
             // Gone, or become something else, since it was seen: others may write here.
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-            Err(error) => skipped.unreadable.push(format!("{path}: {error}")),
+            Err(error) => skipped.unreadable.push(format!("{}: {error}", String::from_utf8_lossy(&path))),
         }
     }
     skipped.unreadable.sort();
@@ -53,11 +86,11 @@ pub fn walk(root: &Root, mut each: impl FnMut(&str, &Stat)) -> Result<Skipped, L
 
 fn read(
     directory: &Rc<OwnedFd>,
-    path: &str,
+    path: &[u8],
     device: u64,
     pending: &mut Vec<Pending>,
     skipped: &mut Skipped,
-    each: &mut impl FnMut(&str, &Stat),
+    each: &mut impl FnMut(&[u8], &Stat) -> Next,
 ) -> Result<(), Errno> {
     for entry in Dir::read_from(&**directory)? {
         let entry = entry?;
@@ -65,22 +98,23 @@ fn read(
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        let shown = name.to_string_lossy();
-        let inside = if path.is_empty() { shown.into_owned() } else { format!("{path}/{shown}") };
+        let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
+        let inside = [path, separator, name.to_bytes()].concat();
+        let shown = || String::from_utf8_lossy(&inside).into_owned();
         let stat = match statat(&**directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => continue,
             Err(error) => {
-                skipped.unreadable.push(format!("{inside}: {error}"));
+                skipped.unreadable.push(format!("{}: {error}", shown()));
                 continue;
             }
         };
         if stat.st_dev != device {
-            skipped.mounts.push(inside);
+            skipped.mounts.push(shown());
             continue;
         }
-        each(&inside, &stat);
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        let next = each(&inside, &stat);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && next == Next::Enter {
             pending.push(Pending { parent: directory.clone(), name: name.to_owned(), path: inside });
         }
     }

@@ -154,7 +154,7 @@ impl Manifest {
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         publisher.file(&path(cache, &self.source), &bytes)?;
         publisher.sync()?;
-        root.remove(&format!("{}/{}.json", retired(cache), self.retired_name()))
+        root.remove(&self.retired_path(cache))
     }
 
     /// Retires the manifests of sources that the cache no longer has. Their files are left to clean-up.
@@ -174,9 +174,13 @@ impl Manifest {
     }
 
     fn retire(&self, publisher: &mut Publisher<'_>, cache: &str) -> Result<(), LayoutError> {
-        let path = format!("{}/{}.json", retired(cache), self.retired_name());
-        publisher.file(&path, &serde_json::to_vec(self).unwrap_or_default())?;
+        publisher.file(&self.retired_path(cache), &serde_json::to_vec(self).unwrap_or_default())?;
         publisher.sync()
+    }
+
+    /// Where the manifest is once the cache no longer asks for its content.
+    pub fn retired_path(&self, cache: &str) -> String {
+        format!("{}/{}.json", retired(cache), self.retired_name())
     }
 
     /// One name for each content and place of it.

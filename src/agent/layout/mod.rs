@@ -73,7 +73,7 @@ impl LayoutError {
         Self::Io { path: path.into(), source: source.into() }
     }
 
-    fn is_missing(&self) -> bool {
+    pub(in crate::agent) fn is_missing(&self) -> bool {
         // Below a file there is nothing either; below a link is another error.
         let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
         matches!(self, Self::Io { source, .. } if missing.contains(&source.kind()))

@@ -1,0 +1,26 @@
+//! Clean-up as its users run it: the built binary on real directories, killed, raced and lied to.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "all of it is test code; the lint knows only marked functions")]
+
+#[path = "../agent/bench.rs"]
+#[allow(dead_code, reason = "shared with the tests of the agent, which use all of it")]
+mod bench;
+#[path = "../support/hub/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests of the agent, which use all of it")]
+mod hub;
+#[path = "../support/samples.rs"]
+#[allow(dead_code, reason = "shared with the tests of the samples, which use all of it")]
+mod samples;
+
+mod desk;
+
+mod cache;
+mod cache_caps;
+mod files;
+mod guides;
+mod hostile;
+mod killed;
+mod logs;
+mod many;
+mod permissions;
+mod trash;

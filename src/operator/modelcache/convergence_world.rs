@@ -261,7 +261,7 @@ impl World {
                 jobs.warm_up = if damaged {
                     Some(JobState::Failed(Problem::new(Reason::Damaged, "1 damaged: model.bin")))
                 } else {
-                    checked(plan, &replica, *stage)
+                    Some(checked(plan, &replica, *stage))
                 };
             }
             Step::RecordChecks(Some(attempt), _) => self.slots.give_back(&replica, attempt.number),
@@ -288,12 +288,12 @@ impl World {
 }
 
 /// A check that found everything as it was published.
-fn checked(plan: Option<String>, replica: &ModelCacheReplica, stage: AttemptStage) -> Option<JobState> {
+fn checked(plan: Option<String>, replica: &ModelCacheReplica, stage: AttemptStage) -> JobState {
     let files = replica.spec.plan.as_ref().and_then(|it| u64::try_from(it.files).ok()).unwrap_or(0);
     let mut outcome = Outcome::success(Reason::Warmed, "as published");
     outcome.evidence = plan.map(|plan| Evidence { plan, files, ..Evidence::default() });
     outcome.verify = Some(VerifyEvidence { files, bytes: 1, damaged: 0, deep: stage == AttemptStage::DeepVerify });
-    Some(JobState::Succeeded(Box::new(outcome)))
+    JobState::Succeeded(Box::new(outcome))
 }
 
 pub(super) fn put<K: ResourceExt>(all: &mut Vec<K>, object: K) {

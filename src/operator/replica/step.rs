@@ -98,7 +98,7 @@ impl Situation<'_> {
             Some(attempt) if attempt.stage == AttemptStage::Prepare => self.preparing(attempt),
             Some(attempt) if attempt.stage == AttemptStage::Prepared => self.prepared(&attempt),
             Some(attempt) if attempt.stage == AttemptStage::WarmUp => self.warming(attempt),
-            Some(attempt) if attempt.stage.verifies() => self.verifying(attempt),
+            Some(attempt) if attempt.stage.verifies() => self.verifying(&attempt),
             done => self.resting(done),
         }
     }

@@ -95,25 +95,25 @@ impl Situation<'_> {
     }
 
     /// The step of a check that is under way.
-    pub(super) fn verifying(&self, attempt: Attempt) -> Step {
+    pub(super) fn verifying(&self, attempt: &Attempt) -> Step {
         let still_wanted = self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid;
         match &self.work {
             None if still_wanted && self.obstacle().is_none() => Step::CreateVerifyJob(attempt.stage),
             // Not begun, or stopped: nothing is known anew, and the check is still due.
-            None => self.checked(&attempt, self.known()),
+            None => checked(attempt, self.known()),
             Some(JobState::Ending) => Step::Watch { stage: attempt.stage, problem: None, pod_ip: None },
             Some(JobState::Running { .. }) if !still_wanted => Step::StopJob,
             Some(JobState::Running { problem, .. }) => {
                 Step::Watch { stage: attempt.stage, problem: problem.clone(), pod_ip: None }
             }
-            Some(JobState::Succeeded(outcome)) => match self.unproven(&attempt, outcome) {
-                None => self.found_whole(&attempt),
-                Some(message) => self.not_checked(&attempt, &Problem::new(Reason::NoEvidence, message)),
+            Some(JobState::Succeeded(outcome)) => match self.unproven(attempt, outcome) {
+                None => self.found_whole(attempt),
+                Some(message) => self.not_checked(attempt, &Problem::new(Reason::NoEvidence, message)),
             },
             Some(JobState::Failed(problem)) if problem.reason == Reason::Damaged => {
-                self.found_damaged(&attempt, problem)
+                self.found_damaged(attempt, problem)
             }
-            Some(JobState::Failed(problem)) => self.not_checked(&attempt, problem),
+            Some(JobState::Failed(problem)) => self.not_checked(attempt, problem),
         }
     }
 
@@ -146,7 +146,7 @@ impl Situation<'_> {
         if let Some(times) = &self.timetable.quick {
             checks.quick = Some(done(times));
         }
-        self.checked(attempt, Verification { damage: None, ..checks })
+        checked(attempt, Verification { damage: None, ..checks })
     }
 
     /// Damage is a result: the schedule goes on, and the copy is no longer held.
@@ -173,12 +173,13 @@ impl Situation<'_> {
             let failure = due::failure(run.as_ref(), problem.reason, problem.message.clone(), self.now);
             *run = Some(due::failed(run.as_ref(), failure));
         }
-        self.checked(attempt, checks)
+        checked(attempt, checks)
     }
+}
 
-    fn checked(&self, attempt: &Attempt, checks: Verification) -> Step {
-        Step::RecordChecks(Some(Attempt { stage: AttemptStage::Done, ..attempt.clone() }), Box::new(checks))
-    }
+/// Records a check that is over.
+fn checked(attempt: &Attempt, checks: Verification) -> Step {
+    Step::RecordChecks(Some(Attempt { stage: AttemptStage::Done, ..attempt.clone() }), Box::new(checks))
 }
 
 /// What a check found.
@@ -199,7 +200,7 @@ pub(super) fn news(replica: &ModelCacheReplica, checks: &Verification) -> (Optio
     let place =
         replica.spec.node.as_ref().map_or_else(|| "the shared copy".to_owned(), |it| format!("node `{}`", it.name));
     let what = format!("volume `{}` on {place}", replica.spec.volume);
-    let runs = |of: &Verification| [of.quick.clone(), of.deep.clone()].map(|it| it.unwrap_or_default());
+    let runs = |of: &Verification| [of.quick.clone(), of.deep.clone()].map(Option::unwrap_or_default);
     let failed = runs(checks)
         .into_iter()
         .zip(runs(&before))

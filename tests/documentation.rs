@@ -20,7 +20,7 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 10] = [
+const STATES: [Reason; 13] = [
     Reason::Warmed,
     Reason::Warming,
     Reason::Queued,
@@ -28,6 +28,9 @@ const STATES: [Reason; 10] = [
     Reason::Resolving,
     Reason::Resolved,
     Reason::Provisioned,
+    Reason::Verified,
+    Reason::UpToDate,
+    Reason::Outdated,
     Reason::Pending,
     Reason::Suspended,
     Reason::Deleting,

@@ -21,6 +21,10 @@ pub enum ConditionType {
     StorageReady,
     /// Every copy holds the plan wanted.
     Warm,
+    /// Every copy was found as it was published, when it was last checked. Stated while `verify` is set.
+    Verified,
+    /// What is pinned is what the origins have, when they were last asked. Stated while `refresh` asks.
+    UpToDate,
     /// A NodeCachePool has matching nodes.
     NodesMatched,
 }

@@ -17,6 +17,7 @@ pub mod pod_template;
 pub mod quantity;
 pub mod reason;
 pub mod schedule;
+pub mod scheduled_run;
 pub mod source;
 pub mod timetable;
 pub mod volume;
@@ -83,8 +84,12 @@ pub enum JobRole {
     Resolve,
     /// Makes the directory of a volume on a node.
     Prepare,
+    /// Asks the origin of one source whether it has something newer.
+    Refresh,
     /// Puts the content on the volume.
     WarmUp,
+    /// Checks what is on the volume against what was put there.
+    Verify,
     /// Removes the directory of a volume from a node.
     Purge,
 }
@@ -95,7 +100,9 @@ impl JobRole {
         match self {
             Self::Resolve => "resolve",
             Self::Prepare => "prepare",
+            Self::Refresh => "refresh",
             Self::WarmUp => "warm-up",
+            Self::Verify => "verify",
             Self::Purge => "purge",
         }
     }

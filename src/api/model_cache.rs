@@ -6,6 +6,7 @@ use super::embedded::labels;
 use super::pod_template::PodTemplate;
 use super::reason::Reason as FailureReason;
 use super::schedule::time_zone_schema;
+use super::scheduled_run::{ScheduledRun, VerificationSummary};
 use super::source::Source;
 use super::timetable::{Refresh, RefreshPolicy, Verify};
 use super::volume::Volume;
@@ -159,6 +160,10 @@ pub struct ModelCacheStatus {
     #[schemars(length(max = 32))]
     pub size: Option<String>,
 
+    /// When the copies are checked, and when they last were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationSummary>,
+
     /// What each source resolved to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -200,6 +205,16 @@ pub struct SourceStatus {
     /// How often the origin was asked for this spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i64>,
+    /// What the origin has now, when that is not what is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 600))]
+    pub available: Option<String>,
+    /// How often the origin was asked whether it moved. Jobs are numbered by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<i64>,
+    /// When the origin is asked whether it moved, and how that went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<ScheduledRun>,
     /// The last failure to resolve. Absent once it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

@@ -2,6 +2,7 @@
 
 use super::condition::conditions_schema;
 use super::model_cache::Failure;
+use super::scheduled_run::Verification;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -108,6 +109,9 @@ pub struct ModelCacheReplicaStatus {
     /// What the copy holds, from the evidence of the agent that put it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<Holding>,
+    /// The checks of the copy against what was put there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// How far the running attempt is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<ReplicaProgress>,
@@ -116,7 +120,7 @@ pub struct ModelCacheReplicaStatus {
     pub failure: Option<Failure>,
 }
 
-/// One attempt to make the copy.
+/// One attempt to make the copy, or to check it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
@@ -143,8 +147,24 @@ pub enum AttemptStage {
     Prepared,
     /// The content is being put there.
     WarmUp,
+    /// Kind, size, mode and target of every file and link are being looked at.
+    QuickVerify,
+    /// Every file is being hashed.
+    DeepVerify,
     /// Over, and its result recorded.
     Done,
+}
+
+impl AttemptStage {
+    /// Whether the copy is being checked.
+    pub const fn verifies(self) -> bool {
+        matches!(self, Self::QuickVerify | Self::DeepVerify)
+    }
+
+    /// Whether a Job mounts the volume: it takes one of the places that `rollout` and the pool allow.
+    pub const fn mounts(self) -> bool {
+        matches!(self, Self::WarmUp | Self::QuickVerify | Self::DeepVerify)
+    }
 }
 
 /// What a copy holds.

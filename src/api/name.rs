@@ -47,6 +47,17 @@ pub fn resolve_job(cache: &str, source: &str, spec_hash: &str, attempt: u64) -> 
     format!("{base}-r{attempt}")
 }
 
+/// The Job that asks the origin of a source whether it moved, numbered by attempt.
+pub fn refresh_job(cache: &str, source: &str, spec_hash: &str, attempt: u64) -> String {
+    let base = bounded(&[cache, source], &[cache, source, spec_hash], REPLICA_NAME_LIMIT);
+    format!("{base}-u{attempt}")
+}
+
+/// The verification Job of a Replica's attempt.
+pub fn verify_job(replica: &str, attempt: u64) -> String {
+    format!("{replica}-v{attempt}")
+}
+
 /// The warm-up Job of a Replica's attempt.
 pub fn warm_up_job(replica: &str, attempt: u64) -> String {
     format!("{replica}-w{attempt}")
@@ -75,6 +86,11 @@ pub fn short_hash(parts: &[&str]) -> String {
 /// A path below a directory, where `.` is the root that both are relative to.
 pub fn below(directory: &str, path: &str) -> String {
     if directory == "." { path.to_owned() } else { format!("{directory}/{path}") }
+}
+
+/// Whether a revision is a commit already, so that nobody needs to be asked which.
+pub fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// The hex digits of a SHA-256 digest as registries write it, `sha256:<64 lower-case hex digits>`.

@@ -22,6 +22,12 @@ pub enum Reason {
     Resolved,
     /// Every volume has its claim.
     Provisioned,
+    /// Every copy was found as it was published.
+    Verified,
+    /// What is pinned is what the origins have.
+    UpToDate,
+    /// An origin has something newer than what is pinned.
+    Outdated,
     /// Nothing has been looked at yet.
     Pending,
     /// `spec.suspend` is true: nothing new is started.

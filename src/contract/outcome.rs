@@ -25,6 +25,9 @@ pub struct Outcome {
     /// What is on the volume now. Warm-up and verify.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// What was checked, and what was found. Verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyEvidence>,
     /// What the source resolved to. Resolve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
@@ -101,6 +104,20 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// What a check looked at, and what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyEvidence {
+    /// Files that are as they were published.
+    pub files: u64,
+    /// Bytes of those files.
+    pub bytes: u64,
+    /// Files and links that are not.
+    pub damaged: u64,
+    /// Whether the bytes of every file were hashed.
+    pub deep: bool,
+}
+
 impl Outcome {
     /// A success.
     pub fn success(reason: Reason, message: impl Into<String>) -> Self {
@@ -112,6 +129,7 @@ impl Outcome {
             evidence: None,
             pin: None,
             clean: None,
+            verify: None,
         }
     }
 
@@ -162,6 +180,7 @@ mod tests {
             trashed_bytes: most,
             gained_bytes: most,
         });
+        outcome.verify = Some(VerifyEvidence { files: u64::MAX, bytes: u64::MAX, damaged: u64::MAX, deep: true });
         assert!(outcome.to_json().len() < LIMIT - 128);
         assert!(Outcome::parse(&outcome.to_json()).is_ok());
     }

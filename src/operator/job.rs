@@ -91,6 +91,12 @@ impl ObservedJob {
         }
     }
 
+    /// What the agent said at its end, whether it succeeded or not.
+    pub fn said(&self) -> Option<Outcome> {
+        let newest = self.pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|it| it.0))?;
+        Outcome::parse(terminated(newest.status.as_ref()?)?.message.as_deref()?).ok()
+    }
+
     fn condition(&self, type_: &str) -> Option<(&str, &str)> {
         let conditions = self.job.status.as_ref().and_then(|it| it.conditions.as_ref());
         conditions

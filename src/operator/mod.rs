@@ -1,13 +1,15 @@
 //! The controller: what it does with a `ModelCache`, room by room.
 //!
 //! - [`modelcache`]: a cache to volumes, pins, plans and Replicas.
-//! - [`replica`]: a Replica to attempts: prepare, warm up, record.
+//! - [`replica`]: a Replica to attempts: prepare, warm up, check, record.
+//! - [`due`]: when work on schedule is due.
 //! - [`pool`]: what a pool has and gives.
 //! - [`tombstone`]: data that is to be removed from nodes, as they answer.
 //! - [`cluster`]: the only room that writes to the API server.
 //! - [`runtime`]: watches, leadership, health, metrics.
 
 pub mod cluster;
+pub mod due;
 pub mod error;
 pub mod job;
 pub mod modelcache;

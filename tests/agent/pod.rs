@@ -178,3 +178,46 @@ fn the_crds_are_printed_and_written() {
     assert!(bare(&["crds", "--write"]).arg(&directory).status().unwrap().success());
     assert!(directory.join("modelcaches.modelcache.dev.yaml").exists());
 }
+
+/// Checks a plan as a verification Job does.
+fn verify(bench: &Bench, depth: &str) -> (Ran, Outcome) {
+    let message = bench.path("termination-log");
+    let mut command = bare(&["verify", depth, "-o", "json"]);
+    command.arg("--plan").arg(bench.path("plan.json")).arg("--volumes-dir").arg(bench.path("volumes"));
+    let ran = ran(command.arg("--termination-message").arg(&message).output().unwrap());
+    (ran, Outcome::parse(&std::fs::read_to_string(message).unwrap()).unwrap())
+}
+
+#[test]
+fn a_check_leaves_proof_of_what_it_saw_and_the_next_warm_up_fetches_only_what_it_found_damaged() {
+    let bench = Bench::new();
+    bench.hub.repo("org/x=a.bin:20Mi,b.bin:2Mi,c.json:100");
+    let plan = plan(&bench, &bench.repo("x", "org/x", &json!({})));
+    assert_eq!(prefetch(&bench, &plan, 1).0.code, 0);
+    for (depth, deep) in [("--quick", false), ("--deep", true)] {
+        let (ran, outcome) = verify(&bench, depth);
+        assert_eq!(ran.code, 0, "{}", outcome.message);
+        let (verify, evidence) = (outcome.verify.unwrap(), outcome.evidence.unwrap());
+        assert_eq!((verify.files, verify.bytes, verify.damaged), (plan.files(), plan.bytes(), 0));
+        assert_eq!((verify.deep, evidence.plan), (deep, plan.content_hash()));
+    }
+    let blobs = bench.volume().join("huggingface/hub/models--org--x/blobs");
+    let size = |it: &std::fs::DirEntry| it.metadata().unwrap().len();
+    let blob = std::fs::read_dir(blobs).unwrap().flatten().find(|it| size(it) == 2 << 20).unwrap().path();
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[4096] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    assert_eq!(verify(&bench, "--quick").0.code, 0, "a quick look sees sizes only");
+    let (ran, outcome) = verify(&bench, "--deep");
+    ran.failed(33, "Damaged", &["1 damaged"]);
+    assert_eq!(outcome.verify.map(|it| (it.damaged, it.deep)), Some((1, true)));
+    assert_eq!(bench.current(), None, "nobody is told any more that it is complete");
+    let repaired = prefetch(&bench, &plan, 2).1.evidence.unwrap();
+    assert_eq!((repaired.fetched_bytes, repaired.files), (2 << 20, plan.files()));
+    assert_eq!(verify(&bench, "--deep").0.code, 0);
+
+    std::fs::remove_dir_all(bench.volume()).unwrap();
+    std::fs::create_dir_all(bench.volume()).unwrap();
+    let (ran, outcome) = verify(&bench, "--quick");
+    assert_eq!((ran.code, outcome.verify.map(|it| it.damaged)), (33, Some(plan.files())), "{}", outcome.message);
+}

@@ -30,6 +30,7 @@ mod restarts;
 mod resume;
 mod revisions;
 mod runner;
+mod schedule;
 mod shared;
 mod wait;
 mod warm;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         deletion::scenarios(),
         membership::scenarios(),
         restarts::scenarios(),
+        schedule::scenarios(),
         missing::scenarios(),
         idle::scenarios(),
     ];

@@ -11,6 +11,7 @@ use super::fnmatch::wanted;
 use super::listing::{ListedFile, Listing};
 use super::preset;
 use crate::api::Reason;
+pub use crate::api::name::is_commit;
 use crate::api::source::{HuggingFace, RepoType};
 use serde::Deserialize;
 use url::Url;
@@ -81,11 +82,6 @@ pub async fn list(origins: &Origins, hub: &HuggingFace, commit: &str, access: &A
         return Err(Failure::new(Reason::InvalidSpec, format!("the pin `{commit}` is not a commit of 40 hex digits")));
     }
     Repository::new(origins, hub, access)?.tree(commit).await
-}
-
-/// Whether a revision is a commit already, so that nobody needs to be asked which.
-pub fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 impl<'a> Repository<'a> {

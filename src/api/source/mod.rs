@@ -27,6 +27,7 @@ pub use self::secret::{SecretFile, SecretKeyRef};
 pub use self::spacy::Spacy;
 pub use self::torch_hub::{HubRepo, TorchHub};
 pub use self::whisper::{Whisper, WhisperEngine};
+use super::name::is_commit;
 use super::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -173,6 +174,24 @@ impl Source {
     pub fn expire_after(&self) -> Option<&str> {
         let http = self.http.as_ref().and_then(|it| it.expire_after.as_deref());
         http.or_else(|| self.civitai.as_ref().and_then(|it| it.expire_after.as_deref()))
+    }
+
+    /// Whether its origin can come to have something else than what it resolved to. What is named by a commit, a digest or
+    /// hashes cannot.
+    pub fn moves(&self) -> bool {
+        match self.kind() {
+            Some(Kind::HuggingFace(it)) => !is_commit(it.effective_revision()),
+            Some(Kind::Http(it)) => it.sha256.is_none(),
+            Some(Kind::Whisper(it)) => it.effective_engine() == WhisperEngine::Faster,
+            Some(Kind::Oci(it)) => it.effective_reference().is_ok_and(|it| it.digest.is_none()),
+            Some(Kind::Pip(it)) => it.requirements_from.is_some(),
+            Some(Kind::TorchHub(it)) => match it.repository() {
+                Some(repository) => !is_commit(repository.reference),
+                None => it.sha256.is_none(),
+            },
+            Some(Kind::Civitai(_) | Kind::Nltk(_) | Kind::ObjectStore(_) | Kind::Spacy(_)) => true,
+            None => false,
+        }
     }
 
     /// What of the source ends up where, wherever it comes from: endpoints, mirrors and Secrets are no part of it. It goes

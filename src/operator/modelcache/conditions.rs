@@ -1,6 +1,7 @@
 //! Which conditions does a cache have? From the facts and the counts to one statement a condition, and `Ready` to sum up.
 
 use super::resolution::{Resolution, ResolutionState};
+use super::scheduled_conditions;
 use super::status::{Facts, at_work, node_of};
 use crate::api::condition::{ConditionType, Statement, Truth};
 use crate::api::model_cache::{Failure, ReplicaCounts, VolumeStatus};
@@ -14,8 +15,11 @@ pub(super) fn statements(facts: &Facts, total: ReplicaCounts, volumes: &[VolumeS
     let storage = storage(facts);
     let resolved = resolved(facts);
     let warm = warm(facts, total, volumes);
-    let blocking =
-        [&storage, &resolved, &warm].into_iter().filter(|it| it.status != Truth::True).min_by_key(|it| weight(it));
+    let invalid = facts.timetable.as_ref().err();
+    let invalid =
+        invalid.map(|it| Statement::new(ConditionType::Ready, Truth::False, Reason::InvalidSpec, it.to_string()));
+    let all = invalid.iter().chain([&storage, &resolved, &warm]);
+    let blocking = all.filter(|it| it.status != Truth::True).min_by_key(|it| weight(it));
     let ready = summary(facts, blocking, total);
     let statement = |type_, it: &Statement| Statement::new(type_, Truth::True, it.reason, it.message.clone());
     let state = if facts.error.is_some() {
@@ -28,7 +32,8 @@ pub(super) fn statements(facts: &Facts, total: ReplicaCounts, volumes: &[VolumeS
             _ => Some(statement(ConditionType::Reconciling, it)),
         })
     };
-    [ready].into_iter().chain(state).chain([resolved, storage, warm]).collect()
+    let scheduled = scheduled_conditions::statements(facts);
+    [ready].into_iter().chain(state).chain([resolved, storage, warm]).chain(scheduled).collect()
 }
 
 /// What speaks for the cache when several things are not as they should be: what a person must mend, then what went wrong,

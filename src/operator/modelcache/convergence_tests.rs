@@ -1,15 +1,18 @@
 //! The pure rooms together, against a cluster in memory: pass after pass until nothing changes, and then nothing is wanted.
 
+#[path = "convergence_happenings.rs"]
+mod happenings;
 #[path = "convergence_world.rs"]
 mod world;
 
 use super::*;
 use crate::operator::modelcache::build::fixtures::{node_object, pin};
 use crate::operator::replica::slots::Slots;
+use happenings::{Happening, happening};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::Arc;
-use world::{Happening, World, happening};
+use world::World;
 
 #[test]
 fn first_apply() {
@@ -109,6 +112,71 @@ fn a_lost_status_and_a_new_operator_fetch_nothing() {
     world.settle();
     assert!(world.ready());
     assert_eq!(world.warm_ups, before);
+}
+
+#[test]
+fn copies_are_checked_on_schedule_and_only_what_is_damaged_is_repaired() {
+    let mut world = World::new();
+    world.scheduled("Notify");
+    world.settle();
+    assert_eq!((world.checks, world.asked), (0, 0), "nothing is due yet");
+    world.transcript.clear();
+    world.happens("a day later, a file on node b is damaged");
+    let warm_ups = world.warm_ups;
+    world.damaged.insert(world.observed.replicas.last().unwrap().name_any());
+    world.later();
+    world.settle();
+    assert!(world.ready());
+    assert_eq!((world.checks, world.warm_ups - warm_ups), (2, 1), "one check for each, deep; one repair");
+    insta::assert_snapshot!(world.transcript);
+}
+
+#[test]
+fn an_absence_is_made_up_for_with_one_run() {
+    let mut world = World::new();
+    world.scheduled("Notify");
+    world.settle();
+    for _ in 0..30 {
+        world.later();
+    }
+    world.slots = Slots::default();
+    world.settle();
+    assert_eq!((world.checks, world.asked), (2, 1));
+}
+
+#[test]
+fn an_origin_that_moved_is_said_and_with_update_rolled_out() {
+    let mut world = World::new();
+    world.scheduled("Notify");
+    world.settle().transcript.clear();
+    world.happens("the origin has something newer; Notify");
+    world.origin.insert("sana".into(), Ok(pin("c")));
+    world.later();
+    world.settle();
+    assert_eq!(world.asked, 1, "a source with a hash is not asked");
+    world.happens("and then Update");
+    world.scheduled("Update");
+    world.later();
+    world.settle();
+    assert!(world.ready());
+    assert_eq!(world.cache.status.as_ref().unwrap().sources[0].revision.as_deref(), Some("c".repeat(40).as_str()));
+    insta::assert_snapshot!(world.transcript);
+}
+
+#[test]
+fn a_refresh_that_fails_changes_nothing_that_is_there() {
+    let mut world = World::new();
+    world.scheduled("Update");
+    world.settle();
+    let warm_ups = world.warm_ups;
+    for reason in [Reason::Unreachable, Reason::Unauthorized] {
+        world.origin.insert("sana".into(), Err(reason));
+        world.later();
+        world.settle();
+        assert!(world.ready());
+        assert_eq!(world.warm_ups, warm_ups);
+        assert!(world.transcript.contains(&format!("UpToDate=Unknown {reason}")), "{}", world.transcript);
+    }
 }
 
 proptest! {

@@ -1,21 +1,21 @@
 //! A cluster in memory, an origin that answers, and the pure rooms at work on it.
 
 use super::super::*;
-use crate::api::ConditionType;
 use crate::api::condition::is_true;
 use crate::api::model_cache_replica::AttemptStage;
-use crate::contract::outcome::{Evidence, Outcome};
+use crate::api::timetable::Timetable;
+use crate::api::{ConditionType, JobRole};
+use crate::contract::outcome::{Evidence, Outcome, VerifyEvidence};
 use crate::contract::plan::Pin;
 use crate::operator::job::JobState;
 use crate::operator::modelcache::build::fixtures::{
-    JobEnd, Pass, cache, ended, node_object, pass, pin, second, settings, status_of,
+    JobEnd, Pass, cache, ended, pass, pin, second, settings, status_of,
 };
 use crate::operator::modelcache::build::transcript::{tell, tell_status};
 use crate::operator::placement::node_state;
 use crate::operator::replica::slots::Slots;
 use crate::operator::replica::status::status as replica_status;
 use crate::operator::replica::step::{Recording, Situation, Step};
-use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -40,6 +40,12 @@ pub(super) struct World {
     pub(super) now: i64,
     pub(super) claims_made: u32,
     pub(super) warm_ups: u32,
+    /// Checks that were made.
+    pub(super) checks: u32,
+    /// Times that an origin was asked whether it moved.
+    pub(super) asked: u32,
+    /// Replicas whose files are damaged.
+    pub(super) damaged: BTreeSet<String>,
     pub(super) transcript: String,
 }
 
@@ -59,6 +65,9 @@ impl World {
             now: 0,
             claims_made: 0,
             warm_ups: 0,
+            checks: 0,
+            asked: 0,
+            damaged: BTreeSet::new(),
             transcript: String::new(),
         }
     }
@@ -72,6 +81,12 @@ impl World {
         self.cache.spec.sources[0].hugging_face.as_mut().unwrap().revision = Some(revision.into());
         self.cache.metadata.generation = self.cache.metadata.generation.map(|it| it + 1);
         self.origin.insert("sana".into(), Ok(pin(letter)));
+    }
+
+    /// Checks and refreshes by themselves, every day.
+    pub(super) fn scheduled(&mut self, policy: &str) {
+        self.cache.spec.verify = serde_json::from_value(json!({"quick": "0 4 * * *", "deep": "0 5 * * *"})).unwrap();
+        self.cache.spec.refresh = serde_json::from_value(json!({"policy": policy, "schedule": "0 6 * * *"})).unwrap();
     }
 
     pub(super) fn later(&mut self) {
@@ -93,7 +108,7 @@ impl World {
         for index in 0..self.observed.replicas.len() {
             changed |= self.reconcile_replica(index);
         }
-        for job in &mut self.observed.resolve_jobs {
+        for job in self.observed.resolve_jobs.iter_mut().chain(&mut self.observed.refresh_jobs) {
             let source = job.job.labels().get(label::SOURCE).cloned().unwrap_or_default();
             if matches!(job.state(), JobState::Running { .. }) {
                 let end = match &self.origin[&source] {
@@ -158,13 +173,18 @@ impl World {
             put(&mut self.observed.replicas, wanted);
         }
         for job in jobs {
-            let there = self.observed.resolve_jobs.iter().any(|it| it.name() == job.name_any());
-            assert!(!there, "{} is there already", job.name_any());
-            self.observed.resolve_jobs.push(crate::operator::job::ObservedJob { job, ..Default::default() });
+            let again = job.labels().get(label::JOB).is_some_and(|it| it == JobRole::Refresh.as_str());
+            self.asked += u32::from(again);
+            let jobs = if again { &mut self.observed.refresh_jobs } else { &mut self.observed.resolve_jobs };
+            assert!(!jobs.iter().any(|it| it.name() == job.name_any()), "{} is there already", job.name_any());
+            jobs.push(crate::operator::job::ObservedJob { job, ..Default::default() });
         }
         for removal in removals {
             match removal {
-                Removal::Job(it) => self.observed.resolve_jobs.retain(|job| job.name() != it.name_any()),
+                Removal::Job(it) => {
+                    self.observed.resolve_jobs.retain(|job| job.name() != it.name_any());
+                    self.observed.refresh_jobs.retain(|job| job.name() != it.name_any());
+                }
                 Removal::Replica(it) => self.observed.replicas.retain(|replica| replica.name_any() != it.name_any()),
                 Removal::ConfigMap(it) => {
                     let name = it.name_any();
@@ -183,12 +203,16 @@ impl World {
         let node = self.observed.nodes.iter().find(|it| it.uid() == uid).map(|it| node_state(it));
         let jobs = self.jobs.entry(replica.name_any()).or_default();
         let retry = settings().retry;
+        let timetable = Timetable::of(&self.cache.spec).unwrap_or_default();
+        let damaged = self.damaged.contains(&replica.name_any());
         let situation = Situation {
             replica: &replica,
             node,
             suspended: self.cache.spec.suspended(),
             prepare: jobs.prepare.clone(),
-            warm_up: jobs.warm_up.clone(),
+            work: jobs.warm_up.clone(),
+            said: None,
+            timetable: &timetable,
             claim_busy: None,
             retry: &retry,
             now: second(self.now),
@@ -226,10 +250,22 @@ impl World {
             Step::CreateWarmUpJob => {
                 assert!(jobs.warm_up.is_none(), "never two writers");
                 self.warm_ups += 1;
+                self.damaged.remove(&replica.name_any());
                 writeln!(self.transcript, "  {name}: warms up").unwrap();
                 jobs.warm_up = succeeded(plan);
             }
-            Step::StopWarmUp => jobs.warm_up = None,
+            Step::CreateVerifyJob(stage) => {
+                assert!(jobs.warm_up.is_none(), "never two at work on a volume");
+                self.checks += 1;
+                writeln!(self.transcript, "  {name}: {stage:?}").unwrap();
+                jobs.warm_up = if damaged {
+                    Some(JobState::Failed(Problem::new(Reason::Damaged, "1 damaged: model.bin")))
+                } else {
+                    Some(checked(plan, &replica, *stage))
+                };
+            }
+            Step::RecordChecks(Some(attempt), _) => self.slots.give_back(&replica, attempt.number),
+            Step::StopJob => jobs.warm_up = None,
             Step::Record(recording) => {
                 if recording.attempt.number > jobs.number {
                     *jobs = ReplicaJobs { number: recording.attempt.number, ..ReplicaJobs::default() };
@@ -242,7 +278,8 @@ impl World {
         }
         let changed = replica.status.as_ref() != Some(&status);
         self.observed.replicas[index].status = Some(status);
-        changed || matches!(step, Step::CreatePrepareJob | Step::CreateWarmUpJob | Step::StopWarmUp)
+        let creates = matches!(step, Step::CreatePrepareJob | Step::CreateWarmUpJob | Step::CreateVerifyJob(_));
+        changed || creates || step == Step::StopJob
     }
 
     pub(super) fn ready(&self) -> bool {
@@ -250,95 +287,16 @@ impl World {
     }
 }
 
+/// A check that found everything as it was published.
+fn checked(plan: Option<String>, replica: &ModelCacheReplica, stage: AttemptStage) -> JobState {
+    let files = replica.spec.plan.as_ref().and_then(|it| u64::try_from(it.files).ok()).unwrap_or(0);
+    let mut outcome = Outcome::success(Reason::Warmed, "as published");
+    outcome.evidence = plan.map(|plan| Evidence { plan, files, ..Evidence::default() });
+    outcome.verify = Some(VerifyEvidence { files, bytes: 1, damaged: 0, deep: stage == AttemptStage::DeepVerify });
+    JobState::Succeeded(Box::new(outcome))
+}
+
 pub(super) fn put<K: ResourceExt>(all: &mut Vec<K>, object: K) {
     all.retain(|it| it.name_any() != object.name_any());
     all.push(object);
-}
-
-/// What may happen to a cluster.
-#[derive(Clone, Debug)]
-pub(super) enum Happening {
-    Rounds(u8),
-    NodeJoins(u8),
-    NodeLeaves,
-    NodeIsRelabelled,
-    Revision(u8),
-    OriginFails(bool),
-    OriginHeals,
-    ClaimIsLost,
-    StatusIsLost,
-    OperatorIsNew,
-    Suspended(bool),
-    PoolIsGone(bool),
-    VolumeIsSmall(bool),
-    TimePasses,
-}
-
-pub(super) fn happening() -> impl Strategy<Value = Happening> {
-    prop_oneof![
-        4 => (0_u8..6).prop_map(Happening::Rounds),
-        2 => (0_u8..4).prop_map(Happening::NodeJoins),
-        1 => Just(Happening::NodeLeaves),
-        1 => Just(Happening::NodeIsRelabelled),
-        3 => (0_u8..3).prop_map(Happening::Revision),
-        1 => any::<bool>().prop_map(Happening::OriginFails),
-        1 => Just(Happening::OriginHeals),
-        1 => Just(Happening::ClaimIsLost),
-        1 => Just(Happening::StatusIsLost),
-        1 => Just(Happening::OperatorIsNew),
-        1 => any::<bool>().prop_map(Happening::Suspended),
-        1 => any::<bool>().prop_map(Happening::PoolIsGone),
-        1 => any::<bool>().prop_map(Happening::VolumeIsSmall),
-        2 => Just(Happening::TimePasses),
-    ]
-}
-
-impl World {
-    pub(super) fn happen(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Rounds(count) => (0..*count).for_each(|_| {
-                self.round();
-            }),
-            Happening::NodeJoins(which) => {
-                let name = format!("n{which}");
-                self.observed.nodes.retain(|it| it.name_any() != name);
-                self.observed.nodes.push(Arc::new(node_object(&name)));
-            }
-            Happening::NodeLeaves => drop(self.observed.nodes.pop()),
-            Happening::NodeIsRelabelled => {
-                if let Some(node) = self.observed.nodes.first_mut() {
-                    Arc::make_mut(node).metadata.labels = None;
-                }
-            }
-            Happening::Revision(which) => {
-                let (revision, letter) = [("v1", "a"), ("v2", "c"), ("v3", "d")][usize::from(*which)];
-                self.asks_for(revision, letter);
-            }
-            Happening::OriginFails(for_good) => {
-                let reason = if *for_good { Reason::NotFound } else { Reason::Unreachable };
-                self.origin.insert("sana".into(), Err(reason));
-            }
-            Happening::OriginHeals => drop(self.origin.insert("sana".into(), Ok(pin("e")))),
-            Happening::ClaimIsLost => {
-                self.observed.claims.clear();
-                for volume in &mut self.observed.persistent_volumes {
-                    volume.status = serde_json::from_value(json!({"phase": "Released"})).unwrap();
-                }
-            }
-            Happening::StatusIsLost => self.cache.status = None,
-            Happening::OperatorIsNew => self.slots = Slots::default(),
-            Happening::Suspended(suspended) => self.cache.spec.suspend = Some(*suspended),
-            Happening::PoolIsGone(gone) => {
-                self.observed.pools.clear();
-                if !gone {
-                    self.observed = std::mem::take(&mut self.observed).with_nodes(&[]);
-                }
-            }
-            Happening::VolumeIsSmall(small) => {
-                let size = if *small { "1Gi" } else { "60Gi" };
-                self.cache.spec.volumes[0].per_node.as_mut().unwrap().size.0 = size.into();
-            }
-            Happening::TimePasses => self.later(),
-        }
-    }
 }

@@ -66,10 +66,11 @@ impl Deletion<'_> {
     fn stop_work(&self) -> Option<DeletionStep> {
         let replicas = self.observed.replicas.iter();
         let node_jobs = self.observed.node_jobs.iter().filter(|it| it.labels().contains_key(label::REPLICA));
-        // A resolve Job writes nothing: it is told to go, and not waited for.
-        let resolve_jobs = self.observed.resolve_jobs.iter().map(|it| &it.job).filter(|it| !is_ending(*it));
+        // What asks an origin writes nothing: it is told to go, and not waited for.
+        let asking = self.observed.resolve_jobs.iter().chain(&self.observed.refresh_jobs);
+        let asking = asking.map(|it| &it.job).filter(|it| !is_ending(*it));
         let removals: Vec<Removal> = (replicas.clone().filter(|it| !is_ending(*it)).cloned().map(Removal::Replica))
-            .chain(node_jobs.clone().filter(|it| !is_ending(*it)).chain(resolve_jobs).cloned().map(Removal::Job))
+            .chain(node_jobs.clone().filter(|it| !is_ending(*it)).chain(asking).cloned().map(Removal::Job))
             .collect();
         if !removals.is_empty() {
             return Some(DeletionStep::Remove(removals));

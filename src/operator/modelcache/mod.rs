@@ -6,13 +6,18 @@ pub mod deletion;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod refresh;
 pub mod resolution;
+mod scheduled_conditions;
 pub mod status;
 
 use crate::api::condition::{self, ConditionType, Statement, Truth};
+use crate::api::timetable::{InvalidTimetable, Timetable};
 use crate::api::{FINALIZER, ModelCache, ModelCacheStatus, Reason, label};
 use crate::operator::cluster::Note;
+use crate::operator::due;
 use crate::operator::error::Error;
+use crate::operator::options::Settings;
 use crate::operator::runtime::Context;
 use deletion::DeletionStep;
 use jiff::Timestamp;
@@ -21,6 +26,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use model::Model;
 use plan::Wanted;
+use refresh::Freshness;
 use resolution::{Resolution, ResolutionState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,28 +65,61 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
             return Err(error);
         }
     };
-    let model = model::model(&cache, &observed);
-    let resolutions = resolution::resolutions(&cache, &observed, &context.settings.retry, now);
-    let mut wanted = plan::plan(&cache, &model, &resolutions, &observed, &context.settings);
-    let applied = Box::pin(context.cluster.apply(std::mem::take(&mut wanted.children))).await;
-    let facts = status::Facts {
-        cache: &cache,
-        observed: &observed,
-        model: &model,
-        resolutions: &resolutions,
-        wanted: &wanted,
-        error: applied.as_ref().err(),
-    };
-    let status = status::status(&facts, now);
+    let mut decided = decide(&cache, &observed, &context.settings, now);
+    let applied = Box::pin(context.cluster.apply(std::mem::take(&mut decided.wanted.children))).await;
+    let status = status::status(&decided.facts(&cache, &observed, applied.as_ref().err()), now);
     context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
-    context.cluster.publish(notes(&cache, &resolutions, &status), &cache.object_ref(&())).await;
+    context.cluster.publish(notes(&cache, &decided, &status), &cache.object_ref(&())).await;
     applied?;
-    Ok(next_look(&model, &wanted, &resolutions, now))
+    for answer in decided.freshness.iter().filter_map(|it| it.result) {
+        context.metrics.refreshed(answer);
+    }
+    Ok(next_look(&decided, now))
+}
+
+/// What a pass has understood and decided.
+#[derive(Debug)]
+pub struct Decided {
+    /// What the spec means here.
+    pub model: Model,
+    /// The schedules; or why they cannot be followed.
+    pub timetable: Result<Timetable, InvalidTimetable>,
+    /// What the sources resolved to.
+    pub resolutions: Vec<Resolution>,
+    /// Whether their origins have something newer.
+    pub freshness: Vec<Freshness>,
+    /// What is to be written.
+    pub wanted: Wanted,
+}
+
+/// Understands and decides. Pure.
+pub fn decide(cache: &ModelCache, observed: &observe::Observed, settings: &Settings, now: Timestamp) -> Decided {
+    let model = model::model(cache, observed);
+    let timetable = Timetable::of(&cache.spec);
+    let mut resolutions = resolution::resolutions(cache, observed, &settings.retry, now);
+    let followed = timetable.clone().unwrap_or_default();
+    let freshness = refresh::refresh(cache, &followed, observed, &mut resolutions, &settings.retry, now);
+    let wanted = plan::plan(cache, &model, &resolutions, &freshness, observed, settings);
+    Decided { model, timetable, resolutions, freshness, wanted }
+}
+
+impl Decided {
+    /// What the status is made of.
+    pub fn facts<'a>(
+        &'a self,
+        cache: &'a ModelCache,
+        observed: &'a observe::Observed,
+        error: Option<&'a Error>,
+    ) -> status::Facts<'a> {
+        let Self { model, timetable, resolutions, freshness, wanted } = self;
+        status::Facts { cache, observed, model, resolutions, timetable, freshness, wanted, error }
+    }
 }
 
 /// When to look again without being woken: the earliest retry of a source, and soon while a volume waits for something: who
 /// is in its way (a claim of somebody else, another cache's reservation) need not wake us by going.
-fn next_look(model: &Model, wanted: &Wanted, resolutions: &[Resolution], now: Timestamp) -> Action {
+fn next_look(decided: &Decided, now: Timestamp) -> Action {
+    let Decided { model, wanted, resolutions, freshness, .. } = decided;
     let later =
         resolutions.iter().filter_map(|it| if let ResolutionState::Later(due) = it.state { Some(due) } else { None });
     let waits = model.volumes.iter().any(|it| it.place.is_err() || it.pending.is_some());
@@ -89,13 +128,15 @@ fn next_look(model: &Model, wanted: &Wanted, resolutions: &[Resolution], now: Ti
     let due = later
         .min()
         .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_millis(100));
+    let scheduled = due::sleep(freshness.iter().filter_map(|it| it.next), now);
     // A Job that gets no pod wakes nobody.
     let soon = (running || blocked).then_some(Duration::from_secs(5));
-    due.into_iter().chain(soon).min().map_or_else(Action::await_change, Action::requeue)
+    due.into_iter().chain(scheduled).chain(soon).min().map_or_else(Action::await_change, Action::requeue)
 }
 
 /// What changed since the last status, for people.
-fn notes(cache: &ModelCache, resolutions: &[Resolution], status: &ModelCacheStatus) -> Vec<Note> {
+fn notes(cache: &ModelCache, decided: &Decided, status: &ModelCacheStatus) -> Vec<Note> {
+    let resolutions = &decided.resolutions;
     let mut notes = vec![];
     let before = cache.status.clone().unwrap_or_default();
     for (resolution, source) in resolutions.iter().zip(&status.sources) {
@@ -119,6 +160,7 @@ fn notes(cache: &ModelCache, resolutions: &[Resolution], status: &ModelCacheStat
             ));
         }
     }
+    notes.extend(refresh_notes(decided, &before));
     let was = condition::find(&before.conditions, ConditionType::Ready);
     if let Some(is) = condition::find(&status.conditions, ConditionType::Ready)
         && was.map(|it| (&it.status, &it.reason)) != Some((&is.status, &is.reason))
@@ -128,6 +170,23 @@ fn notes(cache: &ModelCache, resolutions: &[Resolution], status: &ModelCacheStat
         notes.push(Note { warning: bad, reason, action: "Reconcile", message: is.message.clone() });
     }
     notes
+}
+
+/// What the origins said when they were asked again, where it is news.
+fn refresh_notes(decided: &Decided, before: &ModelCacheStatus) -> Vec<Note> {
+    let sources = decided.resolutions.iter().map(|it| &it.source.name).zip(&decided.freshness);
+    let news = sources.filter_map(|(name, fresh)| {
+        let old = before.sources.iter().find(|it| it.name == *name);
+        let failure = fresh.run.as_ref().and_then(|it| it.failure.as_ref());
+        let known = old.and_then(|it| it.refresh.as_ref()).and_then(|it| it.failure.as_ref());
+        if let Some(failure) = failure.filter(|it| Some(*it) != known) {
+            return Some(Note::warning(failure.reason, "Refresh", format!("source `{name}`: {}", failure.message)));
+        }
+        let available = fresh.available.as_ref().filter(|it| old.and_then(|old| old.available.as_ref()) != Some(it))?;
+        let message = format!("the origin of source `{name}` has {available}");
+        Some(Note::normal(Reason::Outdated, "Refresh", message))
+    });
+    news.collect()
 }
 
 /// One step of a deletion.

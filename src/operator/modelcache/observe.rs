@@ -33,6 +33,8 @@ pub struct Observed {
     pub replicas: Vec<crate::api::ModelCacheReplica>,
     /// Resolve Jobs of this cache.
     pub resolve_jobs: Vec<ObservedJob>,
+    /// Jobs of this cache that ask whether an origin moved.
+    pub refresh_jobs: Vec<ObservedJob>,
     /// Jobs of this cache in the node-jobs namespace.
     pub node_jobs: Vec<k8s_openapi::api::batch::v1::Job>,
     /// Pods of the namespace, when the cache is being deleted.
@@ -71,6 +73,10 @@ pub async fn observe(
     }
 
     let ours = format!("{labels},{}={}", label::NAMESPACE, name::label_value(&namespace));
+    let asking = [JobRole::Resolve, JobRole::Refresh].map(JobRole::as_str).join(",");
+    let asking = cluster.jobs(&namespace, &format!("{labels},{} in ({asking})", label::JOB)).await?;
+    let again = |it: &ObservedJob| it.job.labels().get(label::JOB).is_some_and(|it| it == JobRole::Refresh.as_str());
+    let (refresh_jobs, resolve_jobs) = asking.into_iter().partition(again);
     let deleting = cache.metadata.deletion_timestamp.is_some();
     Ok(Observed {
         namespace_uid: found.uid().unwrap_or_default(),
@@ -82,9 +88,8 @@ pub async fn observe(
         persistent_volumes: cluster.list(&cluster.global::<PersistentVolume>(), &ours).await?,
         config_maps,
         replicas: cluster.list(&cluster.namespaced(&namespace), &labels).await?,
-        resolve_jobs: cluster
-            .jobs(&namespace, &format!("{labels},{}={}", label::JOB, JobRole::Resolve.as_str()))
-            .await?,
+        resolve_jobs,
+        refresh_jobs,
         node_jobs: cluster.list(&cluster.namespaced(node_jobs_namespace), &ours).await?,
         pods: if deleting { cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await? } else { vec![] },
     })

@@ -3,6 +3,7 @@
 use super::build;
 use super::model::{Model, PerNodePlace, Place, VolumeModel};
 use super::observe::Observed;
+use super::refresh::{self, Freshness};
 use super::resolution::{
     Resolution, ResolutionState, attempt_of, current_plan, is_about, place_in_order, plans, sequence,
 };
@@ -46,6 +47,7 @@ pub fn plan(
     cache: &ModelCache,
     model: &Model,
     resolutions: &[Resolution],
+    freshness: &[Freshness],
     observed: &Observed,
     settings: &Settings,
 ) -> Wanted {
@@ -71,7 +73,11 @@ pub fn plan(
     }
     wanted.conflict = environment(cache, observed, &mut wanted.children).err();
     wanted.children.jobs = resolve_jobs(cache, model, resolutions, settings);
+    let again = refresh::jobs(cache, resolutions, freshness, &pool_tolerations(model), settings);
+    wanted.children.jobs.extend(again);
     tidy(cache, observed, &kept, resolutions, &mut wanted);
+    let answered = refresh::over(observed, resolutions, freshness);
+    wanted.children.removals.extend(answered.map(|it| Removal::Job(it.job.clone())));
     wanted
 }
 

@@ -30,6 +30,13 @@ pub struct Resolution {
     pub state: ResolutionState,
 }
 
+impl Resolution {
+    /// Whether the source has a pin.
+    pub fn is_pinned(&self) -> bool {
+        matches!(self.state, ResolutionState::Pinned(_))
+    }
+}
+
 /// What is known of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResolutionState {

@@ -4,11 +4,14 @@ use super::conditions::{error_reason, statements};
 use super::model::{Model, VolumeModel};
 use super::observe::Observed;
 use super::plan::{Wanted, WantedVolume};
+use super::refresh::Freshness;
 use super::resolution::{Resolution, ResolutionState};
+use super::scheduled_conditions;
 use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true};
 use crate::api::model_cache::{ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
 use crate::api::model_cache_replica::AttemptStage;
 use crate::api::quantity::signed;
+use crate::api::timetable::{InvalidTimetable, Timetable};
 use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
 use crate::operator::error::Error;
 use crate::operator::placement::{NodeState, node_state};
@@ -30,6 +33,10 @@ pub struct Facts<'a> {
     pub model: &'a Model,
     /// What the sources resolved to.
     pub resolutions: &'a [Resolution],
+    /// The schedules; or why they cannot be followed.
+    pub timetable: &'a Result<Timetable, InvalidTimetable>,
+    /// What is known of the sources' freshness.
+    pub freshness: &'a [Freshness],
     /// What is wanted.
     pub wanted: &'a Wanted,
     /// What went wrong while writing.
@@ -61,12 +68,26 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         ),
         nodes: Some(format!("{}/{}", total.ready, total.desired)),
         size: (bytes > 0).then(|| quantity::human(u64::try_from(bytes).unwrap_or(0))),
-        sources: facts.resolutions.iter().map(source_status).collect(),
+        verification: scheduled_conditions::summary(facts),
+        sources: facts
+            .resolutions
+            .iter()
+            .zip(facts.freshness)
+            .map(|(it, fresh)| source_status(facts, it, fresh))
+            .collect(),
         volumes,
     }
 }
 
-fn source_status(resolution: &Resolution) -> SourceStatus {
+fn source_status(facts: &Facts, resolution: &Resolution, fresh: &Freshness) -> SourceStatus {
+    // What an origin answered is recorded only when what follows from it was written: else it is read again.
+    let before = facts.cache.status.iter().flat_map(|it| &it.sources);
+    let before = before.filter(|it| it.spec_hash.as_ref() == Some(&resolution.spec_hash));
+    let kept = before.into_iter().find(|it| facts.error.is_some() && it.name == resolution.source.name);
+    let (available, asked, refresh) = match kept {
+        Some(kept) => (kept.available.clone(), kept.asked, kept.refresh.clone()),
+        None => (fresh.available.clone(), (fresh.asked > 0).then(|| signed(fresh.asked)), fresh.run.clone()),
+    };
     let pin = match &resolution.state {
         ResolutionState::Pinned(pin) => Some(pin),
         _ => None,
@@ -80,6 +101,9 @@ fn source_status(resolution: &Resolution) -> SourceStatus {
         bytes: pin.map(|it| signed(it.bytes)),
         digest: pin.map(|it| condition::truncate(&it.digest, 64)),
         attempt: (resolution.attempt > 0).then(|| signed(resolution.attempt)),
+        available,
+        asked,
+        refresh,
         failure: resolution.failure.clone().filter(|_| pin.is_none()),
     }
 }

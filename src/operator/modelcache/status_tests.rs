@@ -314,14 +314,7 @@ fn an_error_keeps_the_observed_generation_back_and_names_the_missing_permission(
         let source = Box::new(kube::Error::Api(Box::new(answer)));
         let error = Error::Write { what: "Job team/x".into(), source };
         let pass = pass(&cache, &observed, second(0));
-        let facts = Facts {
-            cache: &cache,
-            observed: &observed,
-            model: &pass.model,
-            resolutions: &pass.resolutions,
-            wanted: &pass.wanted,
-            error: Some(&error),
-        };
+        let facts = pass.facts(&cache, &observed, Some(&error));
         let mut after = cache.clone();
         after.status = Some(status(&facts, second(1)));
         let (ready, is, message) = ready_of(&after);

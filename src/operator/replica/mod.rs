@@ -5,16 +5,20 @@ pub mod observe;
 pub mod slots;
 pub mod status;
 pub mod step;
+pub mod verification;
 
 use crate::api::model_cache_replica::{AttemptStage, ModelCacheReplica};
+use crate::api::timetable::Timetable;
 use crate::api::{ModelCache, NodeCachePool, Reason, name};
 use crate::operator::cluster::{Note, Removal};
+use crate::operator::due;
 use crate::operator::error::Error;
 use crate::operator::job::{JobState, ObservedJob, Problem};
 use crate::operator::modelcache::resolution::attempt_of;
 use crate::operator::placement;
 use crate::operator::runtime::Context;
 use build::node_job::{NodeDirectory, prepare_job};
+use build::verify_job::verify_job;
 use build::warm_up_job::{Beside, warm_up_job};
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
@@ -27,6 +31,9 @@ use step::{Recording, Situation, Step};
 
 /// Between two looks at a running warm-up: also the shortest time between two writes of its progress.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Between two looks at a check that runs, or waits for its turn.
+const CHECK_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Brings one copy to the plan that is wanted.
 ///
@@ -45,7 +52,9 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
     let now = Timestamp::now();
     let observed =
         observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, &replica).await?;
-    let mut step = situation(&replica, &observed, &context, now).next_step();
+    let timetable = observed.cache.as_ref().and_then(|it| Timetable::of(&it.spec).ok()).unwrap_or_default();
+    let situation = situation(&replica, &observed, &timetable, &context, now);
+    let mut step = situation.next_step();
     if step == Step::CreatePrepareJob && observed.pool.is_none() {
         let message = "the NodeCachePool of this node is gone: nothing new is started on it";
         step = Step::Wait(Problem::new(Reason::PoolNotFound, message), None);
@@ -64,21 +73,21 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
         return Err(error);
     }
     carry_out(&replica, &observed, &context, &step).await?;
-    Ok(next_look(&step, no_slot.is_some(), now))
+    Ok(next_look(&step, no_slot.is_some(), situation.next_check(), now))
 }
 
 fn situation<'a>(
     replica: &'a ModelCacheReplica,
     observed: &Observed,
+    timetable: &'a Timetable,
     context: &'a Context,
     now: Timestamp,
 ) -> Situation<'a> {
     let number = replica.status.as_ref().and_then(|it| it.attempt.as_ref()).map_or(0, |it| it.number);
-    let of_attempt = |jobs: &[ObservedJob]| {
-        jobs.iter().find(|it| i64::try_from(attempt_of(it)) == Ok(number)).map(ObservedJob::state)
-    };
+    let current = |it: &&ObservedJob| i64::try_from(attempt_of(it)) == Ok(number);
+    let work = observed.jobs.iter().find(current);
     // A Job of an earlier attempt that is still there may still write: ours waits for it.
-    let earlier = observed.warm_up_jobs.iter().any(|it| i64::try_from(attempt_of(it)).is_ok_and(|it| it < number));
+    let earlier = observed.jobs.iter().any(|it| i64::try_from(attempt_of(it)).is_ok_and(|it| it < number));
     Situation {
         replica,
         node: observed.node,
@@ -86,8 +95,10 @@ fn situation<'a>(
             .cache
             .as_ref()
             .is_none_or(|it| it.spec.suspended() || it.metadata.deletion_timestamp.is_some()),
-        prepare: of_attempt(&observed.prepare_jobs),
-        warm_up: of_attempt(&observed.warm_up_jobs).or_else(|| earlier.then_some(JobState::Ending)),
+        prepare: observed.prepare_jobs.iter().find(current).map(ObservedJob::state),
+        work: work.map(ObservedJob::state).or_else(|| earlier.then_some(JobState::Ending)),
+        said: work.and_then(ObservedJob::said),
+        timetable,
         claim_busy: observed.beside.as_ref().err().cloned(),
         retry: &context.settings.retry,
         now,
@@ -97,7 +108,11 @@ fn situation<'a>(
 /// With a slot the attempt is recorded as warming up; without one it waits.
 fn take_slot(replica: &ModelCacheReplica, observed: &Observed, context: &Context, step: &mut Step) -> Option<NoSlot> {
     let Step::AskForSlot(attempt) = step.clone() else { return None };
-    let rollout = observed.cache.as_ref().and_then(|it| it.spec.rollout.clone());
+    let mut rollout = observed.cache.as_ref().and_then(|it| it.spec.rollout.clone());
+    // What is whole may be checked, whatever else has failed.
+    if let Some(rollout) = rollout.as_mut().filter(|_| attempt.stage.verifies()) {
+        rollout.max_failures = None;
+    }
     match context.slots.take(replica, &context.stores.replicas.state(), rollout.as_ref(), observed.pool.as_deref()) {
         Ok(()) => {
             let failure = replica.status.as_ref().and_then(|it| it.failure.clone());
@@ -136,8 +151,14 @@ async fn carry_out(
             let job = warm_up_job(replica, number, cache, observed.pool.as_deref(), &beside, &context.settings);
             cluster.create(&cluster.namespaced(&replica.namespace().unwrap_or_default()), &job).await?;
         }
-        Step::StopWarmUp => {
-            for job in &observed.warm_up_jobs {
+        Step::CreateVerifyJob(stage) => {
+            let beside = observed.beside.clone().unwrap_or(Beside::Anywhere);
+            let pool = observed.pool.as_deref();
+            let job = verify_job(replica, number, *stage, cache, pool, &beside, &context.settings);
+            cluster.create(&cluster.namespaced(&replica.namespace().unwrap_or_default()), &job).await?;
+        }
+        Step::StopJob => {
+            for job in &observed.jobs {
                 cluster.remove(Removal::Job(job.job.clone())).await?;
             }
         }
@@ -147,7 +168,16 @@ async fn carry_out(
                 cluster.publish(vec![note(replica, recording)], &cache.object_ref(&())).await;
             }
         }
-        Step::Rest | Step::Wait(..) | Step::AskForSlot(_) | Step::Watch { .. } => {
+        Step::RecordChecks(Some(attempt), checks) => {
+            context.slots.give_back(replica, attempt.number);
+            let stage = replica.status.as_ref().and_then(|it| it.attempt.as_ref()).map(|it| it.stage);
+            let (note, found) = verification::news(replica, checks);
+            if let (Some(stage), Some(found)) = (stage, found) {
+                context.metrics.checked(stage, found);
+            }
+            cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
+        }
+        Step::RecordChecks(None, _) | Step::Rest | Step::Wait(..) | Step::AskForSlot(_) | Step::Watch { .. } => {
             remove_recorded(replica, observed, context).await?;
         }
     }
@@ -164,7 +194,7 @@ async fn remove_recorded(replica: &ModelCacheReplica, observed: &Observed, conte
     let prepared = attempt.stage != AttemptStage::Prepare;
     let done = attempt.stage == AttemptStage::Done;
     let recorded = observed.prepare_jobs.iter().filter(|it| over(it, prepared));
-    for job in recorded.chain(observed.warm_up_jobs.iter().filter(|it| over(it, done))) {
+    for job in recorded.chain(observed.jobs.iter().filter(|it| over(it, done))) {
         context.cluster.remove(Removal::Job(job.job.clone())).await?;
     }
     Ok(())
@@ -215,8 +245,12 @@ fn note(replica: &ModelCacheReplica, recording: &Recording) -> Note {
     }
 }
 
-fn next_look(step: &Step, queued: bool, now: Timestamp) -> Action {
+fn next_look(step: &Step, queued: bool, next_check: Option<Timestamp>, now: Timestamp) -> Action {
+    let check = due::sleep(next_check.into_iter(), now).map_or_else(Action::await_change, Action::requeue);
     match step {
+        // Many copies may wait for a check for hours.
+        Step::AskForSlot(attempt) if attempt.stage.verifies() => Action::requeue(CHECK_INTERVAL),
+        Step::Watch { stage, .. } if stage.verifies() => Action::requeue(CHECK_INTERVAL),
         // A slot that is given back wakes nobody.
         _ if queued => Action::requeue(WATCH_INTERVAL),
         Step::Watch { .. } => Action::requeue(WATCH_INTERVAL),
@@ -225,9 +259,13 @@ fn next_look(step: &Step, queued: bool, now: Timestamp) -> Action {
             Action::requeue(pause + Duration::from_millis(100))
         }
         // What we wrote comes back through the watch; this is for a watch that sleeps.
-        Step::Record(_) | Step::CreatePrepareJob | Step::CreateWarmUpJob | Step::StopWarmUp => {
-            Action::requeue(Duration::from_secs(5))
-        }
-        Step::Rest | Step::Wait(_, None) | Step::AskForSlot(_) => Action::await_change(),
+        Step::Record(_)
+        | Step::RecordChecks(..)
+        | Step::CreatePrepareJob
+        | Step::CreateWarmUpJob
+        | Step::CreateVerifyJob(_)
+        | Step::StopJob => Action::requeue(Duration::from_secs(5)),
+        Step::Rest => check,
+        Step::Wait(_, None) | Step::AskForSlot(_) => Action::await_change(),
     }
 }

@@ -24,8 +24,8 @@ pub struct Observed {
     pub namespace_uid: String,
     /// Prepare Jobs of the Replica.
     pub prepare_jobs: Vec<ObservedJob>,
-    /// Warm-up Jobs of the Replica.
-    pub warm_up_jobs: Vec<ObservedJob>,
+    /// Jobs of the Replica that mount its volume: warm-ups and checks.
+    pub jobs: Vec<ObservedJob>,
     /// Where the pod of a shared volume must run, or what it must wait for.
     pub beside: Result<Beside, String>,
 }
@@ -66,7 +66,7 @@ pub async fn observe(
         node,
         namespace_uid,
         prepare_jobs,
-        warm_up_jobs: cluster.jobs(&namespace, &labels).await?,
+        jobs: cluster.jobs(&namespace, &labels).await?,
         beside: if replica.spec.node.is_some() {
             Ok(Beside::Anywhere)
         } else {

@@ -1,10 +1,9 @@
-//! How many warm-ups run at once? One ledger for the process that leads.
+//! How many warm-ups and checks run at once? One ledger for the process that leads.
 //!
 //! A slot is taken before the attempt is recorded and given back when its end is recorded, so that two Replicas that look
 //! at the same moment cannot both be the last one allowed.
 
 use crate::api::model_cache::Rollout;
-use crate::api::model_cache_replica::AttemptStage;
 use crate::api::{ModelCacheReplica, NodeCachePool};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
@@ -106,10 +105,10 @@ fn holder(replica: &ModelCacheReplica) -> Holder {
     Holder { cache, pool: replica.spec.node.as_ref().map(|it| it.pool.clone()) }
 }
 
-/// The number of the attempt that warms up, if one does.
+/// The number of the attempt whose Job mounts the volume, if one does.
 fn attempt(replica: &ModelCacheReplica) -> Option<i64> {
     let attempt = replica.status.as_ref().and_then(|it| it.attempt.as_ref());
-    attempt.filter(|it| it.stage == AttemptStage::WarmUp).map(|it| it.number)
+    attempt.filter(|it| it.stage.mounts()).map(|it| it.number)
 }
 
 fn failed(replica: &ModelCacheReplica) -> bool {
@@ -133,7 +132,7 @@ fn count(value: &IntOrString, total: usize, at_least_one: bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::model_cache_replica::{Attempt, ModelCacheReplicaStatus, ReplicaNode};
+    use crate::api::model_cache_replica::{Attempt, AttemptStage, ModelCacheReplicaStatus, ReplicaNode};
     use crate::operator::modelcache::build::fixtures::{cache, pool, volume};
     use crate::operator::modelcache::build::replica::replica;
     use proptest::prelude::*;

@@ -5,6 +5,7 @@ use super::step::{Recording, Step};
 use crate::api::condition::{self, ConditionType, Statement, Truth};
 use crate::api::model_cache_replica::{AttemptStage, ModelCacheReplica, ModelCacheReplicaStatus, ReplicaProgress};
 use crate::api::quantity::signed;
+use crate::api::scheduled_run::Verification;
 use crate::api::{FailureClass, Reason, quantity};
 use crate::contract::progress::Progress;
 use crate::operator::job::Problem;
@@ -28,10 +29,19 @@ pub fn status(
         next.failure.clone_from(failure);
         if let Some(holds) = holds {
             next.holds = Some(holds.clone());
+            // Every hash was checked as it was written: what had been damaged is no more.
+            if let Some(verification) = next.verification.as_mut() {
+                verification.damage = None;
+            }
         }
     }
+    if let Step::RecordChecks(attempt, checks) = step {
+        next.attempt = attempt.clone().or(next.attempt);
+        next.verification = Some(checks.as_ref().clone()).filter(|it| *it != Verification::default());
+        next.holds = next.holds.filter(|_| checks.damage.is_none());
+    }
     let at_work =
-        matches!(step, Step::Watch { stage: AttemptStage::WarmUp, .. } | Step::CreateWarmUpJob | Step::StopWarmUp);
+        matches!(step, Step::Watch { stage: AttemptStage::WarmUp, .. } | Step::CreateWarmUpJob | Step::StopJob);
     next.progress = match progress {
         Some(progress) if at_work => Some(progress_of(progress)),
         _ => next.progress.filter(|_| at_work),
@@ -83,6 +93,7 @@ fn statements(
         };
     }
     let (problem, moving) = not_ready(next, step, no_slot);
+    let problem = damaged(next, problem);
     // The slow retry of what a person must mend is no sign that it was mended: no going from Stalled to Reconciling and back.
     let stalled = problem.reason.class() == FailureClass::User;
     let mut statements =
@@ -117,6 +128,15 @@ fn not_ready(next: &ModelCacheReplicaStatus, step: &Step, no_slot: Option<&NoSlo
             }
             _ => (Problem::new(Reason::Warming, "the content is being put there"), true),
         },
+    }
+}
+
+/// Until it is repaired, damage is why a copy is not ready; unless something keeps the repair from being done.
+fn damaged(next: &ModelCacheReplicaStatus, problem: Problem) -> Problem {
+    let under_way = matches!(problem.reason, Reason::Warming | Reason::Preparing | Reason::Queued | Reason::Pending);
+    match next.verification.as_ref().and_then(|it| it.damage.as_ref()) {
+        Some(damage) if under_way => Problem::new(Reason::Damaged, damage.message.clone()),
+        _ => problem,
     }
 }
 

@@ -5,13 +5,17 @@
 //!   ▲                └───────────── failure, or another plan is wanted ────────────────────┘
 //! ```
 //!
+//! A copy that holds what is wanted is checked on schedule: see [`super::verification`].
+//!
 //! Every arrow is recorded in the status before the Job that follows from it is created: a second operator, a restart or a
 //! retry cannot make a duplicate.
 
 use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
 use crate::api::quantity::signed;
+use crate::api::scheduled_run::Verification;
+use crate::api::timetable::Timetable;
 use crate::api::{Reason, model_cache::Failure};
-use crate::contract::outcome::Evidence;
+use crate::contract::outcome::{Evidence, Outcome};
 use crate::operator::job::{JobState, Problem};
 use crate::operator::placement::NodeState;
 use crate::operator::retry::{RetryPolicy, next_failure};
@@ -29,8 +33,12 @@ pub struct Situation<'a> {
     pub suspended: bool,
     /// What the prepare Job of the attempt does.
     pub prepare: Option<JobState>,
-    /// What the warm-up Job of the attempt does.
-    pub warm_up: Option<JobState>,
+    /// What the Job of the attempt that mounts the volume does: it warms up, or it checks.
+    pub work: Option<JobState>,
+    /// What that Job said at its end, also when it failed.
+    pub said: Option<Outcome>,
+    /// When the copy is to be checked.
+    pub timetable: &'a Timetable,
     /// What keeps the claim from being mounted.
     pub claim_busy: Option<String>,
     /// When failures are tried again.
@@ -63,8 +71,12 @@ pub enum Step {
         /// Address of its pod.
         pod_ip: Option<String>,
     },
-    /// The running warm-up makes what is no longer wanted: delete its Job.
-    StopWarmUp,
+    /// Create the verification Job of the attempt.
+    CreateVerifyJob(AttemptStage),
+    /// The running Job works on what is no longer wanted: delete it.
+    StopJob,
+    /// Record what is known of the checks, and the attempt that was one.
+    RecordChecks(Option<Attempt>, Box<Verification>),
 }
 
 /// What is recorded in the status.
@@ -86,6 +98,7 @@ impl Situation<'_> {
             Some(attempt) if attempt.stage == AttemptStage::Prepare => self.preparing(attempt),
             Some(attempt) if attempt.stage == AttemptStage::Prepared => self.prepared(&attempt),
             Some(attempt) if attempt.stage == AttemptStage::WarmUp => self.warming(attempt),
+            Some(attempt) if attempt.stage.verifies() => self.verifying(&attempt),
             done => self.resting(done),
         }
     }
@@ -94,19 +107,19 @@ impl Situation<'_> {
         self.replica.status.as_ref().and_then(|it| it.failure.as_ref())
     }
 
-    fn wanted(&self) -> Option<&str> {
+    pub(super) fn wanted(&self) -> Option<&str> {
         self.replica.spec.plan.as_ref().map(|it| it.hash.as_str())
     }
 
     /// Whether the copy holds what is wanted, in the claim that is there.
-    fn complete(&self) -> bool {
+    pub(super) fn complete(&self) -> bool {
         let holds = self.replica.status.as_ref().and_then(|it| it.holds.as_ref());
         holds.is_some_and(|it| self.wanted() == Some(it.plan.as_str()) && it.claim_uid == self.replica.spec.claim_uid)
     }
 
     fn resting(&self, before: Option<Attempt>) -> Step {
         if self.complete() {
-            return Step::Rest;
+            return self.complete_copy(before);
         }
         // The directory can be made while the sources are being resolved, once.
         let begins_early = self.wanted().is_none() && before.is_none() && self.replica.spec.node.is_some();
@@ -131,7 +144,7 @@ impl Situation<'_> {
     }
 
     /// What keeps new work from being begun.
-    fn obstacle(&self) -> Option<Step> {
+    pub(super) fn obstacle(&self) -> Option<Step> {
         let problem = match self.node {
             None => Problem::new(Reason::NodeNotReady, "the node is gone"),
             Some(NodeState::NotReady) => {
@@ -180,13 +193,13 @@ impl Situation<'_> {
 
     fn warming(&self, attempt: Attempt) -> Step {
         let still_wanted = self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid;
-        match &self.warm_up {
+        match &self.work {
             None if still_wanted && self.obstacle().is_none() => Step::CreateWarmUpJob,
             // Its Job is gone, or was not created before something came in the way: the slot is given back, and the next
             // attempt makes what is wanted then. No failure.
             None => self.record(Attempt { stage: AttemptStage::Done, ..attempt }),
             Some(JobState::Ending) => Step::Watch { stage: AttemptStage::WarmUp, problem: None, pod_ip: None },
-            Some(JobState::Running { .. }) if !still_wanted => Step::StopWarmUp,
+            Some(JobState::Running { .. }) if !still_wanted => Step::StopJob,
             Some(JobState::Running { problem, pod_ip }) => {
                 Step::Watch { stage: AttemptStage::WarmUp, problem: problem.clone(), pod_ip: pod_ip.clone() }
             }

@@ -73,7 +73,9 @@ impl Case {
             node: self.node,
             suspended: self.suspended,
             prepare: self.prepare.clone(),
-            warm_up: self.warm_up.clone(),
+            work: self.warm_up.clone(),
+            said: None,
+            timetable: &Timetable::default(),
             claim_busy: None,
             retry: &settings().retry,
             now,
@@ -165,7 +167,7 @@ fn success_needs_evidence_of_the_very_plan_that_was_given() {
 fn a_warm_up_for_what_is_no_longer_wanted_is_stopped_and_is_no_failure() {
     let mut case = Case::new(at(replica(Some("b")), 3, AttemptStage::WarmUp, Some("a")));
     case.warm_up = Some(running());
-    assert_eq!(case.step(), Step::StopWarmUp);
+    assert_eq!(case.step(), Step::StopJob);
     case.warm_up = Some(JobState::Ending);
     assert!(matches!(case.step(), Step::Watch { .. }), "its pod may still write");
     case.warm_up = None;
@@ -292,8 +294,9 @@ proptest! {
                     status.attempt = Some(attempt);
                     case.replica.status = Some(status);
                 }
-                Step::StopWarmUp => case.warm_up = None,
+                Step::StopJob => case.warm_up = None,
                 Step::Rest | Step::Wait(..) | Step::Watch { .. } => {}
+                Step::CreateVerifyJob(_) | Step::RecordChecks(..) => prop_assert!(false, "nothing is scheduled"),
             }
         }
         let wanted = plan.to_string();

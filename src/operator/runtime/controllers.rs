@@ -96,7 +96,9 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
         .with_config(config())
         .owns(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .owns(meta::<Job>(client), ours())
-        .watches(meta::<Pod>(client), of_role(JobRole::Resolve), move |it| by_label(PartialMeta::of(&it)))
+        .watches(meta::<Pod>(client), of_roles(&[JobRole::Resolve, JobRole::Refresh]), move |it| {
+            by_label(PartialMeta::of(&it))
+        })
         .watches(meta::<PersistentVolumeClaim>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
         .watches(meta::<ConfigMap>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
         .watches(meta::<PersistentVolume>(client), ours(), move |it| {
@@ -140,11 +142,11 @@ async fn replica_controller(
     let node_jobs = |client: &Client| Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs_namespace);
     let node_pods = |client: &Client| Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), node_jobs_namespace);
     let (on_node, on_cache) = (replicas.clone(), replicas.clone());
-    let warm_ups = of_role(JobRole::WarmUp);
+    let work = of_roles(&[JobRole::WarmUp, JobRole::Verify]);
     Controller::new(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .with_config(config())
         .owns(meta::<Job>(client), ours())
-        .watches(meta::<Pod>(client), warm_ups, move |it| in_namespace(PartialMeta::of(&it)))
+        .watches(meta::<Pod>(client), work, move |it| in_namespace(PartialMeta::of(&it)))
         .watches(node_jobs(client), ours(), move |it| elsewhere(PartialMeta::of(&it)))
         .watches(node_pods(client), ours(), move |it| elsewhere(PartialMeta::of(&it)))
         .watches(Api::<Node>::all(client.clone()), watcher::Config::default(), move |node| {
@@ -266,10 +268,11 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::MANAGER))
 }
 
-/// What is ours and does this.
-fn of_role(role: JobRole) -> watcher::Config {
-    let (manager, role) = (label::MANAGER, role.as_str());
-    watcher::Config::default().labels(&format!("{}={role},{}={manager}", label::JOB, label::MANAGED_BY))
+/// What is ours and does one of these.
+fn of_roles(roles: &[JobRole]) -> watcher::Config {
+    let roles: Vec<&str> = roles.iter().map(|it| it.as_str()).collect();
+    let (manager, roles) = (label::MANAGER, roles.join(","));
+    watcher::Config::default().labels(&format!("{} in ({roles}),{}={manager}", label::JOB, label::MANAGED_BY))
 }
 
 /// Only the metadata of a kind: every change of an object moves its resourceVersion, and that is all a wake-up needs.

@@ -5,10 +5,10 @@ use crate::api::{ModelCache, ModelCacheReplica, ModelCacheStatus, NodeCachePool,
 use crate::contract::outcome::Outcome;
 use crate::contract::plan::{Pin, Plan, PlannedSource};
 use crate::operator::job::ObservedJob;
-use crate::operator::modelcache::model::{Model, NodeModel, PerNodePlace, Place, VolumeModel};
+use crate::operator::modelcache;
+use crate::operator::modelcache::model::{NodeModel, PerNodePlace, Place, VolumeModel};
 use crate::operator::modelcache::observe::Observed;
-use crate::operator::modelcache::plan::{self, Wanted};
-use crate::operator::modelcache::resolution::{self, Resolution, ResolutionState};
+use crate::operator::modelcache::resolution::{Resolution, ResolutionState};
 use crate::operator::modelcache::status;
 use crate::operator::options::Settings;
 use crate::operator::placement::{self, NodeState};
@@ -283,24 +283,16 @@ impl Observed {
 }
 
 /// The pure part of a reconcile.
-pub(crate) struct Pass {
-    pub(crate) model: Model,
-    pub(crate) resolutions: Vec<Resolution>,
-    pub(crate) wanted: Wanted,
-}
+pub(crate) use crate::operator::modelcache::Decided as Pass;
 
 /// Runs the pure part of a reconcile.
 pub(crate) fn pass(cache: &ModelCache, observed: &Observed, now: Timestamp) -> Pass {
-    let model = crate::operator::modelcache::model::model(cache, observed);
-    let resolutions = resolution::resolutions(cache, observed, &settings().retry, now);
-    let wanted = plan::plan(cache, &model, &resolutions, observed, &settings());
-    Pass { model, resolutions, wanted }
+    modelcache::decide(cache, observed, &settings(), now)
 }
 
 /// What the status says after a pass.
 pub(crate) fn status_of(cache: &ModelCache, observed: &Observed, pass: &Pass, now: Timestamp) -> ModelCacheStatus {
-    let Pass { model, resolutions, wanted } = pass;
-    status::status(&status::Facts { cache, observed, model, resolutions, wanted, error: None }, now)
+    status::status(&pass.facts(cache, observed, None), now)
 }
 
 /// The cache with what a pass says about it.

@@ -1,4 +1,4 @@
-//! The Job that asks one source's origin: it mounts what that source names and nothing else.
+//! The Jobs that ask one source's origin: they mount what that source names and nothing else.
 
 use super::{labels, owner};
 use crate::api::{JobRole, ModelCache, annotation, label, name};
@@ -21,12 +21,37 @@ pub fn resolve_job(
     tolerations: Vec<Toleration>,
     settings: &Settings,
 ) -> Job {
+    let attempt = resolution.attempt + 1;
+    let name = name::resolve_job(&cache.name_any(), &resolution.source.name, &resolution.spec_hash, attempt);
+    asking(JobRole::Resolve, name, cache, resolution, tolerations, settings)
+}
+
+/// The Job that asks, for this time, whether the origin moved.
+pub fn refresh_job(
+    cache: &ModelCache,
+    resolution: &Resolution,
+    number: u64,
+    tolerations: Vec<Toleration>,
+    settings: &Settings,
+) -> Job {
+    let name = name::refresh_job(&cache.name_any(), &resolution.source.name, &resolution.spec_hash, number);
+    asking(JobRole::Refresh, name, cache, resolution, tolerations, settings)
+}
+
+fn asking(
+    role: JobRole,
+    name: String,
+    cache: &ModelCache,
+    resolution: &Resolution,
+    tolerations: Vec<Toleration>,
+    settings: &Settings,
+) -> Job {
     let source = &resolution.source;
     let mut labels = labels(cache, None);
     labels.insert(label::SOURCE.into(), source.name.clone());
     let (volumes, mounts) = input_volumes(source).into_iter().unzip();
     let job = AgentJob {
-        name: name::resolve_job(&cache.name_any(), &source.name, &resolution.spec_hash, resolution.attempt + 1),
+        name,
         namespace: cache.namespace().unwrap_or_default(),
         labels,
         annotations: BTreeMap::from([(annotation::SPEC_HASH.into(), resolution.spec_hash.clone())]),
@@ -43,7 +68,7 @@ pub fn resolve_job(
         owner: Some(owner(cache)),
         ..AgentJob::default()
     };
-    agent_job(job, JobRole::Resolve, &cache.spec.effective_pod_template(), settings)
+    agent_job(job, role, &cache.spec.effective_pod_template(), settings)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod inputs;
 pub mod node_job;
+pub mod verify_job;
 pub mod warm_up_job;
 
 use crate::api::{ModelCacheReplica, label, name};

@@ -41,11 +41,34 @@ pub fn warm_up_job(
     settings: &Settings,
 ) -> Job {
     let spec = &replica.spec;
-    let plan = spec.plan.as_ref().map(|it| it.config_map.clone()).unwrap_or_default();
     let sources =
         cache.spec.sources.iter().filter(|it| cache.spec.volume_of(it).is_some_and(|it| it.name == spec.volume));
     let (inputs, input_mounts): (Vec<Volume>, Vec<VolumeMount>) = sources.flat_map(input_volumes).unzip();
-    let own = [
+    let (own, mounts) = volume_and_plan(replica);
+    let mut labels = labels(replica);
+    labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
+    let job = AgentJob {
+        name: name::warm_up_job(&replica.name_any(), attempt),
+        namespace: replica.namespace().unwrap_or_default(),
+        labels,
+        args: arguments(replica, attempt, cache, pool),
+        volumes: own.into_iter().chain(inputs).collect(),
+        mounts: mounts.into_iter().chain(input_mounts).collect(),
+        affinity: affinity(replica, cache, beside),
+        tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
+        deadline_seconds: DEADLINE_SECONDS,
+        owner: replica.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it }),
+        give_volume_to_group: spec.node.is_none(),
+        ..AgentJob::default()
+    };
+    agent_job(job, JobRole::WarmUp, &cache.spec.effective_pod_template(), settings)
+}
+
+/// The volume of a Replica and its plan, and where they are mounted.
+pub(super) fn volume_and_plan(replica: &ModelCacheReplica) -> ([Volume; 2], [VolumeMount; 2]) {
+    let spec = &replica.spec;
+    let plan = spec.plan.as_ref().map(|it| it.config_map.clone()).unwrap_or_default();
+    let volumes = [
         Volume {
             name: "volume".into(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
@@ -73,23 +96,7 @@ pub fn warm_up_job(
             ..VolumeMount::default()
         },
     ];
-    let mut labels = labels(replica);
-    labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
-    let job = AgentJob {
-        name: name::warm_up_job(&replica.name_any(), attempt),
-        namespace: replica.namespace().unwrap_or_default(),
-        labels,
-        args: arguments(replica, attempt, cache, pool),
-        volumes: own.into_iter().chain(inputs).collect(),
-        mounts: mounts.into_iter().chain(input_mounts).collect(),
-        affinity: affinity(replica, cache, beside),
-        tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
-        deadline_seconds: DEADLINE_SECONDS,
-        owner: replica.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it }),
-        give_volume_to_group: spec.node.is_none(),
-        ..AgentJob::default()
-    };
-    agent_job(job, JobRole::WarmUp, &cache.spec.effective_pod_template(), settings)
+    (volumes, mounts)
 }
 
 fn arguments(
@@ -124,7 +131,8 @@ fn arguments(
     arguments
 }
 
-fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: &Beside) -> Option<NodeAffinity> {
+/// Where a pod that mounts the volume must run.
+pub(super) fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: &Beside) -> Option<NodeAffinity> {
     if let Some(node) = &replica.spec.node {
         return Some(placement::pinned_to(&node.hostname));
     }

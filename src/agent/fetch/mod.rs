@@ -11,6 +11,7 @@
 //! - `redirect`, `answer`, `hosts`, `pause` say where a request goes, what its answer means, whom to leave alone.
 //! - `partial`, `journal`, `staging`, `fence` are what is on the disk, and who may write it.
 //! - `active`, `ranges`, `hash`, `follower`, `keeper`, `dirty` turn arriving bytes into verified, synced content.
+//! - `copied` is for content that is on this machine already.
 //! - `run` holds it together, `outcome` says what follows from success and trouble; `space`, `bandwidth`, `progress` are its limits and its account.
 //!
 //! # Guarantees
@@ -27,6 +28,7 @@ mod bandwidth;
 mod board;
 mod client;
 mod content;
+mod copied;
 mod crew;
 mod dirty;
 mod error;
@@ -62,6 +64,7 @@ use std::{
 pub use self::{
     api::ApiAnswer,
     client::{ClientError, ClientOptions, HttpClient},
+    copied::{Copied, copy},
     content::{Authorized, Authorizer, Content, Digest, HashPrefix, Origin, Secret},
     error::{FetchError, Reason, SpaceLimit},
     fence::Writer,

@@ -2,6 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::fetch::{Authorizer, Content, Digest, Origin, Secret};
+use super::claim::Held;
 use super::name;
 use super::unpack::Unpack;
 use crate::api::Reason;
@@ -30,6 +31,8 @@ pub struct Listing {
     pub origin: String,
     /// Path on the volume and bytes of the file that makes the source visible to its clients, once all else is there.
     pub last: Option<(String, Vec<u8>)>,
+    /// The claim that its files are copied from, where they are not fetched.
+    pub held: Option<Arc<Held>>,
 }
 
 /// One file.
@@ -85,7 +88,7 @@ impl Listing {
         if let Some(both) = parents.into_iter().chain(directories).find(|parent| paths.contains(parent)) {
             return Err(lies(format!("{both:?} as a file and as a directory")));
         }
-        Ok(Self { revision, files, complete, token, authorizer: None, origin, last: None })
+        Ok(Self { revision, files, complete, token, authorizer: None, origin, last: None, held: None })
     }
 
     /// Bytes of all files whose size is known.

@@ -1,9 +1,12 @@
 //! What is there? All reads of a reconcile, in one value. Absent is data.
 
+use crate::api::source::Source;
 use crate::api::{JobRole, ModelCache, NodeCachePool, label, name};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
+use crate::operator::replica::build::warm_up_job::Beside;
+use crate::operator::replica::observe::beside;
 use crate::operator::runtime::Stores;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
@@ -35,6 +38,8 @@ pub struct Observed {
     pub resolve_jobs: Vec<ObservedJob>,
     /// Jobs of this cache in the node-jobs namespace.
     pub node_jobs: Vec<k8s_openapi::api::batch::v1::Job>,
+    /// Where the claim of a source that is still to be resolved has to be read, by the claim's name.
+    pub beside: BTreeMap<String, Beside>,
     /// Pods of the namespace, when the cache is being deleted.
     pub pods: Vec<Pod>,
 }
@@ -70,6 +75,13 @@ pub async fn observe(
         config_maps.extend(cluster.get(&config_maps_api, &environment).await?);
     }
 
+    let mut places = BTreeMap::new();
+    for claim in unresolved_claims(cache) {
+        // A pod that has it for itself is waited for by the scheduler, which says so.
+        let place = beside(cluster, &namespace, &claim).await?.unwrap_or_default();
+        places.insert(claim, place);
+    }
+
     let ours = format!("{labels},{}={}", label::NAMESPACE, name::label_value(&namespace));
     let deleting = cache.metadata.deletion_timestamp.is_some();
     Ok(Observed {
@@ -86,6 +98,18 @@ pub async fn observe(
             .jobs(&namespace, &format!("{labels},{}={}", label::JOB, JobRole::Resolve.as_str()))
             .await?,
         node_jobs: cluster.list(&cluster.namespaced(node_jobs_namespace), &ours).await?,
+        beside: places,
         pods: if deleting { cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await? } else { vec![] },
     })
+}
+
+/// The claims of sources whose status names no pin.
+fn unresolved_claims(cache: &ModelCache) -> Vec<String> {
+    let known = cache.status.as_ref().map(|it| it.sources.as_slice()).unwrap_or_default();
+    let resolved = |source: &Source| {
+        let hash = source.spec_hash();
+        known.iter().any(|it| it.name == source.name && it.spec_hash.as_deref() == Some(&hash) && it.revision.is_some())
+    };
+    let claims = cache.spec.sources.iter().filter_map(|it| Some((it, it.claim.as_ref()?)));
+    claims.filter(|(source, _)| !resolved(source)).map(|(_, claim)| claim.claim_name.clone()).collect()
 }

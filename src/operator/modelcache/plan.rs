@@ -70,7 +70,7 @@ pub fn plan(
         wanted.volumes.push(WantedVolume { plan: reference, problem, replicas });
     }
     wanted.conflict = environment(cache, observed, &mut wanted.children).err();
-    wanted.children.jobs = resolve_jobs(cache, model, resolutions, settings);
+    wanted.children.jobs = resolve_jobs(cache, model, resolutions, observed, settings);
     tidy(cache, observed, &kept, resolutions, &mut wanted);
     wanted
 }
@@ -245,9 +245,20 @@ fn environment(cache: &ModelCache, observed: &Observed, children: &mut Children)
 }
 
 /// Jobs for the sources that are due, unless the cache is suspended.
-fn resolve_jobs(cache: &ModelCache, model: &Model, resolutions: &[Resolution], settings: &Settings) -> Vec<Job> {
+fn resolve_jobs(
+    cache: &ModelCache,
+    model: &Model,
+    resolutions: &[Resolution],
+    observed: &Observed,
+    settings: &Settings,
+) -> Vec<Job> {
     let due = resolutions.iter().filter(|it| it.state == ResolutionState::Due && !cache.spec.suspended());
-    due.map(|it| build::resolve_job::resolve_job(cache, it, pool_tolerations(model), settings)).collect()
+    due.map(|it| {
+        let claim = it.source.claim.as_ref().and_then(|it| observed.beside.get(&it.claim_name));
+        let beside = claim.cloned().unwrap_or_default();
+        build::resolve_job::resolve_job(cache, it, pool_tolerations(model), &beside, settings)
+    })
+    .collect()
 }
 
 /// A cluster may have no nodes but those of the pools: what asks the origin must be able to run there.

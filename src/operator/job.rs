@@ -192,7 +192,10 @@ fn waiting(status: &PodStatus, warning: Option<&str>) -> Option<Problem> {
         // The scheduler's words: `persistentvolumeclaim "x" not found`.
         let missing = claim && lower.contains("not found");
         let advice = if missing { ": create the claim in this namespace, or correct its name" } else { "" };
-        return Some(Problem::new(reason, format!("{}{advice}", if missing { message.trim_end_matches('.') } else { &message })));
+        return Some(Problem::new(
+            reason,
+            format!("{}{advice}", if missing { message.trim_end_matches('.') } else { &message }),
+        ));
     }
     let waiting = container(status).and_then(|it| it.state.as_ref()).and_then(|it| it.waiting.as_ref())?;
     let message = waiting.message.clone().unwrap_or_default();

@@ -106,7 +106,11 @@ fn a_claim_that_changed_since_it_was_resolved_is_not_taken_until_it_is_resolved_
     std::fs::write(&file, "two").unwrap();
     assert_eq!(prefetch(&bench).one()["evidence"]["files"], 1, "a complete copy does not look at the claim");
     std::fs::remove_file(bench.volume().join("x/a.bin")).unwrap();
-    run(&bench, &["prefetch"]).failed(31, "ListingMismatch", &["claim `old` changed since it was resolved", "source `old`"]);
+    run(&bench, &["prefetch"]).failed(
+        31,
+        "ListingMismatch",
+        &["claim `old` changed since it was resolved", "source `old`"],
+    );
     assert!(!bench.volume().join("x/a.bin").exists());
     assert_eq!(run(&bench, &["prefetch", "--refresh"]).code, 0);
     assert_eq!(std::fs::read(bench.volume().join("x/a.bin")).unwrap(), b"two");

@@ -13,6 +13,7 @@ mod archives;
 mod nltk;
 mod python;
 mod speech;
+mod wheels;
 
 use hub::Hub;
 use modelcache::agent::layout::environment::environment;

@@ -34,6 +34,12 @@ spec:
     )
 }
 
+/// The same with a claim that it may write to.
+pub fn writer(namespace: &str, name: &str, claim: &str, image: &str, command: &[&str]) -> String {
+    let reader = pod(namespace, name, None, claim, image, command);
+    reader.replace(", readOnly: true", "").replace("runAsNonRoot: true,", "runAsNonRoot: true, fsGroup: 4321,")
+}
+
 /// Runs Python in a pod and gives back what it printed. Panics when it fails.
 pub async fn python(world: &World, namespace: &str, name: &str, node: Option<&str>, claim: &str, code: &str) -> String {
     world.apply(&pod(namespace, name, node, claim, "localhost/python:test", &["python3", "-c", code]));

@@ -64,8 +64,8 @@ use std::{
 pub use self::{
     api::ApiAnswer,
     client::{ClientError, ClientOptions, HttpClient},
-    copied::{Copied, copy},
     content::{Authorized, Authorizer, Content, Digest, HashPrefix, Origin, Secret},
+    copied::{Copied, copy},
     error::{FetchError, Reason, SpaceLimit},
     fence::Writer,
     hash::{file_matches, git_blob_of_file, hex, over_cores, sha256_of_file, unhex},

@@ -151,7 +151,8 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
             directory(source, claim.effective_directory())?;
             directory(source, claim.effective_path())?;
             let name = &claim.claim_name;
-            let inner = name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'-' | b'.'));
+            let inner =
+                name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'-' | b'.'));
             if !inner || name.starts_with(['-', '.']) || name.is_empty() || name.len() > 253 {
                 let message = format!("source `{}`: `claimName` is not the name of a claim: {name:?}", source.name);
                 return Err(Failure::new(Reason::InvalidSpec, message));

@@ -60,9 +60,9 @@ impl Pool<'_, '_> {
                         let copied = fetch::copy(&staging, &content, &from, &went, &|| stop.load(Relaxed));
                         copied.map_err(Failure::from)?.ok_or_else(|| held.changed(&content.label))
                     });
-                    let copied = copying.await.unwrap_or_else(|error| {
-                        Err(Failure::new(Reason::InternalError, format!("{label}: {error}")))
-                    });
+                    let copied = copying
+                        .await
+                        .unwrap_or_else(|error| Err(Failure::new(Reason::InternalError, format!("{label}: {error}"))));
                     (places, copied)
                 }
             })

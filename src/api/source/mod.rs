@@ -167,8 +167,9 @@ impl Source {
             Some(Kind::Oci(it)) => it.secrets(),
             Some(Kind::ObjectStore(it)) => it.secrets(),
             Some(Kind::Civitai(it)) => it.secrets(),
+            Some(Kind::Pip(it)) => it.secrets(),
             Some(
-                Kind::Claim(_) | Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Pip(_) | Kind::Spacy(_) | Kind::TorchHub(_),
+                Kind::Claim(_) | Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Spacy(_) | Kind::TorchHub(_),
             )
             | None => vec![],
         }

@@ -64,11 +64,8 @@ pub async fn observe(
     };
     let sources = cache.iter().flat_map(|it| claims(it, &replica.spec.volume));
     let claims: Vec<(String, String)> = sources.filter(|(_, claim)| claim != own_claim).collect();
-    let mut place = if replica.spec.node.is_some() {
-        Ok(Beside::Anywhere)
-    } else {
-        beside(cluster, &namespace, own_claim).await?
-    };
+    let mut place =
+        if replica.spec.node.is_some() { Ok(Beside::Anywhere) } else { beside(cluster, &namespace, own_claim).await? };
     for (source, claim) in claims {
         let other = if replica.spec.node.is_some() {
             everywhere(cluster, &namespace, &source, &claim).await?

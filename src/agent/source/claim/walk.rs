@@ -179,9 +179,12 @@ mod tests {
 
     #[test]
     fn a_link_that_cannot_be_taken_over_is_named_unless_it_is_excluded() {
-        for (target, word) in
-            [("/etc/passwd", "off the claim"), ("../x", "off the claim"), ("nothing", "to nothing"), (".", "leads back")]
-        {
+        for (target, word) in [
+            ("/etc/passwd", "off the claim"),
+            ("../x", "off the claim"),
+            ("nothing", "to nothing"),
+            (".", "leads back"),
+        ] {
             let claim = tempfile::tempdir().unwrap();
             std::fs::write(claim.path().join("a"), "a").unwrap();
             symlink(target, claim.path().join("bad")).unwrap();

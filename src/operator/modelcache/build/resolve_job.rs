@@ -88,7 +88,9 @@ mod tests {
             failure: None,
             state: ResolutionState::Due,
         };
-        insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &Beside::Anywhere, &settings()).spec.map(|it| it.template));
+        insta::assert_yaml_snapshot!(
+            resolve_job(&cache, &resolution, vec![], &Beside::Anywhere, &settings()).spec.map(|it| it.template)
+        );
     }
 
     #[test]

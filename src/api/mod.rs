@@ -17,6 +17,7 @@ pub mod quantity;
 pub mod reason;
 pub mod schedule;
 pub mod source;
+pub mod timetable;
 pub mod volume;
 
 pub use condition::ConditionType;

@@ -100,7 +100,7 @@ fn what_another_tool_left_is_adopted_when_its_bytes_are_right_and_replaced_when_
     let bad = bench.hub.content("org/x", "bad.bin");
     std::fs::write(blobs.join(&bad.hashes().sha256), vec![0; 2 << 20]).unwrap();
     bench.cache(&[bench.repo("x", "org/x", &json!({}))]);
-    assert_eq!(bench.prefetch().fetched(), 2 << 20);
+    bench.prefetch().fetched_once(2 << 20);
     assert_eq!(std::fs::read(blobs.join(&bad.hashes().sha256)).unwrap(), bad.bytes());
     let mode = std::fs::metadata(blobs.join(&good.hashes().sha256)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
@@ -159,7 +159,7 @@ fn the_same_content_in_two_repositories_crosses_the_network_once() {
     let sha256 = bench.hub.control("file?name=a.bin&size=4Mi")["sha256"].clone();
     let more = |path: &str| json!({"sha256": sha256, "path": path});
     bench.cache(&[bench.file("a", "a.bin", &more("x/a.bin")), bench.file("b", "a.bin", &more("y/a.bin"))]);
-    assert_eq!(bench.prefetch().fetched(), 4 << 20);
+    bench.prefetch().fetched_once(4 << 20);
     assert_eq!(std::fs::read(bench.volume().join("y/a.bin")).unwrap().len(), 4 << 20);
 }
 
@@ -167,10 +167,11 @@ fn the_same_content_in_two_repositories_crosses_the_network_once() {
 fn progress_is_served_while_it_works() {
     let bench = Bench::new();
     bench.hub.repo("org/slow=a.bin:4Mi");
-    bench.hub.control("throttle?bytesPerSecond=500000");
+    // Forty seconds, if nobody ended it before.
+    bench.hub.control("throttle?bytesPerSecond=100000");
     bench.cache(&[bench.repo("x", "org/slow", &json!({}))]);
-    // A port that is free now; taken by nobody in the moment until it is used.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // A port that is free now; on an address that nobody else uses in the moment until it is taken.
+    let address = std::net::TcpListener::bind("127.0.77.1:0").unwrap().local_addr().unwrap().to_string();
     let mut child = bench.start(&["prefetch", "--connections", "1", "--progress-address", &address]);
     let get = |path: &str| -> Option<String> {
         let mut stream = std::net::TcpStream::connect(&address).ok()?;

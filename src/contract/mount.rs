@@ -12,6 +12,8 @@ pub const SECRETS: &str = "/secrets";
 pub const CONFIG: &str = "/config";
 /// Name of the file in a source's directory below [`CONFIG`].
 pub const CONFIG_FILE: &str = "content";
+/// Claims that sources take over: `/claims/<source>`, read-only.
+pub const CLAIMS: &str = "/claims";
 /// The private certificate authority, when the user names one.
 pub const CA_BUNDLE: &str = "/etc/modelcache-ca/ca.crt";
 /// Directory of [`CA_BUNDLE`].

@@ -192,9 +192,16 @@ fn waiting(status: &PodStatus, warning: Option<&str>) -> Option<Problem> {
     let unscheduled = status.conditions.iter().flatten().find(|it| it.type_ == "PodScheduled" && it.status == "False");
     if let Some(condition) = unscheduled {
         let message = condition.message.clone().unwrap_or_default();
-        let claim = message.contains("PersistentVolumeClaim") || message.contains("persistent volume");
+        let lower = message.to_lowercase();
+        let claim = lower.contains("persistentvolumeclaim") || lower.contains("persistent volume");
         let reason = if claim { Reason::VolumePending } else { Reason::Unschedulable };
-        return Some(Problem::new(reason, message));
+        // The scheduler's words: `persistentvolumeclaim "x" not found`.
+        let missing = claim && lower.contains("not found");
+        let advice = if missing { ": create the claim in this namespace, or correct its name" } else { "" };
+        return Some(Problem::new(
+            reason,
+            format!("{}{advice}", if missing { message.trim_end_matches('.') } else { &message }),
+        ));
     }
     let waiting = container(status).and_then(|it| it.state.as_ref()).and_then(|it| it.waiting.as_ref())?;
     let message = waiting.message.clone().unwrap_or_default();
@@ -357,6 +364,7 @@ mod tests {
         for (pod, expected) in [
             (image, Reason::ImagePullFailed),
             (unscheduled("0/2 nodes are available: 2 had untolerated taint"), Reason::Unschedulable),
+            (unscheduled("0/1 nodes are available: persistentvolumeclaim \"old\" not found."), Reason::VolumePending),
             (unscheduled("pod has unbound immediate PersistentVolumeClaims"), Reason::VolumePending),
         ] {
             match observed(job(None), Some(pod)).state() {

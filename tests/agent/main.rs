@@ -11,6 +11,7 @@ mod bench;
 
 mod artifacts;
 mod civitai;
+mod claims;
 mod disk;
 mod env;
 mod expiry;

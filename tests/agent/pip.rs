@@ -2,8 +2,9 @@
 
 use crate::bench::{Bench, ran};
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ type Files = Arc<Mutex<Vec<(&'static str, Vec<u8>)>>>;
 struct Index {
     url: String,
     files: Files,
+    /// What is asked for in `Authorization`, if anything.
+    login: Arc<Mutex<Option<&'static str>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -51,11 +54,23 @@ impl Index {
             .route("/simple/{name}/", get(project))
             .route("/packages/{name}", get(file))
             .with_state(files.clone());
+        let login: Arc<Mutex<Option<&'static str>>> = Arc::default();
+        let asked = login.clone();
+        let router = router.layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+            let wanted = *asked.lock().unwrap();
+            async move {
+                let shown = request.headers().get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+                match wanted {
+                    Some(wanted) if shown != Some(wanted) => StatusCode::UNAUTHORIZED.into_response(),
+                    _ => next.run(request).await,
+                }
+            }
+        }));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let url = format!("http://{}/simple", listener.local_addr().unwrap());
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { url, files, _runtime: runtime }
+        Self { url, files, login, _runtime: runtime }
     }
 
     /// A source of these requirements, with more fields.
@@ -163,4 +178,28 @@ fn other_bytes_than_those_that_were_locked_are_never_published() {
     bench.cache(&[index.source(&json!({"requirements": direct}))]);
     bench.run(&["prefetch"]).failed(30, "ChecksumMismatch", &["source `wheels`"]);
     assert_eq!(bench.published(), Vec::<String>::new());
+}
+
+#[test]
+fn a_login_is_shown_to_the_index_and_to_no_other_host_that_files_lie_on() {
+    let (bench, index) = (Bench::new(), Index::start(Speaks::Json));
+    // user:s3cret
+    *index.login.lock().unwrap() = Some("Basic dXNlcjpzM2NyZXQ=");
+    let elsewhere = bench.hub.put("demo_pkg-2.0-py3-none-any.whl", vec![9; 3000]);
+    let url = format!("{}/files/demo_pkg-2.0-py3-none-any.whl", bench.hub.url);
+    let requirements = format!("{}\nother @ {url} --hash=sha256:{elsewhere}\n", index.locked(&[WHEEL]));
+    let open = json!({"requirements": requirements});
+    bench.cache(&[index.source(&open)]);
+    bench.run(&["prefetch"]).failed(10, "Unauthorized", &["`passwordSecretRef`"]);
+    let mut closed = open;
+    closed["usernameSecretRef"] = json!({"name": "index", "key": "username"});
+    closed["passwordSecretRef"] = json!({"name": "index", "key": "password"});
+    bench.cache(&[index.source(&closed)]);
+    bench.run(&["prefetch"]).failed(13, "SecretNotFound", &["PIP_INDEX_USERNAME"]);
+    let mut command = bench.command(&["prefetch"]);
+    let ran = ran(command.env("PIP_INDEX_USERNAME", "user").env("PIP_INDEX_PASSWORD", "s3cret").output().unwrap());
+    assert_eq!(ran.code, 0, "{:?} {}", ran.results, ran.stderr);
+    assert_eq!(bench.published().len(), 3);
+    assert_eq!(bench.hub.counters().authorized_cdn_requests, 0);
+    assert!(!ran.stderr.contains("s3cret") && !format!("{:?}", ran.results).contains("s3cret"));
 }

@@ -34,6 +34,12 @@ spec:
     )
 }
 
+/// The same with a claim that it may write to.
+pub fn writer(namespace: &str, name: &str, claim: &str, image: &str, command: &[&str]) -> String {
+    let reader = pod(namespace, name, None, claim, image, command);
+    reader.replace(", readOnly: true", "").replace("runAsNonRoot: true,", "runAsNonRoot: true, fsGroup: 4321,")
+}
+
 /// A pod that mounts nothing and runs a command of busybox on a node.
 pub fn without_claim(namespace: &str, name: &str, node: &str, command: &[&str]) -> String {
     let all = pod(namespace, name, Some(node), "none", "localhost/busybox:test", command);

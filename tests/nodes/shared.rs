@@ -5,6 +5,7 @@ use crate::reader;
 use crate::runner::Scenario;
 use crate::scenario;
 use crate::world::World;
+use modelcache::api::ConditionType;
 use std::sync::Arc;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -12,6 +13,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(a_shared_volume_from_a_storage_class_is_filled_once_and_read_from_both_nodes),
         scenario!(a_retained_shared_volume_is_adopted_without_a_byte_though_its_class_deletes_and_main_has_moved),
         scenario!(an_existing_claim_mounted_at_the_hf_home_just_works),
+        scenario!(a_claim_is_adopted_where_it_is_and_copied_to_another_and_a_missing_one_is_named),
         scenario!(two_caches_share_one_claim_without_touching_each_other),
         scenario!(a_volume_with_only_directories_binds_a_claim_that_waits_for_its_first_consumer),
     ]
@@ -75,6 +77,33 @@ async fn an_existing_claim_mounted_at_the_hf_home_just_works(world: Arc<World>) 
         world.exists("", "v1", "PersistentVolumeClaim", Some("existing"), "home").await,
         "an existing claim is never deleted"
     );
+}
+
+async fn a_claim_is_adopted_where_it_is_and_copied_to_another_and_a_missing_one_is_named(world: Arc<World>) {
+    world.namespace("taken");
+    world.apply(&claim("taken", "old"));
+    let fill = ["sh", "-c", "mkdir /models/wheels && echo one > /models/wheels/a.whl && ln -s a.whl /models/wheels/b.whl && echo filled"];
+    world.apply(&reader::writer("taken", "fill", "old", "localhost/busybox:test", &fill));
+    assert!(reader::ended(&world, "taken", "fill").await.contains("filled"));
+
+    let adopted = "  - {name: old, claim: {claimName: old}}\n";
+    let volumes = "[{name: home, existingClaim: {claimName: old}}]";
+    world.apply(&tolerant(&cache_with("taken", "adopted", volumes, &[adopted.to_owned()], "")));
+    let status = world.ready("taken", "adopted").await.status.unwrap();
+    assert_eq!(status.sources[0].files, Some(2));
+
+    let copied = "  - {name: old, claim: {claimName: old, directory: wheels, path: copy}}\n";
+    let volumes = "[{name: models, shared: {size: 10Mi, storageClassName: standard}}]";
+    world.apply(&tolerant(&cache_with("taken", "copied", volumes, &[copied.to_owned()], "")));
+    world.ready("taken", "copied").await;
+    let look = ["sh", "-c", "cat /models/copy/a.whl /models/copy/b.whl"];
+    world.apply(&reader::pod("taken", "look", None, "copied-models", "localhost/busybox:test", &look));
+    assert_eq!(reader::ended(&world, "taken", "look").await.matches("one").count(), 2);
+
+    let missing = "  - {name: gone, claim: {claimName: not-there}}\n";
+    world.apply(&tolerant(&cache_with("taken", "missing", volumes, &[missing.to_owned()], "")));
+    let said = world.reason("taken", "missing", ConditionType::Resolved, "VolumePending").await;
+    assert!(said.contains("not-there") && said.contains("create the claim"), "{said}");
 }
 
 async fn two_caches_share_one_claim_without_touching_each_other(world: Arc<World>) {

@@ -50,6 +50,11 @@ pub struct Network {
     /// Directory with `<source>/content` for each source whose ConfigMap is mounted. Ignored with --file.
     #[arg(long, value_name = "DIR", default_value = mount::CONFIG)]
     pub config_dir: PathBuf,
+
+    /// Directory that has the claims of `claim` sources: with --file as `<claimName>`, in a pod as `<source>`. [default
+    /// without --file: /claims]
+    #[arg(long, value_name = "DIR")]
+    pub claims_dir: Option<PathBuf>,
 }
 
 /// How to say what was done.
@@ -85,7 +90,18 @@ impl Input {
 impl Network {
     /// What a source gets to use in its pod.
     pub fn mounted(&self, source: &Source) -> Result<Access, Failure> {
-        Access::in_pod(source, &self.secrets_dir, &self.config_dir)
+        let access = Access::in_pod(source, &self.secrets_dir, &self.config_dir)?;
+        let directory = self.claims_dir.as_deref().unwrap_or(Path::new(mount::CLAIMS));
+        Ok(Access { claim: source.claim.as_ref().map(|_| directory.join(&source.name)), ..access })
+    }
+
+    /// What a source of a YAML gets to use without a cluster: ConfigMaps are documents of the same YAML, and the process's
+    /// environment stands in for Secrets. Never the command line, which everybody on the machine can read.
+    pub fn local(&self, source: &Source, yaml: &Path) -> Result<Access, Failure> {
+        let config_map = |reference: &ConfigMapKeyRef| local::config_map(yaml, reference);
+        let access = Access::local(source, &|name| std::env::var(name).ok(), &config_map)?;
+        let claim = self.claims_dir.as_ref().zip(source.claim.as_ref());
+        Ok(Access { claim: claim.map(|(directory, it)| directory.join(&it.claim_name)), ..access })
     }
 
     /// The origins, reached so.
@@ -95,13 +111,6 @@ impl Network {
         let endpoint = self.hf_endpoint.clone().filter(|it| !it.is_empty());
         Ok(Origins::new(client, endpoint))
     }
-}
-
-/// What a source of a YAML gets to use without a cluster: ConfigMaps are documents of the same YAML, and the process's
-/// environment stands in for Secrets. Never the command line, which everybody on the machine can read.
-pub fn local_access(source: &Source, yaml: &Path) -> Result<Access, Failure> {
-    let config_map = |reference: &ConfigMapKeyRef| local::config_map(yaml, reference);
-    Access::local(source, &|name| std::env::var(name).ok(), &config_map)
 }
 
 impl Say {

@@ -1,6 +1,6 @@
 //! `prefetch`: puts the content on the volumes.
 
-use super::options::{Input, Network, Say, local_access};
+use super::options::{Input, Network, Say};
 use super::output::{Done, Output};
 use super::serve::serve;
 use crate::agent::failure::Failure;
@@ -149,7 +149,7 @@ impl Prefetch {
         let path = self.input.volume(&volume.name);
         make(&path)?;
         let root = Root::open(&path)?;
-        let access = |source: &Source| local_access(source, file);
+        let access = |source: &Source| self.network.local(source, file);
         let mut pins = Pins::read(&root, name)?;
         let mut plan = Plan { directories: volume.directories.clone(), ..Plan::new(name, &volume.name) };
         let (mut unresolved, mut listed) = (Vec::new(), BTreeMap::new());

@@ -1,6 +1,6 @@
 //! `resolve`: asks the origin of a source for its revision, files and bytes. Once, for the whole fleet.
 
-use super::options::{Network, Say, local_access};
+use super::options::{Network, Say};
 use super::output::{Done, Output};
 use crate::agent::failure::Failure;
 use crate::agent::local;
@@ -63,7 +63,7 @@ impl Resolve {
         let mut results = Vec::new();
         for cache in local::read(file)? {
             for source in &cache.spec.sources {
-                let outcome = match local_access(source, file) {
+                let outcome = match self.network.local(source, file) {
                     Ok(access) => resolve(&origins, source, &access).await,
                     Err(failure) => Outcome::failure(failure.reason, failure.message),
                 };

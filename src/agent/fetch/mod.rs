@@ -11,6 +11,7 @@
 //! - `redirect`, `answer`, `hosts`, `pause` say where a request goes, what its answer means, whom to leave alone.
 //! - `partial`, `journal`, `staging`, `fence` are what is on the disk, and who may write it.
 //! - `active`, `ranges`, `hash`, `follower`, `keeper`, `dirty` turn arriving bytes into verified, synced content.
+//! - `copied` is for content that is on this machine already.
 //! - `run` holds it together, `outcome` says what follows from success and trouble; `space`, `bandwidth`, `progress` are its limits and its account.
 //!
 //! # Guarantees
@@ -27,6 +28,7 @@ mod bandwidth;
 mod board;
 mod client;
 mod content;
+mod copied;
 mod crew;
 mod dirty;
 mod error;
@@ -63,6 +65,7 @@ pub use self::{
     api::ApiAnswer,
     client::{ClientError, ClientOptions, HttpClient},
     content::{Authorized, Authorizer, Content, Digest, HashPrefix, Origin, Secret},
+    copied::{Copied, copy},
     error::{FetchError, Reason, SpaceLimit},
     fence::Writer,
     hash::{file_matches, git_blob_of_file, hex, over_cores, sha256_of_file, unhex},

@@ -94,6 +94,9 @@ fn row(source: &str, kind: Kind<'_>) -> Option<Row> {
                 Layout::Ollama => ollama(path),
             })
         }
+        Kind::Claim(claim) => {
+            Some(Row { name: "CLAIM", directory: claim.effective_path().to_owned(), variables: vec![] })
+        }
         Kind::ObjectStore(store) => Some(Row { name: "OBJECTS", directory: store.effective_path(), variables: vec![] }),
         Kind::Http(_) => None,
     }

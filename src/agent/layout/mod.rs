@@ -147,6 +147,17 @@ pub fn key(source: &Source) -> Result<Value, Failure> {
             }
         }
         Kind::Civitai(file) => directory(source, file.effective_path())?,
+        Kind::Claim(claim) => {
+            directory(source, claim.effective_directory())?;
+            directory(source, claim.effective_path())?;
+            let name = &claim.claim_name;
+            let inner =
+                name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'-' | b'.'));
+            if !inner || name.starts_with(['-', '.']) || name.is_empty() || name.len() > 253 {
+                let message = format!("source `{}`: `claimName` is not the name of a claim: {name:?}", source.name);
+                return Err(Failure::new(Reason::InvalidSpec, message));
+            }
+        }
         Kind::Nltk(data) => directory(source, data.effective_path())?,
         Kind::Spacy(spacy) => usable(source, &spacy.directory())?,
         Kind::TorchHub(hub) => usable(source, &hub.target())?,
@@ -193,6 +204,7 @@ pub fn place(plan: &Plan, source: &Source, listing: &Listing) -> Result<Placemen
         Kind::Http(_)
         | Kind::Whisper(_)
         | Kind::Civitai(_)
+        | Kind::Claim(_)
         | Kind::Nltk(_)
         | Kind::ObjectStore(_)
         | Kind::Oci(_)

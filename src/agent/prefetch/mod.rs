@@ -15,6 +15,7 @@
 //! - Killed at any moment, the next run goes on where this one was.
 //! - With everything there, nobody is asked and nothing is written.
 
+mod copying;
 pub mod inventory;
 mod pool;
 pub mod publish;
@@ -187,7 +188,15 @@ impl Prefetch<'_> {
             Some(listing) => listing.clone(),
             None => self.origins.list(source, pin, &(self.access)(source)?).await?,
         };
-        let placement = layout::place(self.plan, source, &listing)?;
+        let mut placement = layout::place(self.plan, source, &listing)?;
+        if listing.held.as_ref().is_some_and(|it| it.is_in(root)) {
+            let inventory = copying::in_place(root, &listing, &mut placement)?;
+            self.report.wanted(listing.files.len() as u64, listing.bytes());
+            self.report.there(listing.files.len() as u64, listing.bytes());
+            let (files, bytes) = (listing.files.len(), human(listing.bytes()));
+            (self.say)(format!("source `{}`: {files} files, {bytes}, stay where they are", source.name));
+            return Ok(Some(Work { planned, listing, placement, inventory }));
+        }
         // Hashing what nobody vouches for may take minutes, in which signals are still heard.
         let inventory = {
             let (root, placement, revision, known) =

@@ -23,12 +23,12 @@ pub(super) struct Pool<'a, 'p> {
 }
 
 /// A source on its way.
-struct Pending<'w> {
-    work: Work<'w>,
+pub(super) struct Pending<'w> {
+    pub(super) work: Work<'w>,
     /// Contents to fetch, in the order of the engine's group.
     missing: Vec<Placed>,
     left: usize,
-    end: Option<Result<(), Failure>>,
+    pub(super) end: Option<Result<(), Failure>>,
 }
 
 impl Pool<'_, '_> {
@@ -56,7 +56,8 @@ impl Pool<'_, '_> {
         // expanding one takes too long for the engine to wait.
         self.unpack_whole(&mut sources, options).await?;
         while sources.iter().any(|source| source.end.is_none()) {
-            let groups = sources.iter_mut().map(Pending::begin_round).collect();
+            self.copy(&mut sources).await?;
+            let groups = sources.iter_mut().map(Pending::fetch_round).collect();
             let mut stopped = None;
             let on =
                 |arrival| self.arrive(&mut sources, arrival).inspect_err(|failure| stopped = Some(failure.clone()));
@@ -108,7 +109,7 @@ impl Pool<'_, '_> {
         }
     }
 
-    fn take(&mut self, sources: &mut [Pending<'_>], staged: &Staged) -> Result<Vec<usize>, Failure> {
+    pub(super) fn take(&mut self, sources: &mut [Pending<'_>], staged: &Staged) -> Result<Vec<usize>, Failure> {
         let placed = |sources: &[Pending<'_>], at: Place| sources.get(at.group)?.missing.get(at.index).cloned();
         let Some(first) = placed(sources, staged.at) else { return Ok(vec![]) };
         let adopted = self.publisher.adopt(&staged.path, &first.path);
@@ -208,12 +209,17 @@ impl<'w> Pending<'w> {
     }
 
     /// The contents that are not there yet.
-    fn begin_round(&mut self) -> Vec<Content> {
+    pub(super) fn begin_round(&mut self) -> Vec<Content> {
         if self.end.is_some() {
             self.missing.clear();
         }
         let there = &self.work.inventory.there;
         self.missing.retain(|placed| !there.contains_key(&placed.path));
         self.work.contents(&self.missing)
+    }
+
+    /// Those of them that the engine fetches: what is on a claim was copied.
+    fn fetch_round(&mut self) -> Vec<Content> {
+        if self.work.listing.held.is_some() { vec![] } else { self.begin_round() }
     }
 }

@@ -8,7 +8,7 @@ use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::{Kind, Oci, SecretFile, Source, WhisperEngine};
 use crate::contract::mount;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The variable of the hub's own client.
 const HF_TOKEN: &str = "HF_TOKEN";
@@ -22,6 +22,8 @@ pub struct Access {
     pub others: BTreeMap<&'static str, Secret>,
     /// The requirements of a wheelhouse whose spec names a ConfigMap.
     pub requirements: Option<String>,
+    /// Where the claim of a source that is one is mounted.
+    pub claim: Option<PathBuf>,
     /// Where a person has to put another one.
     pub place: String,
 }

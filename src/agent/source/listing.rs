@@ -2,6 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::fetch::{Authorizer, Content, Digest, Origin, Secret};
+use super::claim::Held;
 use super::name;
 use super::unpack::Unpack;
 use crate::api::Reason;
@@ -24,12 +25,16 @@ pub struct Listing {
     pub complete: bool,
     /// What the origin gets to see.
     pub token: Option<Secret>,
+    /// The scheme, host and port that the token is for, where files may lie elsewhere too.
+    pub token_for: Option<url::Origin>,
     /// Gives access that does not last, where the origin asks for that.
     pub authorizer: Option<Arc<dyn Authorizer>>,
     /// What people would call the origin: shown in manifests.
     pub origin: String,
     /// Path on the volume and bytes of the file that makes the source visible to its clients, once all else is there.
     pub last: Option<(String, Vec<u8>)>,
+    /// The claim that its files are copied from, where they are not fetched.
+    pub held: Option<Arc<Held>>,
 }
 
 /// One file.
@@ -85,7 +90,7 @@ impl Listing {
         if let Some(both) = parents.into_iter().chain(directories).find(|parent| paths.contains(parent)) {
             return Err(lies(format!("{both:?} as a file and as a directory")));
         }
-        Ok(Self { revision, files, complete, token, authorizer: None, origin, last: None })
+        Ok(Self { revision, files, complete, token, token_for: None, authorizer: None, origin, last: None, held: None })
     }
 
     /// Bytes of all files whose size is known.
@@ -107,7 +112,7 @@ impl Listing {
     pub fn content(&self, file: &ListedFile) -> Content {
         let origin = Origin {
             url: file.url.clone(),
-            token: self.token.clone(),
+            token: self.token.clone().filter(|_| self.token_for.as_ref().is_none_or(|it| *it == file.url.origin())),
             validator: file.validator.clone(),
             authorizer: self.authorizer.clone(),
         };

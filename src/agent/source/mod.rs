@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod civitai;
+pub mod claim;
 pub mod fnmatch;
 pub mod http;
 pub mod hugging_face;
@@ -66,6 +67,7 @@ impl Origins {
             Kind::Http(http) => http::resolve(self, http, access).await,
             Kind::Whisper(model) => whisper::resolve(self, model, access).await,
             Kind::Civitai(file) => civitai::resolve(self, file, access).await,
+            Kind::Claim(it) => claim::resolve(it, access).await,
             Kind::Nltk(data) => nltk::resolve(self, data).await,
             Kind::Spacy(spacy) => spacy::resolve(self, spacy, access).await,
             Kind::TorchHub(hub) => torch_hub::resolve(self, hub, access).await,
@@ -82,6 +84,7 @@ impl Origins {
             Kind::Http(http) => http::list(http, pin, access)?,
             Kind::Whisper(model) => whisper::list(self, model, pin, access).await?,
             Kind::Civitai(file) => civitai::list(self, file, pin, access).await?,
+            Kind::Claim(it) => claim::resolve(it, access).await?,
             Kind::Nltk(data) => nltk::resolve(self, data).await?,
             Kind::Spacy(spacy) => spacy::list(spacy, pin, access)?,
             Kind::TorchHub(hub) => torch_hub::list(hub, pin, access)?,
@@ -92,6 +95,17 @@ impl Origins {
         let found = listing.pin();
         if found == *pin {
             return Ok(listing);
+        }
+        if let Some(Kind::Claim(it)) = source.kind() {
+            return Err(Failure::new(
+                Reason::ListingMismatch,
+                format!(
+                    "claim `{}` changed since it was resolved: it had {} files and {} bytes, and has {} files and {} bytes of \
+                     other content (digest {:.12} instead of {:.12}); nothing was taken; resolve it again when nothing writes \
+                     there",
+                    it.claim_name, pin.files, pin.bytes, found.files, found.bytes, found.digest, pin.digest
+                ),
+            ));
         }
         Err(Failure::new(
             Reason::ListingMismatch,

@@ -4,7 +4,7 @@
 //! (<https://peps.python.org/pep-0503/>), which is all that some mirrors have.
 
 use super::super::failure::{Failure, reason};
-use super::super::fetch::{Digest, Origin, unhex};
+use super::super::fetch::{Digest, Origin, Secret, unhex};
 use super::Origins;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
@@ -49,8 +49,12 @@ pub async fn resolve(origins: &Origins, pip: &Pip, access: &Access) -> Result<Li
     let invalid = |what: String| Failure::new(Reason::InvalidSpec, what);
     let text = text.ok_or_else(|| invalid("there are no requirements".into()))?;
     let requirements = requirements::parse(text).map_err(|bad| invalid(format!("requirements, {bad}")))?;
-    let chosen: Vec<Vec<ListedFile>> =
-        stream::iter(&requirements).map(|it| files(origins, pip, it)).buffered(AT_ONCE).try_collect().await?;
+    let login = login(access);
+    let chosen: Vec<Vec<ListedFile>> = stream::iter(&requirements)
+        .map(|it| files(origins, pip, login.as_ref(), it))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
     let mut files: Vec<ListedFile> = chosen.into_iter().flatten().collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| (&a.path, a.digest) == (&b.path, b.digest));
@@ -59,17 +63,30 @@ pub async fn resolve(origins: &Origins, pip: &Pip, access: &Access) -> Result<Li
         hasher.update(format!("{}\0{}\0", file.path, file.digest.map(|it| it.to_string()).unwrap_or_default()));
     }
     let revision = format!("sha256:{}", hex(&hasher.finalize()));
-    Listing::new(revision, files, true, None, pip.effective_endpoint().to_owned())
+    let token_for = Url::parse(pip.effective_endpoint()).ok().map(|it| it.origin());
+    let listing = Listing::new(revision, files, true, login, pip.effective_endpoint().to_owned())?;
+    Ok(Listing { token_for, ..listing })
+}
+
+/// What an index that asks for a login is shown.
+fn login(access: &Access) -> Option<Secret> {
+    let (user, password) = (access.others.get(Pip::USERNAME)?, access.others.get(Pip::PASSWORD)?);
+    Some(Secret::basic(user.reveal(), password.reveal()))
 }
 
 /// The files that one requirement allows and that fit the target: wheels, and the source where there is no wheel.
-async fn files(origins: &Origins, pip: &Pip, requirement: &Requirement) -> Result<Vec<ListedFile>, Failure> {
+async fn files(
+    origins: &Origins,
+    pip: &Pip,
+    login: Option<&Secret>,
+    requirement: &Requirement,
+) -> Result<Vec<ListedFile>, Failure> {
     let name = &requirement.name;
     let invalid = |what: String| Failure::new(Reason::InvalidSpec, format!("`{name}`: {what}"));
     let (mut listed, known) = if let Some(url) = &requirement.url {
         (vec![direct(requirement, url).ok_or_else(|| invalid(format!("{url} ends in no file name")))?], 1)
     } else {
-        let all = project(origins, pip, name).await?;
+        let all = project(origins, pip, login, name).await?;
         let known = all.len();
         (all.into_iter().filter(|(_, sha256, _)| requirement.hashes.contains(sha256)).collect(), known)
     };
@@ -129,13 +146,26 @@ fn direct(requirement: &Requirement, url: &str) -> Option<(File, [u8; 32], Url)>
 }
 
 /// All files of a package that the index gives a SHA-256 of.
-async fn project(origins: &Origins, pip: &Pip, name: &str) -> Result<Vec<(File, [u8; 32], Url)>, Failure> {
+async fn project(
+    origins: &Origins,
+    pip: &Pip,
+    login: Option<&Secret>,
+    name: &str,
+) -> Result<Vec<(File, [u8; 32], Url)>, Failure> {
     let endpoint = pip.effective_endpoint();
     let nonsense = |what: String| Failure::new(Reason::Unreachable, format!("`{name}`: {endpoint} {what}"));
     let url = Url::parse(&format!("{endpoint}/{name}/")).map_err(|error| nonsense(format!("is no URL ({error})")))?;
-    let origin = Origin { url, token: None, validator: None, authorizer: None };
+    let origin = Origin { url, token: login.cloned(), validator: None, authorizer: None };
     let answer = origins.client.get(name, &origin, ACCEPT, ANSWER_LIMIT, &origins.options).await;
-    let answer = answer.map_err(|error| Failure::new(reason(&error), error.to_string()))?;
+    let answer = answer.map_err(|error| match reason(&error) {
+        Reason::Unauthorized => Failure::new(
+            Reason::Unauthorized,
+            format!(
+                "{error}: the login is what `usernameSecretRef` and `passwordSecretRef` name, and there is none without"
+            ),
+        ),
+        reason => Failure::new(reason, error.to_string()),
+    })?;
     let content_type = answer.headers.get("content-type").and_then(|it| it.to_str().ok()).unwrap_or_default();
     let files = if content_type.contains("json") {
         let project: Project = serde_json::from_slice(&answer.body)

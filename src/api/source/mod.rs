@@ -2,6 +2,7 @@
 
 mod archive;
 mod civitai;
+mod claim;
 mod http;
 mod hugging_face;
 mod nltk;
@@ -16,6 +17,7 @@ mod whisper;
 
 pub use self::archive::ArchiveFormat;
 pub use self::civitai::{Civitai, CivitaiFile};
+pub use self::claim::Claim;
 pub use self::http::Http;
 pub use self::hugging_face::{HuggingFace, Preset, RepoType};
 pub use self::nltk::Nltk;
@@ -37,7 +39,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.nltk), has(self.objectStore), has(self.oci), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
+    validation = Rule::new("[has(self.huggingFace), has(self.http), has(self.whisper), has(self.civitai), has(self.claim), has(self.nltk), has(self.objectStore), has(self.oci), has(self.pip), has(self.spacy), has(self.torchHub)].filter(set, set).size() == 1")
         .message("exactly one kind of source must be set, such as `huggingFace` or `http`")
 )]
 pub struct Source {
@@ -66,6 +68,10 @@ pub struct Source {
     /// One file of a model version on Civitai.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub civitai: Option<Civitai>,
+
+    /// What is on another PersistentVolumeClaim of the namespace already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
 
     /// Data packages of NLTK.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +109,8 @@ pub enum Kind<'a> {
     Whisper(&'a Whisper),
     /// A file of Civitai.
     Civitai(&'a Civitai),
+    /// Files on another claim.
+    Claim(&'a Claim),
     /// Data packages of NLTK.
     Nltk(&'a Nltk),
     /// Objects of an object store.
@@ -128,6 +136,7 @@ impl Source {
             http,
             whisper,
             civitai,
+            claim,
             nltk,
             object_store,
             oci,
@@ -140,6 +149,7 @@ impl Source {
             http.as_ref().map(Kind::Http),
             whisper.as_ref().map(Kind::Whisper),
             civitai.as_ref().map(Kind::Civitai),
+            claim.as_ref().map(Kind::Claim),
             nltk.as_ref().map(Kind::Nltk),
             pip.as_ref().map(Kind::Pip),
             spacy.as_ref().map(Kind::Spacy),
@@ -158,8 +168,9 @@ impl Source {
             Some(Kind::Oci(it)) => it.secrets(),
             Some(Kind::ObjectStore(it)) => it.secrets(),
             Some(Kind::Civitai(it)) => it.secrets(),
+            Some(Kind::Pip(it)) => it.secrets(),
             Some(
-                Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Pip(_) | Kind::Spacy(_) | Kind::TorchHub(_),
+                Kind::Claim(_) | Kind::Http(_) | Kind::Whisper(_) | Kind::Nltk(_) | Kind::Spacy(_) | Kind::TorchHub(_),
             )
             | None => vec![],
         }
@@ -189,7 +200,7 @@ impl Source {
                 Some(repository) => !is_commit(repository.reference),
                 None => it.sha256.is_none(),
             },
-            Some(Kind::Civitai(_) | Kind::Nltk(_) | Kind::ObjectStore(_) | Kind::Spacy(_)) => true,
+            Some(Kind::Civitai(_) | Kind::Claim(_) | Kind::Nltk(_) | Kind::ObjectStore(_) | Kind::Spacy(_)) => true,
             None => false,
         }
     }
@@ -202,6 +213,7 @@ impl Source {
             Some(Kind::Http(it)) => it.identity(),
             Some(Kind::Whisper(it)) => it.identity(),
             Some(Kind::Civitai(it)) => it.identity(),
+            Some(Kind::Claim(it)) => it.identity(),
             Some(Kind::Nltk(it)) => it.identity(),
             Some(Kind::ObjectStore(it)) => it.identity(),
             Some(Kind::Oci(it)) => it.identity(&self.name),

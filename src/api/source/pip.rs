@@ -1,5 +1,6 @@
 //! Which Python packages are wanted as a wheelhouse?
 
+use super::{SecretFile, SecretKeyRef};
 use crate::api::pod_template::ConfigMapKeyRef;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -13,7 +14,9 @@ use serde_json::{Value, json};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.requirements) != has(self.requirementsFrom)")
-        .message("exactly one of `requirements` and `requirementsFrom` must be set")
+        .message("exactly one of `requirements` and `requirementsFrom` must be set"),
+    validation = Rule::new("has(self.usernameSecretRef) == has(self.passwordSecretRef) && (!has(self.passwordSecretRef) || has(self.endpoint))")
+        .message("`usernameSecretRef` and `passwordSecretRef` must be set together, with the `endpoint` that they are for")
 )]
 pub struct Pip {
     /// A requirements file with hashes. Up to 64 KiB; a longer one goes into a ConfigMap.
@@ -45,6 +48,16 @@ pub struct Pip {
     #[x_kube(validation = Rule::new("self.matches('^https?://[^[:space:]?#@]+$') && isURL(self)").message("`endpoint` must be an http or https URL without user name, password, query and fragment"))]
     pub endpoint: Option<String>,
 
+    /// The user name for an index that asks for one, in a Secret of this namespace. An index that gives out tokens says which
+    /// name goes with them, such as `__token__`. Without a cluster `PIP_INDEX_USERNAME` stands in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username_secret_ref: Option<SecretKeyRef>,
+
+    /// The password or token, in a Secret of this namespace. It is shown to the host of `endpoint` only, not to others that
+    /// the index lists files on or leads to. Without a cluster `PIP_INDEX_PASSWORD` stands in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKeyRef>,
+
     /// The wheelhouse on the volume, relative to its root; `wheels` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
@@ -64,6 +77,11 @@ pub enum Architecture {
 }
 
 impl Pip {
+    /// Name of the file of the user name.
+    pub const USERNAME: &'static str = "username";
+    /// Name of the file of the password.
+    pub const PASSWORD: &'static str = "password";
+
     /// The index in effect, without a slash at its end.
     pub fn effective_endpoint(&self) -> &str {
         self.endpoint.as_deref().unwrap_or("https://pypi.org/simple").trim_end_matches('/')
@@ -72,6 +90,14 @@ impl Pip {
     /// The wheelhouse in effect, relative to the volume's root.
     pub fn effective_path(&self) -> &str {
         self.path.as_deref().unwrap_or("wheels")
+    }
+
+    /// The Secrets that it names.
+    pub fn secrets(&self) -> Vec<SecretFile<'_>> {
+        let file = |file, reference, stand_in| SecretFile { file, reference, stand_in };
+        let username = self.username_secret_ref.as_ref().map(|it| file(Self::USERNAME, it, "PIP_INDEX_USERNAME"));
+        let password = self.password_secret_ref.as_ref().map(|it| file(Self::PASSWORD, it, "PIP_INDEX_PASSWORD"));
+        username.into_iter().chain(password).collect()
     }
 
     /// What ends up where, wherever it comes from.

@@ -1,9 +1,13 @@
 //! What is there? All reads of a reconcile, in one value. Absent is data.
 
+use crate::api::source::Source;
+use crate::api::timetable::RefreshPolicy;
 use crate::api::{JobRole, ModelCache, NodeCachePool, label, name};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
+use crate::operator::replica::build::warm_up_job::Beside;
+use crate::operator::replica::observe::beside;
 use crate::operator::runtime::Stores;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
@@ -37,8 +41,18 @@ pub struct Observed {
     pub refresh_jobs: Vec<ObservedJob>,
     /// Jobs of this cache in the node-jobs namespace.
     pub node_jobs: Vec<k8s_openapi::api::batch::v1::Job>,
+    /// Where the claim of a source that is still to be resolved, or is asked anew, has to be read, by the claim's name.
+    pub beside: BTreeMap<String, Beside>,
     /// Pods of the namespace, when the cache is being deleted.
     pub pods: Vec<Pod>,
+}
+
+impl Observed {
+    /// Where a pod that asks the origin of a source has to run.
+    pub fn beside_of(&self, source: &Source) -> Beside {
+        let claim = source.claim.as_ref().and_then(|it| self.beside.get(&it.claim_name));
+        claim.cloned().unwrap_or_default()
+    }
 }
 
 /// Reads everything.
@@ -72,6 +86,13 @@ pub async fn observe(
         config_maps.extend(cluster.get(&config_maps_api, &environment).await?);
     }
 
+    let mut places = BTreeMap::new();
+    for claim in claims_to_read(cache) {
+        // A pod that has it for itself is waited for by the scheduler, which says so.
+        let place = beside(cluster, &namespace, &claim).await?.unwrap_or_default();
+        places.insert(claim, place);
+    }
+
     let ours = format!("{labels},{}={}", label::NAMESPACE, name::label_value(&namespace));
     let asking = [JobRole::Resolve, JobRole::Refresh].map(JobRole::as_str).join(",");
     let asking = cluster.jobs(&namespace, &format!("{labels},{} in ({asking})", label::JOB)).await?;
@@ -91,6 +112,19 @@ pub async fn observe(
         resolve_jobs,
         refresh_jobs,
         node_jobs: cluster.list(&cluster.namespaced(node_jobs_namespace), &ours).await?,
+        beside: places,
         pods: if deleting { cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await? } else { vec![] },
     })
+}
+
+/// The claims of sources whose status names no pin, and of those that are asked anew.
+fn claims_to_read(cache: &ModelCache) -> Vec<String> {
+    let known = cache.status.as_ref().map(|it| it.sources.as_slice()).unwrap_or_default();
+    let resolved = |source: &Source| {
+        let hash = source.spec_hash();
+        known.iter().any(|it| it.name == source.name && it.spec_hash.as_deref() == Some(&hash) && it.revision.is_some())
+    };
+    let again = cache.spec.refresh_policy() != RefreshPolicy::Never;
+    let claims = cache.spec.sources.iter().filter_map(|it| Some((it, it.claim.as_ref()?)));
+    claims.filter(|(source, _)| again || !resolved(source)).map(|(_, claim)| claim.claim_name.clone()).collect()
 }

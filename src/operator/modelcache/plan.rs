@@ -72,8 +72,8 @@ pub fn plan(
         wanted.volumes.push(WantedVolume { plan: reference, problem, replicas });
     }
     wanted.conflict = environment(cache, observed, &mut wanted.children).err();
-    wanted.children.jobs = resolve_jobs(cache, model, resolutions, settings);
-    let again = refresh::jobs(cache, resolutions, freshness, &pool_tolerations(model), settings);
+    wanted.children.jobs = resolve_jobs(cache, model, resolutions, observed, settings);
+    let again = refresh::jobs(cache, resolutions, freshness, observed, &pool_tolerations(model), settings);
     wanted.children.jobs.extend(again);
     tidy(cache, observed, &kept, resolutions, &mut wanted);
     let answered = refresh::over(observed, resolutions, freshness);
@@ -251,9 +251,19 @@ fn environment(cache: &ModelCache, observed: &Observed, children: &mut Children)
 }
 
 /// Jobs for the sources that are due, unless the cache is suspended.
-fn resolve_jobs(cache: &ModelCache, model: &Model, resolutions: &[Resolution], settings: &Settings) -> Vec<Job> {
+fn resolve_jobs(
+    cache: &ModelCache,
+    model: &Model,
+    resolutions: &[Resolution],
+    observed: &Observed,
+    settings: &Settings,
+) -> Vec<Job> {
     let due = resolutions.iter().filter(|it| it.state == ResolutionState::Due && !cache.spec.suspended());
-    due.map(|it| build::resolve_job::resolve_job(cache, it, pool_tolerations(model), settings)).collect()
+    due.map(|it| {
+        let beside = observed.beside_of(&it.source);
+        build::resolve_job::resolve_job(cache, it, pool_tolerations(model), &beside, settings)
+    })
+    .collect()
 }
 
 /// A cluster may have no nodes but those of the pools: what asks the origin must be able to run there.

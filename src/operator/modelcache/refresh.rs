@@ -206,12 +206,16 @@ pub fn jobs(
     cache: &ModelCache,
     resolutions: &[Resolution],
     freshness: &[Freshness],
+    observed: &Observed,
     tolerations: &[Toleration],
     settings: &Settings,
 ) -> Vec<Job> {
     let due = resolutions.iter().zip(freshness).filter(|(_, fresh)| fresh.due);
-    due.map(|(it, fresh)| build::resolve_job::refresh_job(cache, it, fresh.asked + 1, tolerations.to_vec(), settings))
-        .collect()
+    due.map(|(it, fresh)| {
+        let beside = observed.beside_of(&it.source);
+        build::resolve_job::refresh_job(cache, it, fresh.asked + 1, tolerations.to_vec(), &beside, settings)
+    })
+    .collect()
 }
 
 /// Jobs whose answer is recorded, or that nobody waits for any more.

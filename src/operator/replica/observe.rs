@@ -1,6 +1,7 @@
 //! What is there? All reads of a Replica's reconcile.
 
 use super::build::warm_up_job::Beside;
+use crate::api::source::Source;
 use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, label, name};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
@@ -38,6 +39,7 @@ pub async fn observe(
     replica: &ModelCacheReplica,
 ) -> Result<Observed, Error> {
     let namespace = replica.namespace().unwrap_or_default();
+    let own_claim = &replica.spec.claim_name;
     let cache = stores
         .caches
         .find(|it| it.name_any() == replica.spec.cache && it.namespace().as_deref() == Some(namespace.as_str()));
@@ -60,6 +62,18 @@ pub async fn observe(
     } else {
         (vec![], String::new())
     };
+    let sources = cache.iter().flat_map(|it| claims(it, &replica.spec.volume));
+    let claims: Vec<(String, String)> = sources.filter(|(_, claim)| claim != own_claim).collect();
+    let mut place =
+        if replica.spec.node.is_some() { Ok(Beside::Anywhere) } else { beside(cluster, &namespace, own_claim).await? };
+    for (source, claim) in claims {
+        let other = if replica.spec.node.is_some() {
+            everywhere(cluster, &namespace, &source, &claim).await?
+        } else {
+            beside(cluster, &namespace, &claim).await?
+        };
+        place = place.and_then(|here| both(here, other?, &claim));
+    }
     Ok(Observed {
         cache,
         pool,
@@ -67,16 +81,49 @@ pub async fn observe(
         namespace_uid,
         prepare_jobs,
         jobs: cluster.jobs(&namespace, &labels).await?,
-        beside: if replica.spec.node.is_some() {
-            Ok(Beside::Anywhere)
-        } else {
-            beside(cluster, &namespace, &replica.spec.claim_name).await?
-        },
+        beside: place,
     })
 }
 
-/// One node has a ReadWriteOnce claim mounted: our pod must run there. One pod has a ReadWriteOncePod claim: ours waits.
-async fn beside(cluster: &Cluster, namespace: &str, claim_name: &str) -> Result<Result<Beside, String>, Error> {
+/// The claims that sources of a volume take over, with the names of those sources.
+fn claims<'a>(cache: &'a ModelCache, volume: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
+    let of_volume = move |it: &&Source| cache.spec.volume_of(it).is_some_and(|it| it.name == volume);
+    let sources = cache.spec.sources.iter().filter(of_volume);
+    sources.filter_map(|it| Some((it.name.clone(), it.claim.as_ref()?.claim_name.clone())))
+}
+
+/// A copy on each node is made on that node: the claim must be one that several nodes can mount.
+async fn everywhere(
+    cluster: &Cluster,
+    namespace: &str,
+    source: &str,
+    claim_name: &str,
+) -> Result<Result<Beside, String>, Error> {
+    let claim = cluster.get(&cluster.namespaced::<PersistentVolumeClaim>(namespace), claim_name).await?;
+    let modes = claim.and_then(|it| it.spec).and_then(|it| it.access_modes);
+    Ok(match modes.filter(|modes| !modes.iter().any(|it| it == "ReadWriteMany" || it == "ReadOnlyMany")) {
+        None => Ok(Beside::Anywhere),
+        Some(modes) => Err(format!(
+            "source `{source}` is to be copied to the nodes of a pool, and its claim `{claim_name}` is {}, which one node at a \
+             time can mount: use a claim with ReadWriteMany or ReadOnlyMany, or put the source on a shared volume",
+            modes.join(", ")
+        )),
+    })
+}
+
+/// One pod mounts both claims.
+fn both(here: Beside, there: Beside, claim_name: &str) -> Result<Beside, String> {
+    match (here, there) {
+        (Beside::Node(here), Beside::Node(there)) if here != there => Err(format!(
+            "claim `{claim_name}` is in use on node `{there}`, and the volume's own claim on node `{here}`: one pod must mount \
+             both, so the pods that use one of them must end or move first"
+        )),
+        (Beside::Anywhere, other) | (other, _) => Ok(other),
+    }
+}
+
+/// Where a pod of ours that mounts a claim must run. One node has a ReadWriteOnce claim mounted: our pod must run there. One pod has a ReadWriteOncePod claim: ours waits.
+pub async fn beside(cluster: &Cluster, namespace: &str, claim_name: &str) -> Result<Result<Beside, String>, Error> {
     let Some(claim) = cluster.get(&cluster.namespaced::<PersistentVolumeClaim>(namespace), claim_name).await? else {
         return Ok(Ok(Beside::Anywhere));
     };
@@ -106,4 +153,23 @@ fn mounts(pod: &Pod, claim_name: &str) -> bool {
     let volumes = spec.and_then(|it| it.volumes.as_ref()).into_iter().flatten();
     let mounted = volumes.filter_map(|it| it.persistent_volume_claim.as_ref()).any(|it| it.claim_name == claim_name);
     mounted && placed && !over && !ours
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_mounts_two_claims_runs_where_both_are() {
+        let node = |name: &str| Beside::Node(name.into());
+        for (here, there, expected) in [
+            (Beside::Anywhere, Beside::Anywhere, Ok(Beside::Anywhere)),
+            (node("a"), Beside::Anywhere, Ok(node("a"))),
+            (Beside::Anywhere, node("b"), Ok(node("b"))),
+            (node("a"), node("a"), Ok(node("a"))),
+            (node("a"), node("b"), Err(())),
+        ] {
+            assert_eq!(both(here, there, "old").map_err(drop), expected);
+        }
+    }
 }

@@ -68,6 +68,33 @@ async fn a_wrong_civitai_source_is_refused() {
 }
 
 #[tokio::test]
+async fn a_wrong_claim_or_login_of_an_index_is_refused() {
+    let login = json!({"name": "index", "key": "x"});
+    check_creates(
+        CACHES,
+        &cache(),
+        vec![
+            case("a claim", json!({"claim": {"claimName": "old.models"}}), FINE),
+            case("a directory of a claim", json!({"claim": {"claimName": "old", "directory": "hub/x", "include": ["*.bin"], "path": "."}}), FINE),
+            case("a claim without a name", json!({"claim": {"path": "x"}}),
+             &["spec.sources[1].claim.claimName: Required value"]),
+            case("a claim of another namespace", json!({"claim": {"claimName": "team/old"}}),
+             &["spec.sources[1].claim.claimName: Invalid value: \"team/old\": `claimName` must be the name of a PersistentVolumeClaim: lower-case letters, digits, dashes and dots"]),
+            case("a directory with a way out", json!({"claim": {"claimName": "old", "directory": "a/../.."}}),
+             &["spec.sources[1].claim.directory: Invalid value: \"a/../..\": `directory` must be `.` or a relative path without `.`, `..`, empty parts or `.modelcache`"]),
+            case("a path of our own", json!({"claim": {"claimName": "old", "path": ".modelcache/x"}}),
+             &["spec.sources[1].claim.path: Invalid value: \".modelcache/x\": `path` must be `.` or a relative path without `.`, `..`, empty parts or `.modelcache`"]),
+            case("an index with a login", json!({"pip": {"requirements": "a==1", "endpoint": "https://x.org/simple", "usernameSecretRef": login, "passwordSecretRef": login}}), FINE),
+            case("a password without a user", json!({"pip": {"requirements": "a==1", "endpoint": "https://x.org/simple", "passwordSecretRef": login}}),
+             &["spec.sources[1].pip: Invalid value: `usernameSecretRef` and `passwordSecretRef` must be set together, with the `endpoint` that they are for"]),
+            case("a login for everybody's index", json!({"pip": {"requirements": "a==1", "usernameSecretRef": login, "passwordSecretRef": login}}),
+             &["spec.sources[1].pip: Invalid value: `usernameSecretRef` and `passwordSecretRef` must be set together, with the `endpoint` that they are for"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_wrong_nltk_source_or_preset_is_refused() {
     let hub = |more: Value| {
         let mut hub = json!({"repo": "org/name"});

@@ -12,6 +12,7 @@ use crate::operator::modelcache::resolution::{Resolution, ResolutionState};
 use crate::operator::modelcache::status;
 use crate::operator::options::Settings;
 use crate::operator::placement::{self, NodeState};
+use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::retry::RetryPolicy;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -161,7 +162,7 @@ pub(crate) fn resolve_job(cache: &ModelCache, source: usize, attempt: u64, end: 
         failure: None,
         state: ResolutionState::Due,
     };
-    let job = build_resolve_job(cache, &resolution, vec![], &settings());
+    let job = build_resolve_job(cache, &resolution, vec![], &Beside::Anywhere, &settings());
     ended(ObservedJob { job, ..ObservedJob::default() }, end)
 }
 

@@ -6,6 +6,7 @@ use crate::operator::modelcache::resolution::Resolution;
 use crate::operator::options::Settings;
 use crate::operator::pod::{AgentJob, agent_job};
 use crate::operator::replica::build::inputs::input_volumes;
+use crate::operator::replica::build::warm_up_job::Beside;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, Toleration};
 use kube::ResourceExt;
@@ -14,16 +15,20 @@ use std::collections::BTreeMap;
 /// Seconds that an origin has to answer.
 const DEADLINE_SECONDS: i64 = 600;
 
+/// Seconds that reading a whole claim may take: a day, as a warm-up may, which reads it as well.
+const READING_SECONDS: i64 = 86_400;
+
 /// The resolve Job of the next attempt.
 pub fn resolve_job(
     cache: &ModelCache,
     resolution: &Resolution,
     tolerations: Vec<Toleration>,
+    beside: &Beside,
     settings: &Settings,
 ) -> Job {
     let attempt = resolution.attempt + 1;
     let name = name::resolve_job(&cache.name_any(), &resolution.source.name, &resolution.spec_hash, attempt);
-    asking(JobRole::Resolve, name, cache, resolution, tolerations, settings)
+    asking(JobRole::Resolve, name, cache, resolution, tolerations, beside, settings)
 }
 
 /// The Job that asks, for this time, whether the origin moved.
@@ -32,10 +37,11 @@ pub fn refresh_job(
     resolution: &Resolution,
     number: u64,
     tolerations: Vec<Toleration>,
+    beside: &Beside,
     settings: &Settings,
 ) -> Job {
     let name = name::refresh_job(&cache.name_any(), &resolution.source.name, &resolution.spec_hash, number);
-    asking(JobRole::Refresh, name, cache, resolution, tolerations, settings)
+    asking(JobRole::Refresh, name, cache, resolution, tolerations, beside, settings)
 }
 
 fn asking(
@@ -44,6 +50,7 @@ fn asking(
     cache: &ModelCache,
     resolution: &Resolution,
     tolerations: Vec<Toleration>,
+    beside: &Beside,
     settings: &Settings,
 ) -> Job {
     let source = &resolution.source;
@@ -64,7 +71,8 @@ fn asking(
         volumes,
         mounts,
         tolerations,
-        deadline_seconds: DEADLINE_SECONDS,
+        affinity: beside.affinity(),
+        deadline_seconds: if source.claim.is_some() { READING_SECONDS } else { DEADLINE_SECONDS },
         owner: Some(owner(cache)),
         ..AgentJob::default()
     };
@@ -89,7 +97,7 @@ mod tests {
             failure: None,
             state: ResolutionState::Due,
         };
-        insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &settings()));
+        insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &Beside::Anywhere, &settings()));
     }
 
     #[test]
@@ -107,6 +115,26 @@ mod tests {
             failure: None,
             state: ResolutionState::Due,
         };
-        insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &settings()).spec.map(|it| it.template));
+        insta::assert_yaml_snapshot!(
+            resolve_job(&cache, &resolution, vec![], &Beside::Anywhere, &settings()).spec.map(|it| it.template)
+        );
+    }
+
+    #[test]
+    fn a_claim_is_read_on_the_node_that_has_it_for_as_long_as_it_takes() {
+        let mut cache = cache();
+        cache.spec.sources =
+            serde_json::from_value(serde_json::json!([{"name": "old", "claim": {"claimName": "notebook"}}])).unwrap();
+        let source = cache.spec.sources[0].clone();
+        let resolution = Resolution {
+            spec_hash: source.spec_hash(),
+            source,
+            attempt: 0,
+            recorded: 0,
+            failure: None,
+            state: ResolutionState::Due,
+        };
+        let job = resolve_job(&cache, &resolution, vec![], &Beside::Node("node-7".into()), &settings());
+        insta::assert_yaml_snapshot!(job.spec);
     }
 }

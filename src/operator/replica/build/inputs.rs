@@ -5,8 +5,8 @@ use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::{SecretFile, Source};
 use crate::contract::mount;
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, KeyToPath, ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume, VolumeMount,
-    VolumeProjection,
+    ConfigMapVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretProjection,
+    SecretVolumeSource, Volume, VolumeMount, VolumeProjection,
 };
 
 /// Volumes and mounts of the Secrets and the ConfigMap that a source names. Without the optional mark the pod would hang in
@@ -14,7 +14,42 @@ use k8s_openapi::api::core::v1::{
 pub fn input_volumes(source: &Source) -> Vec<(Volume, VolumeMount)> {
     let secrets = secret_volume(&source.name, &source.secrets());
     let config = source.config_map().map(|it| config_volume(&source.name, it));
-    secrets.into_iter().chain(config).collect()
+    let claim = source.claim.as_ref().map(|it| claim_volume(&source.name, &it.claim_name));
+    secrets.into_iter().chain(config).chain(claim).collect()
+}
+
+/// The inputs of several sources in one pod, where a claim is one volume however many sources read it: the kubelet waits for
+/// ever for a claim that a pod names twice. One that is mounted already, as the volume `mounted`, is read through that.
+pub fn all_inputs<'a>(
+    sources: impl Iterator<Item = &'a Source>,
+    claim_name: &str,
+    mounted: &str,
+) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let (mut volumes, mut mounts) = (Vec::<Volume>::new(), Vec::new());
+    for (volume, mut mount) in sources.flat_map(input_volumes) {
+        if volume.persistent_volume_claim.as_ref().is_some_and(|it| it.claim_name == claim_name) {
+            mounted.clone_into(&mut mount.name);
+        } else if !volumes.iter().any(|it| it.name == volume.name) {
+            volumes.push(volume);
+        }
+        mounts.push(mount);
+    }
+    (volumes, mounts)
+}
+
+/// A claim that is only read. The kubelet changes neither owner nor mode of what it mounts so.
+fn claim_volume(source: &str, claim_name: &str) -> (Volume, VolumeMount) {
+    let name = format!("claim-{}", short_hash(&[claim_name]));
+    let volume = Volume {
+        name: name.clone(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: claim_name.to_owned(),
+            read_only: Some(true),
+        }),
+        ..Volume::default()
+    };
+    let mount_path = format!("{}/{source}", mount::CLAIMS);
+    (volume, VolumeMount { name, mount_path, read_only: Some(true), ..VolumeMount::default() })
 }
 
 fn config_volume(source: &str, reference: &ConfigMapKeyRef) -> (Volume, VolumeMount) {
@@ -94,5 +129,16 @@ mod tests {
             serde_json::json!({"name": "p", "pip": {"requirementsFrom": {"name": "lock", "key": "requirements.txt"}}});
         let source: Source = serde_json::from_value(pip).unwrap();
         insta::assert_yaml_snapshot!(input_volumes(&source));
+    }
+
+    #[test]
+    fn a_claim_is_mounted_once_and_read_only_however_many_sources_read_it() {
+        let sources: Vec<Source> = serde_json::from_value(serde_json::json!([
+            {"name": "a", "claim": {"claimName": "old", "directory": "a"}},
+            {"name": "b", "claim": {"claimName": "old", "directory": "b"}},
+            {"name": "own", "claim": {"claimName": "home"}},
+        ]))
+        .unwrap();
+        insta::assert_yaml_snapshot!(all_inputs(sources.iter(), "home", "volume"));
     }
 }

@@ -1,6 +1,6 @@
 //! The Job that puts the content on a volume.
 
-use super::inputs::input_volumes;
+use super::inputs::all_inputs;
 use super::labels;
 use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label, name, quantity};
 use crate::contract::{mount, progress};
@@ -31,6 +31,16 @@ pub enum Beside {
     Node(String),
 }
 
+impl Beside {
+    /// The affinity to the node, where it must be one.
+    pub fn affinity(&self) -> Option<NodeAffinity> {
+        match self {
+            Self::Anywhere => None,
+            Self::Node(name) => Some(placement::beside(name)),
+        }
+    }
+}
+
 /// The warm-up Job of an attempt.
 pub fn warm_up_job(
     replica: &ModelCacheReplica,
@@ -43,7 +53,7 @@ pub fn warm_up_job(
     let spec = &replica.spec;
     let sources =
         cache.spec.sources.iter().filter(|it| cache.spec.volume_of(it).is_some_and(|it| it.name == spec.volume));
-    let (inputs, input_mounts): (Vec<Volume>, Vec<VolumeMount>) = sources.flat_map(input_volumes).unzip();
+    let (inputs, input_mounts) = all_inputs(sources, &spec.claim_name, "volume");
     let (own, mounts) = volume_and_plan(replica);
     let mut labels = labels(replica);
     labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
@@ -136,8 +146,8 @@ pub(super) fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: 
     if let Some(node) = &replica.spec.node {
         return Some(placement::pinned_to(&node.hostname));
     }
-    if let Beside::Node(name) = beside {
-        return Some(placement::beside(name));
+    if let Some(there) = beside.affinity() {
+        return Some(there);
     }
     let labels = cache.spec.placement.as_ref().map(|it| &it.node_selector).filter(|it| !it.is_empty())?;
     let expressions = labels

@@ -10,6 +10,7 @@
 mod hub;
 
 mod archives;
+mod from_a_claim;
 mod nltk;
 mod python;
 mod speech;

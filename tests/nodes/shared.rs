@@ -82,7 +82,11 @@ async fn an_existing_claim_mounted_at_the_hf_home_just_works(world: Arc<World>) 
 async fn a_claim_is_adopted_where_it_is_and_copied_to_another_and_a_missing_one_is_named(world: Arc<World>) {
     world.namespace("taken");
     world.apply(&claim("taken", "old"));
-    let fill = ["sh", "-c", "mkdir /models/wheels && echo one > /models/wheels/a.whl && ln -s a.whl /models/wheels/b.whl && echo filled"];
+    let fill = [
+        "sh",
+        "-c",
+        "mkdir /models/wheels && echo one > /models/wheels/a.whl && ln -s a.whl /models/wheels/b.whl && echo filled",
+    ];
     world.apply(&reader::writer("taken", "fill", "old", "localhost/busybox:test", &fill));
     assert!(reader::ended(&world, "taken", "fill").await.contains("filled"));
 

@@ -41,12 +41,12 @@ impl Pool<'_, '_> {
     pub(super) async fn copy(&mut self, sources: &mut [Pending<'_>]) -> Result<(), Failure> {
         let told = Arc::new(AtomicBool::new(false));
         let _stop = Stop(Arc::clone(&told));
-        let copies = wanted(sources);
-        if copies.is_empty() {
+        let due = wanted(sources);
+        if due.is_empty() {
             return Ok(());
         }
         let (staging, report) = (self.staging.clone(), self.report.clone());
-        let mut running = futures::stream::iter(copies)
+        let mut running = futures::stream::iter(due)
             .map(|copy| {
                 let (staging, report, stop) = (staging.clone(), report.clone(), Arc::clone(&told));
                 async move {

@@ -5,4 +5,16 @@
 //! ```
 
 pub mod access;
+pub mod decide;
+pub mod dry;
+pub mod known;
+pub mod lines;
+pub mod origin;
+pub mod owned;
+pub mod pack;
 pub mod repository;
+pub mod run;
+pub mod send;
+pub mod stable;
+pub mod volume;
+pub mod walk;

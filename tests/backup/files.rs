@@ -159,3 +159,27 @@ fn what_is_encrypted_can_be_read_with_the_key_only() {
     let ran = super::bench::ran(place.local().env("MODELCACHE_BACKUP_KEY", &other).output().unwrap());
     ran.failed(70, "ForeignBackup", &["is encrypted for age1"]);
 }
+
+#[test]
+fn an_archive_is_one_file_that_tar_unpacks_with_the_list_inside() {
+    let place = Place::new();
+    place.put("scenes/a.json", b"{}");
+    place.put("large.bin", &bytes(9, 6 << 20));
+    symlink("scenes/a.json", place.volume().join("latest")).unwrap();
+    place.cache(&json!({"destination": {"volume": {"claimName": "nas"}}, "format": "Archive"}));
+    let said = place.backup();
+    assert_eq!(said["files"], 2);
+    let archives = super::files(&place.repository().join("archives"));
+    assert_eq!(archives.len(), 1);
+    let bytes_of = std::fs::read(place.repository().join("archives").join(&archives[0])).unwrap();
+    let mut archive = tar::Archive::new(zstd::Decoder::new(bytes_of.as_slice()).unwrap());
+    let out = place.path("out");
+    archive.unpack(&out).unwrap();
+    assert_eq!(std::fs::read(out.join("assets/large.bin")).unwrap(), bytes(9, 6 << 20));
+    assert_eq!(std::fs::read_link(out.join("assets/latest")).unwrap().to_str(), Some("scenes/a.json"));
+    let snapshot = std::fs::read(out.join(".modelcache-backup/snapshot.json")).unwrap();
+    let snapshot: serde_json::Value = serde_json::from_slice(&snapshot).unwrap();
+    assert_eq!((&snapshot["files"], &snapshot["digest"]), (&json!(2), &said["manifest"]));
+    let list = std::fs::read_to_string(out.join(".modelcache-backup/list-assets.jsonl")).unwrap();
+    assert_eq!(list.lines().count(), 4);
+}

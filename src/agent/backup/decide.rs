@@ -70,3 +70,66 @@ pub fn stamp(stat: &Stat) -> Stamp {
         inode: stat.st_ino,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: Hash = [7; 32];
+
+    /// What the file system says of a file of three bytes.
+    fn stat() -> Stat {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        rustix::fs::stat(file.path()).unwrap()
+    }
+
+    fn owned(size: u64, sha256: Hash) -> OwnedEntry {
+        OwnedEntry::File { size, sha256, source: 0 }
+    }
+
+    fn listed(stat: &Stat, sha256: Hash, at: At) -> File {
+        File { size: 3, sha256: hex(&sha256), stamp: stamp(stat), at }
+    }
+
+    #[test]
+    fn a_file_is_read_unless_the_repository_surely_has_it() {
+        let (stat, nothing) = (stat(), Known::default());
+        let older = Stat { st_mtime: stat.st_mtime - 1, ..stat };
+        let empty = || At::Empty;
+        let blob = || At::Blob { form: crate::agent::backup::repository::seal::Form::default(), stored: 3 };
+        for (what, promised, before, expected) in [
+            ("new", None, None, Decision::Read(None)),
+            (
+                "as the last list has it",
+                None,
+                Some(listed(&stat, HASH, empty())),
+                Decision::List(listed(&stat, HASH, empty())),
+            ),
+            ("changed since", None, Some(listed(&older, HASH, empty())), Decision::Read(None)),
+            ("its blob is gone", None, Some(listed(&stat, HASH, blob())), Decision::Read(None)),
+            (
+                "on another node: another time, the hash that a source promises",
+                Some(owned(3, HASH)),
+                Some(listed(&older, HASH, empty())),
+                Decision::List(listed(&older, HASH, empty())),
+            ),
+            (
+                "the source has another by now",
+                Some(owned(3, [8; 32])),
+                Some(listed(&stat, HASH, empty())),
+                Decision::Read(Some([8; 32])),
+            ),
+            ("shorter than promised", Some(owned(4, HASH)), None, Decision::Damaged),
+        ] {
+            assert_eq!(decide(&stat, promised.as_ref(), None, before.as_ref(), &nothing), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_its_source_fetches_again_is_listed_by_name_and_hash() {
+        let decided = decide(&stat(), Some(&owned(3, HASH)), Some("hub"), None, &Known::default());
+        let at = At::Origin { source: "hub".into() };
+        assert_eq!(decided, Decision::List(File { size: 3, sha256: hex(&HASH), stamp: Stamp::default(), at }));
+    }
+}

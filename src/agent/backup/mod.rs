@@ -5,6 +5,7 @@
 //! ```
 
 pub mod access;
+pub mod archive;
 pub mod decide;
 pub mod dry;
 pub mod known;

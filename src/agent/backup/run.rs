@@ -2,6 +2,7 @@
 //!
 //! marker ──► what is known ──► each volume ──► everything durable ──► snapshot. Killed anywhere before the last step, it never was.
 
+use super::archive::{Archive, OWN};
 use super::dry::{Plan, count};
 use super::known::Known;
 use super::lines::{Before, is_whole};
@@ -10,13 +11,14 @@ use super::owned::Owned;
 use super::repository::at_work::{AtWork, RENEWED, Work};
 use super::repository::marker::{Owner, VERSION};
 use super::repository::snapshot::{Snapshot, VolumeSnapshot};
+use super::repository::upload::Upload;
 use super::repository::{Repository, internal, names};
 use super::send::Sender;
 use super::volume::{Asked, Backed, back_up};
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::source::Origins;
-use crate::api::backup::BackupContent;
+use crate::api::backup::{BackupContent, BackupFormat};
 use crate::api::name::hex;
 use crate::api::{ModelCache, Reason};
 use jiff::Timestamp;
@@ -30,6 +32,8 @@ use tokio::runtime::Handle;
 
 /// How long a prune that is at work is waited for.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Bytes that an archive may have in a bucket: its parts are as large as that needs.
+const ARCHIVE: u64 = 128 << 30;
 /// How often it is looked whether it is done.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -51,6 +55,8 @@ pub struct Request<'a> {
     pub volumes: Vec<(String, PathBuf, bool)>,
     /// How much of each file.
     pub content: BackupContent,
+    /// A repository, or one file.
+    pub format: BackupFormat,
     /// Where sources come from.
     pub origins: &'a Origins,
     /// When it begins.
@@ -206,8 +212,10 @@ async fn guarded(
     if others.alive.is_empty() {
         repository.store.remove_half_written(half_written).await?;
     }
-    let last = repository.last().await?;
-    let known = Known::read(repository, last.as_ref()).await?;
+    let archive = request.format == BackupFormat::Archive;
+    let last = if archive { None } else { repository.last().await? };
+    let known = if archive { Known::default() } else { Known::read(repository, last.as_ref()).await? };
+    let owner = Owner::of(request.cache);
     let job = Job {
         repository: repository.clone(),
         at_work: at_work.clone(),
@@ -217,36 +225,28 @@ async fn guarded(
         content: request.content,
         progress: progress.clone(),
         handle: Handle::current(),
+        begun,
+        empty: Snapshot {
+            version: VERSION,
+            id: id.to_owned(),
+            time: request.now,
+            repository: repository.marker.repository.clone(),
+            namespace: owner.namespace,
+            cache: owner.cache,
+            content: request.content,
+            spec: serde_json::to_value(&request.cache.spec).map_err(internal)?,
+            volumes: vec![],
+            files: 0,
+            bytes: 0,
+            new_bytes: 0,
+            seconds: 0,
+            digest: String::new(),
+        },
     };
-    let backed = tokio::task::spawn_blocking(move || job.volumes(volumes)).await.map_err(internal)??;
-    let owner = Owner::of(request.cache);
-    let mut digest = Sha256::new();
-    for (volume, one) in &backed {
-        digest.update(format!("{}\0{one}\0", volume.name));
+    if archive {
+        return tokio::task::spawn_blocking(move || job.archive(volumes)).await.map_err(internal)?;
     }
-    let snapshots: Vec<VolumeSnapshot> = backed.into_iter().map(|(volume, _)| volume).collect();
-    let snapshot = Snapshot {
-        version: VERSION,
-        id: id.to_owned(),
-        time: request.now,
-        repository: repository.marker.repository.clone(),
-        namespace: owner.namespace,
-        cache: owner.cache,
-        content: request.content,
-        spec: serde_json::to_value(&request.cache.spec).map_err(internal)?,
-        files: snapshots.iter().map(|it| it.files).sum(),
-        bytes: snapshots.iter().map(|it| it.bytes).sum(),
-        new_bytes: progress.sent.load(Ordering::Relaxed),
-        seconds: begun.elapsed().as_secs(),
-        digest: hex(&digest.finalize()),
-        volumes: snapshots,
-    };
-    if snapshot.files == 0 {
-        return Err(Failure::new(
-            Reason::NoFiles,
-            "the volumes have no file that the backup covers: nothing was backed up",
-        ));
-    }
+    let snapshot = tokio::task::spawn_blocking(move || job.volumes(volumes)).await.map_err(internal)??;
     repository.write(&snapshot).await?;
     Ok(snapshot)
 }
@@ -276,10 +276,65 @@ struct Job {
     content: BackupContent,
     progress: Progress,
     handle: Handle,
+    begun: Instant,
+    /// The snapshot, but for what is on the volumes.
+    empty: Snapshot,
 }
 
 impl Job {
-    fn volumes(&self, volumes: Vec<Volume>) -> Result<Vec<(VolumeSnapshot, String)>, Failure> {
+    /// The snapshot of what was found.
+    fn snapshot(&self, volumes: Vec<(VolumeSnapshot, String)>) -> Result<Snapshot, Failure> {
+        let mut digest = Sha256::new();
+        for (volume, one) in &volumes {
+            digest.update(format!("{}\0{one}\0", volume.name));
+        }
+        let volumes: Vec<VolumeSnapshot> = volumes.into_iter().map(|(volume, _)| volume).collect();
+        let snapshot = Snapshot {
+            files: volumes.iter().map(|it| it.files).sum(),
+            bytes: volumes.iter().map(|it| it.bytes).sum(),
+            new_bytes: self.progress.sent.load(Ordering::Relaxed),
+            seconds: self.begun.elapsed().as_secs(),
+            digest: hex(&digest.finalize()),
+            volumes,
+            ..self.empty.clone()
+        };
+        if snapshot.files == 0 {
+            let message = "the volumes have no file that the backup covers: nothing was backed up";
+            return Err(Failure::new(Reason::NoFiles, message));
+        }
+        Ok(snapshot)
+    }
+
+    /// One file with everything in it. It has its name only when it is whole and durable.
+    fn archive(&self, volumes: Vec<Volume>) -> Result<Snapshot, Failure> {
+        let form = self.repository.seal.form(true);
+        let name = names::archive(self.empty.time, &self.empty.id, form);
+        let (handle, at_work) = (self.handle.clone(), self.at_work.clone());
+        let begun = move |name: &str, id: &str| handle.block_on(at_work.note_upload(name, id));
+        let expected = ARCHIVE;
+        let upload = Upload::new(&self.repository.store, &self.handle, &name, expected, begun)?;
+        let teller = upload.teller();
+        let writer = self.repository.seal.writer(upload, form).map_err(|error| teller.tell(&error))?;
+        let mut archive = Archive::new(writer, teller);
+        let forbidden = place(&self.repository)?;
+        let mut done = Vec::new();
+        for volume in volumes {
+            let backed = archive.volume(&volume.name, &volume.asked(&self.patterns, self.content, forbidden))?;
+            some(&volume, &backed)?;
+            let digest = backed.total.digest.clone();
+            done.push((snapshot_of(volume, backed), digest));
+        }
+        let snapshot = self.snapshot(done)?;
+        let document = serde_json::to_vec_pretty(&snapshot).map_err(internal)?;
+        archive.document(&format!("{OWN}/snapshot.json"), &document)?;
+        let upload = archive.finish()?;
+        self.handle.block_on(self.repository.store.sync())?;
+        let new_bytes = upload.finish(&name)?;
+        self.handle.block_on(self.repository.store.sync())?;
+        Ok(Snapshot { new_bytes, ..snapshot })
+    }
+
+    fn volumes(&self, volumes: Vec<Volume>) -> Result<Snapshot, Failure> {
         let sender = Sender {
             repository: &self.repository,
             handle: &self.handle,
@@ -296,16 +351,21 @@ impl Job {
             let chunks = chunks_of(self.last.as_ref(), &volume.name, &self.known);
             let before = Before::new(&self.repository, &self.handle, chunks);
             let backed = back_up(&asked, before, &sender, threads)?;
-            if backed.total.entries == 0 {
-                let message =
-                    format!("volume `{}` has nothing to back up: is it mounted, and was it warmed?", volume.name);
-                return Err(Failure::new(Reason::NoFiles, message));
-            }
+            some(&volume, &backed)?;
             let digest = backed.total.digest.clone();
             done.push((snapshot_of(volume, backed), digest));
         }
-        Ok(done)
+        self.snapshot(done)
     }
+}
+
+/// A volume with nothing on it is one that is not mounted, or was never warmed.
+fn some(volume: &Volume, backed: &Backed) -> Result<(), Failure> {
+    if backed.total.entries > 0 {
+        return Ok(());
+    }
+    let message = format!("volume `{}` has nothing to back up: is it mounted, and was it warmed?", volume.name);
+    Err(Failure::new(Reason::NoFiles, message))
 }
 
 /// The last list of a volume, if all of it is still there.

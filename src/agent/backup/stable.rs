@@ -90,7 +90,8 @@ impl<'a> Opener<'a> {
         Err(Failure::new(Reason::VolumeError, message))
     }
 
-    fn open(&mut self, path: &str) -> Result<Option<File>, Failure> {
+    /// Opens a file. `None` when it is gone, or no file any more.
+    pub fn open(&mut self, path: &str) -> Result<Option<File>, Failure> {
         let (directory, name) = split(path);
         if self.last.as_ref().is_none_or(|(last, _)| last != directory) {
             match self.root.directory(directory) {

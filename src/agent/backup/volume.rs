@@ -126,6 +126,25 @@ fn cause(mut failures: Vec<Failure>) -> Failure {
 }
 
 impl Asked<'_> {
+    /// Something that a source put there is gone: a backup without it would look whole.
+    pub(super) fn missing(&self) -> Result<(), Failure> {
+        let root = self.root;
+        let mut gone = Vec::new();
+        for (path, entry) in &self.owned.entries {
+            if wanted(path, self.include, self.exclude) && root.stat(path)?.is_none() {
+                gone.push((path, entry));
+            }
+        }
+        gone.sort_by_key(|(path, _)| *path);
+        let Some((path, _)) = gone.first() else { return Ok(()) };
+        let message = format!(
+            "{path} and {} more that sources put there are gone: `modelcache prefetch` brings them back; nothing half is \
+             backed up",
+            gone.len() - 1
+        );
+        Err(Failure::new(Reason::Damaged, message))
+    }
+
     /// Why something is not covered. `None` when it is.
     pub(super) fn not_covered(&self, found: &Found, owned: Option<&OwnedEntry>) -> Option<NotCovered> {
         match found.kind {
@@ -183,7 +202,7 @@ impl Walker<'_, '_> {
         walk(root, forbidden, &mut |found| self.see(found))?;
         self.flush()?;
         if self.seen < self.asked.owned.entries.len() {
-            self.missing()?;
+            self.asked.missing()?;
         }
         Ok(self.backed)
     }
@@ -275,25 +294,6 @@ impl Walker<'_, '_> {
 
     fn send_turn(&self, seq: u64, entry: Entry) -> Result<(), Failure> {
         self.turns.send(vec![(seq, Some(entry))]).map_err(super::repository::internal)
-    }
-
-    /// Something that a source put there is gone: a backup without it would look whole.
-    fn missing(&self) -> Result<(), Failure> {
-        let root = self.asked.root;
-        let mut gone = Vec::new();
-        for (path, entry) in &self.asked.owned.entries {
-            if wanted(path, self.asked.include, self.asked.exclude) && root.stat(path)?.is_none() {
-                gone.push((path, entry));
-            }
-        }
-        gone.sort_by_key(|(path, _)| *path);
-        let Some((path, _)) = gone.first() else { return Ok(()) };
-        let message = format!(
-            "{path} and {} more that sources put there are gone: `modelcache prefetch` brings them back; nothing half is \
-             backed up",
-            gone.len() - 1
-        );
-        Err(Failure::new(Reason::Damaged, message))
     }
 }
 

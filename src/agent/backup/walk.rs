@@ -1,10 +1,10 @@
 //! What is on a volume? Everything, in the order of lists; no link is followed, no other file system entered.
 
+use super::repository::names::join;
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::layout::{LayoutError, OWN};
 use crate::api::Reason;
-use crate::api::name::below;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -79,7 +79,7 @@ impl Walk<'_> {
         }
         names.sort_unstable();
         for name in names {
-            self.entry(handle, &name, below(path, &name), depth)?;
+            self.entry(handle, &name, join(path, &name), depth)?;
         }
         Ok(())
     }

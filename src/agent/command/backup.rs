@@ -15,6 +15,7 @@ use crate::agent::local;
 use crate::api::backup::{BackupContent, BackupFormat};
 use crate::api::quantity::human;
 use crate::api::{ModelCache, Reason};
+use crate::contract::mount;
 use crate::contract::outcome::{self, Outcome};
 use clap::Args;
 use jiff::Timestamp;
@@ -28,11 +29,12 @@ pub struct Whereabouts {
     #[arg(long = "to", visible_alias = "from", value_name = "DIR")]
     pub directory: Option<PathBuf>,
 
-    /// The directory that the destination's claim is mounted at, in a pod.
+    /// The directory that the destination's claim is mounted at. [default in a pod: /backup]
     #[arg(long, value_name = "DIR", hide = true)]
     pub claim_dir: Option<PathBuf>,
 
-    /// Directory with `.backup/<file>` for each key that the destination names. [default: environment variables]
+    /// Directory with `.backup/<file>` for each key that the destination names. [default: /secrets in a pod, and environment
+    /// variables without a cluster]
     #[arg(long, value_name = "DIR")]
     pub backup_secrets_dir: Option<PathBuf>,
 }
@@ -61,6 +63,8 @@ impl Whereabouts {
     /// The store and the seal of a cache's repository.
     pub fn store(&self, cache: &ModelCache, network: &Network, make: bool) -> Result<(Store, BackupAccess), Failure> {
         let backup = cache.spec.backup.as_ref();
+        let mounted = || Some(PathBuf::from(mount::SECRETS)).filter(|it| it.join(mount::BACKUP_SECRETS).is_dir());
+        let secrets = self.backup_secrets_dir.clone().or_else(mounted);
         // A directory that a person gives needs no login; what is encrypted stays so.
         let access = match (&self.directory, backup) {
             (Some(_), Some(it)) if it.encryption.is_none() => BackupAccess::default(),
@@ -69,11 +73,13 @@ impl Whereabouts {
                 only_key.destination.s3 = None;
                 only_key.destination.gcs = None;
                 only_key.destination.azure = None;
-                BackupAccess::read(Some(&only_key), self.backup_secrets_dir.as_deref(), &environment)?
+                BackupAccess::read(Some(&only_key), secrets.as_deref(), &environment)?
             }
-            _ => BackupAccess::read(backup, self.backup_secrets_dir.as_deref(), &environment)?,
+            _ => BackupAccess::read(backup, secrets.as_deref(), &environment)?,
         };
-        let directories = Directories { given: self.directory.clone(), claim: self.claim_dir.clone() };
+        let mounted = || Some(PathBuf::from(mount::BACKUP)).filter(|it| it.is_dir());
+        let claim = self.claim_dir.clone().or_else(mounted);
+        let directories = Directories { given: self.directory.clone(), claim };
         let store = Store::of(backup, &Owner::of(cache), &directories, &network.origins()?, &access.destination, make)?;
         Ok((store, access))
     }
@@ -130,10 +136,6 @@ impl Backup {
     async fn one(&self, cache: &ModelCache, output: &Output) -> Result<Snapshot, Failure> {
         let origins = self.network.origins()?;
         let request = self.request(cache, &origins)?;
-        if cache.spec.backup.as_ref().is_some_and(|it| it.effective_format() == BackupFormat::Archive) {
-            let message = "`format: Archive` is not written by this version: leave `format` out";
-            return Err(Failure::new(Reason::InvalidSpec, message));
-        }
         let (store, access) = self.whereabouts.store(cache, &self.network, true)?;
         let repository = Repository::open_or_create(store, &Owner::of(cache), access.seal).await?;
         run(&repository, &request, &Progress::default(), &|line| output.line(line)).await
@@ -174,26 +176,26 @@ impl Backup {
         let covered = cache.spec.volumes.iter().filter(|it| backup.is_none_or(|backup| backup.covers(&it.name)));
         let volumes = covered.map(|it| (it.name.clone(), self.input.volume(&it.name), it.per_node.is_some())).collect();
         let content = backup.map_or(BackupContent::default(), crate::api::backup::Backup::effective_content);
-        Ok(Request { cache, volumes, content, origins, now: Timestamp::now() })
+        let format = backup.map_or(BackupFormat::default(), crate::api::backup::Backup::effective_format);
+        Ok(Request { cache, volumes, content, format, origins, now: Timestamp::now() })
     }
 }
 
 fn outcome(snapshot: &Snapshot) -> Outcome {
     let not_covered = snapshot.not_covered();
-    let mut message = format!(
+    let mut parts = vec![format!(
         "{} files, {}, of which {} were new to the destination, as {}",
         snapshot.files,
         human(snapshot.bytes),
         human(snapshot.new_bytes),
         snapshot.id
-    );
+    )];
     let again: u64 = snapshot.volumes.iter().map(|it| it.from_origin).sum();
     if again > 0 {
-        message += &format!("; {again} files are kept by name and hash, as their source fetches them again");
+        parts.push(format!("{again} files are kept by name and hash, as their source fetches them again"));
     }
     if not_covered.files > 0 {
-        let files = format!("; not covered: {} files, {}", not_covered.files, human(not_covered.bytes));
-        message += &files;
+        parts.push(format!("not covered: {} files, {}", not_covered.files, human(not_covered.bytes)));
     }
     let backup = outcome::Backup {
         snapshot: snapshot.id.clone(),
@@ -204,21 +206,22 @@ fn outcome(snapshot: &Snapshot) -> Outcome {
         seconds: snapshot.seconds,
         manifest: snapshot.digest.clone(),
     };
-    Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, message) }
+    Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, parts.join("; ")) }
 }
 
 fn text((cache, volume, plan): &(String, String, Plan)) -> String {
-    let mut text = format!(
+    let first = format!(
         "{cache}/{volume}: {} files, {}; would read {} files, {}\n",
         plan.covered.files,
         human(plan.covered.bytes),
         plan.read.files,
         human(plan.read.bytes)
     );
-    for (why, count) in &plan.not_covered {
-        text += &format!("  not covered ({why:?}): {} files, {}\n", count.files, human(count.bytes));
-    }
-    text
+    let not_covered = plan
+        .not_covered
+        .iter()
+        .map(|(why, count)| format!("  not covered ({why:?}): {} files, {}\n", count.files, human(count.bytes)));
+    std::iter::once(first).chain(not_covered).collect()
 }
 
 fn document((cache, volume, plan): &(String, String, Plan)) -> serde_json::Value {

@@ -146,7 +146,7 @@ impl Directory {
         for entry in Dir::read_from(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let Ok(last) = entry.file_name().to_str() else { continue };
-            let name = crate::api::name::below(path, last);
+            let name = super::names::join(path, last);
             if matches!(last, "." | "..")
                 || (path.is_empty() && last == ASIDE)
                 || !(name.starts_with(prefix) || prefix.starts_with(&name))

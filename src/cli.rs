@@ -1,6 +1,7 @@
 //! Which commands are there? Parsing and dispatch; what each does is beside its options in `agent/command`.
 
 use clap::{Parser, Subcommand};
+use modelcache::agent::command::backup::Backup;
 use modelcache::agent::command::clean::Clean;
 use modelcache::agent::command::crds::Crds;
 use modelcache::agent::command::directory::{PrepareDirectory, PurgeDirectory};
@@ -11,6 +12,7 @@ use modelcache::agent::command::materialize::Materialize;
 use modelcache::agent::command::prefetch::Prefetch;
 use modelcache::agent::command::resolve::Resolve;
 use modelcache::agent::command::restore_trash::RestoreTrash;
+use modelcache::agent::command::snapshots::Snapshots;
 use modelcache::agent::command::verify::Verify;
 use modelcache::agent::command::wait::Wait;
 use modelcache::operator::OperatorOptions;
@@ -29,7 +31,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 2 command line or YAML; 10 unauthorized; 11 gated; 12 not found; 13 secret missing; 20 rate limited;
 21 unreachable; 30 checksum; 31 listing; 32 no files; 33 damaged; 40 no space; 41 volume; 50 superseded; 51 deadline;
-60 pool path forbidden; 61 deletion refused; 1 anything else.";
+60 pool path forbidden; 61 deletion refused; 70 foreign backup; 1 anything else.";
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -54,6 +56,21 @@ Examples:
   modelcache verify -f cache.yaml --volumes-dir ./volumes           # hashes every file
   modelcache verify -f cache.yaml --volumes-dir ./volumes --quick   # kinds, sizes, links, modes")]
     Verify(Box<Verify>),
+
+    /// Keep what is on the volumes somewhere else: only new content is read and sent.
+    #[command(after_help = "\
+Examples:
+  modelcache backup -f cache.yaml --volumes-dir ./volumes                # where `backup.destination` says
+  modelcache backup -f cache.yaml --volumes-dir ./volumes --to /mnt/nas  # a directory instead
+  modelcache backup -f cache.yaml --volumes-dir ./volumes --to /mnt/nas --dry-run")]
+    Backup(Box<Backup>),
+
+    /// List the backups of a cache.
+    #[command(after_help = "\
+Examples:
+  modelcache snapshots -f cache.yaml
+  modelcache snapshots -f cache.yaml --from /mnt/nas -o json")]
+    Snapshots(Box<Snapshots>),
 
     /// Say which sources are on volumes, whether they are whole, and where they are loaded from.
     #[command(after_help = "\
@@ -138,6 +155,8 @@ impl Cli {
             Command::Resolve(command) => on_runtime(command.run()),
             Command::Prefetch(command) => on_runtime(command.run()),
             Command::Verify(command) => on_runtime(command.run()),
+            Command::Backup(command) => on_runtime(command.run()),
+            Command::Snapshots(command) => on_runtime(command.run()),
             Command::Ls(command) => command.run(),
             Command::Du(command) => command.run(),
             Command::Clean(command) => command.run(),

@@ -20,8 +20,10 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 13] = [
+const STATES: [Reason; 15] = [
     Reason::Warmed,
+    Reason::Cleaned,
+    Reason::BackedUp,
     Reason::Warming,
     Reason::Queued,
     Reason::Preparing,
@@ -113,6 +115,7 @@ fn every_link_between_pages_leads_somewhere() {
     for name in [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/backup.md",
         "docs/concepts.md",
         "docs/reasons.md",
         "docs/security.md",

@@ -6,6 +6,7 @@
 //! what is there: verify (and mend), inspect (ls, du), materialize, wait; what need not be there: clean
 //! ```
 
+pub mod backup;
 pub mod clean;
 pub mod command;
 pub mod directory;

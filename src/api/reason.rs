@@ -92,6 +92,10 @@ pub enum Reason {
     TooManyFailures,
     /// A file is damaged or missing on the volume.
     Damaged,
+    /// A backup is complete at its destination.
+    BackedUp,
+    /// The place of the backups holds those of another cache, or something that is not understood.
+    ForeignBackup,
     /// Everything that the rules of the clean-up ask for is done.
     Cleaned,
     /// A run would delete more at once than it may: see `maxDeletePercent`.
@@ -135,6 +139,7 @@ impl Reason {
             | Self::PoolPathForbidden
             | Self::ClaimConflict
             | Self::SecretNotFound
+            | Self::ForeignBackup
             | Self::DeletionRefused
             | Self::InvalidSpec => FailureClass::User,
             Self::Evicted | Self::Superseded => FailureClass::Disruption,

@@ -34,6 +34,9 @@ pub struct Outcome {
     /// What was cleaned. Clean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean: Option<Cleaned>,
+    /// What was backed up. Backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
 }
 
 /// What a clean-up did, over all rules and volumes of a run.
@@ -78,6 +81,26 @@ impl std::ops::AddAssign for Cleaned {
         self.trashed_bytes += other.trashed_bytes;
         self.gained_bytes += other.gained_bytes;
     }
+}
+
+/// A backup that is complete at its destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backup {
+    /// Identity of the snapshot, or name of the archive.
+    pub snapshot: String,
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that this run wrote to the destination.
+    pub new_bytes: u64,
+    /// Files on the volumes that it does not cover.
+    pub not_covered: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+    /// SHA-256 over the lists of files.
+    pub manifest: String,
 }
 
 /// What was found on the volume after the work.
@@ -130,6 +153,7 @@ impl Outcome {
             pin: None,
             clean: None,
             verify: None,
+            backup: None,
         }
     }
 
@@ -167,7 +191,9 @@ mod tests {
             expired_files: u64::MAX,
         });
         let most = u64::MAX;
-        outcome.clean = Some(Cleaned {
+        // What no one command says together.
+        let [mut cleaned, mut checked, mut backed_up] = [outcome.clone(), outcome.clone(), outcome];
+        cleaned.clean = Some(Cleaned {
             version: u32::MAX,
             dry_run: true,
             rules: most,
@@ -180,8 +206,19 @@ mod tests {
             trashed_bytes: most,
             gained_bytes: most,
         });
-        outcome.verify = Some(VerifyEvidence { files: u64::MAX, bytes: u64::MAX, damaged: u64::MAX, deep: true });
-        assert!(outcome.to_json().len() < LIMIT - 128);
-        assert!(Outcome::parse(&outcome.to_json()).is_ok());
+        checked.verify = Some(VerifyEvidence { files: u64::MAX, bytes: u64::MAX, damaged: u64::MAX, deep: true });
+        backed_up.backup = Some(Backup {
+            snapshot: "s".repeat(64),
+            files: u64::MAX,
+            bytes: u64::MAX,
+            new_bytes: u64::MAX,
+            not_covered: u64::MAX,
+            seconds: u64::MAX,
+            manifest: "m".repeat(64),
+        });
+        for outcome in [cleaned, checked, backed_up] {
+            assert!(outcome.to_json().len() < LIMIT - 512);
+            assert!(Outcome::parse(&outcome.to_json()).is_ok());
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! What works on volumes has two modes. In its pod it reads what the operator mounted and writes its outcome as the termination
 //! message. With `-f cache.yaml` it needs no cluster: `--volumes-dir DIR` has a directory for each volume.
 
+pub mod backup;
 pub mod clean;
 pub mod crds;
 pub mod directory;
@@ -17,6 +18,7 @@ pub mod prefetch;
 pub mod resolve;
 pub mod restore_trash;
 pub mod serve;
+pub mod snapshots;
 pub mod table;
 pub mod verify;
 pub mod wait;

@@ -1,0 +1,21 @@
+//! How does what is on the volumes survive the volumes?
+//!
+//! ```text
+//! repository (where it is kept: names, marker, snapshots, lists) ◄── run (walk ──► compare ──► read and send ──► list ──► snapshot)
+//! ```
+
+pub mod access;
+pub mod archive;
+pub mod decide;
+pub mod dry;
+pub mod known;
+pub mod lines;
+pub mod origin;
+pub mod owned;
+pub mod pack;
+pub mod repository;
+pub mod run;
+pub mod send;
+pub mod stable;
+pub mod volume;
+pub mod walk;

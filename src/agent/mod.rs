@@ -6,6 +6,7 @@
 //! what is there: verify (and mend), inspect (ls, du), materialize, wait
 //! ```
 
+pub mod backup;
 pub mod command;
 pub mod directory;
 pub mod failure;
@@ -15,6 +16,7 @@ pub mod layout;
 pub mod local;
 pub mod materialize;
 pub mod prefetch;
+pub mod restore;
 pub mod source;
 pub mod unpack;
 pub mod verify;

@@ -17,7 +17,7 @@ mod hostile_tests;
 pub mod put;
 mod reader_tar;
 mod reader_zip;
-pub(super) mod remove;
+pub mod remove;
 mod room;
 mod sink;
 #[cfg(test)]

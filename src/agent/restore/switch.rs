@@ -53,7 +53,7 @@ pub fn forward(root: &Root, cache: &str, journal: &mut Journal) -> Result<(), Fa
             continue; // it was moved before the kill
         }
         if step.replaces && root.stat(&kept)?.is_none() {
-            set_aside(root, &step.path, &kept)?;
+            set_aside(root, &step.path, &kept, !is_directory(root, &from)?)?;
         }
         rename(root, &from, &step.path)?;
     }
@@ -84,9 +84,8 @@ pub fn back(root: &Root, cache: &str, journal: &mut Journal) -> Result<(), Failu
             root.remove(&kept)?;
             continue;
         }
-        if there && step.replaces && is_plain(root, &step.path)? && is_plain(root, &kept)? {
-            // Another name first, so that there is no moment without the file.
-            set_aside(root, &step.path, &aside)?;
+        if there && step.replaces {
+            set_aside(root, &step.path, &aside, !is_directory(root, &kept)?)?;
         } else if there {
             rename(root, &step.path, &aside)?;
         }
@@ -112,12 +111,17 @@ fn is_plain(root: &Root, path: &str) -> Result<bool, LayoutError> {
     Ok(root.stat(path)?.is_some_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::RegularFile))
 }
 
-/// Keeps what is at a path under another name. A file keeps its own name too, until another takes its place.
-fn set_aside(root: &Root, path: &str, aside: &str) -> Result<(), LayoutError> {
+fn is_directory(root: &Root, path: &str) -> Result<bool, LayoutError> {
+    Ok(root.stat(path)?.is_some_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory))
+}
+
+/// Keeps what is at a path under another name. A file keeps its own name too, where something may take its place in one step:
+/// so there is no moment without it.
+fn set_aside(root: &Root, path: &str, aside: &str, in_one_step: bool) -> Result<(), LayoutError> {
     let Some((from, name)) = root.parent(path)? else { return Ok(()) };
     let (directory, aside_name) = split(aside);
     let to = root.make_directory(directory)?;
-    if is_plain(root, path)? {
+    if in_one_step && is_plain(root, path)? {
         match linkat(&from, name, &to, aside_name, AtFlags::empty()) {
             Ok(()) | Err(Errno::EXIST) => return Ok(()),
             // A file system without hard links: there is a moment without the file.

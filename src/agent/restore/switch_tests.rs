@@ -105,6 +105,14 @@ fn a_rollback_gives_back_exactly_what_was_there() {
     assert!(again.message.contains("rolled back already"), "{again}");
 }
 
+fn staged(path: &str) -> String {
+    format!("{}/{path}", journal::staged(CACHE))
+}
+
+fn kept(path: &str) -> String {
+    format!("{}/{path}", journal::kept(CACHE))
+}
+
 /// A step is done by hand as far as a kill would let it come; the rest is left to the next run.
 #[test]
 fn stopped_after_any_step_the_next_run_ends_at_the_same_place_and_nothing_looks_whole_before() {
@@ -116,17 +124,15 @@ fn stopped_after_any_step_the_next_run_ends_at_the_same_place_and_nothing_looks_
             let before = content(volume.path());
             current::remove(&root, CACHE).unwrap();
             for step in journal.steps.iter().take(done) {
-                let (from, kept) = (
-                    format!(".modelcache/c/restore/new/{}", step.path),
-                    format!(".modelcache/c/restore/old/{}", step.path),
-                );
+                let (from, kept) = (staged(&step.path), kept(&step.path));
                 if step.replaces {
-                    set_aside(&root, &step.path, &kept).unwrap();
+                    set_aside(&root, &step.path, &kept, !is_directory(&root, &from).unwrap()).unwrap();
                 }
                 rename(&root, &from, &step.path).unwrap();
             }
             if let Some(next) = journal.steps.get(done).filter(|it| half && it.replaces) {
-                set_aside(&root, &next.path, &format!(".modelcache/c/restore/old/{}", next.path)).unwrap();
+                let (from, kept) = (staged(&next.path), kept(&next.path));
+                set_aside(&root, &next.path, &kept, !is_directory(&root, &from).unwrap()).unwrap();
             }
             assert_eq!(current::read(&root, CACHE).unwrap(), None);
             let copy = tempfile::tempdir().unwrap();

@@ -7,6 +7,9 @@
 //! of its own.
 
 use super::retention_why::{Gone, Why};
+use crate::agent::failure::Failure;
+use crate::api::backup::Retention;
+use crate::api::{Reason, duration};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
@@ -202,6 +205,26 @@ fn span(rule: &Why, nth: usize, time: &Zoned) -> Span {
 }
 
 impl Policy {
+    /// The rules of a spec.
+    ///
+    /// # Errors
+    /// `InvalidSpec` when `keepWithin` is no duration.
+    pub fn of(spec: &Retention) -> Result<Self, Failure> {
+        let count = |it: Option<i32>| it.and_then(|it| u32::try_from(it).ok()).unwrap_or_default();
+        let within = spec.keep_within.as_deref().map(duration::parse).transpose();
+        Ok(Self {
+            keep_last: count(spec.keep_last),
+            keep_hourly: count(spec.keep_hourly),
+            keep_daily: count(spec.keep_daily),
+            keep_weekly: count(spec.keep_weekly),
+            keep_monthly: count(spec.keep_monthly),
+            keep_yearly: count(spec.keep_yearly),
+            keep_within: within.map_err(|error| Failure::new(Reason::InvalidSpec, format!("keepWithin: {error}")))?,
+            min_good: count(spec.min_good),
+            max_delete_percent: spec.max_delete_percent.map(|it| u32::try_from(it).unwrap_or_default()),
+        })
+    }
+
     /// Whether there is no rule at all.
     pub fn is_empty(&self) -> bool {
         self.keep_within.is_none() && self.calendar().iter().all(|(_, count)| *count == 0)

@@ -1,7 +1,7 @@
 //! How are the files of a list made? Threads read objects, hash and write; small files come a block at a time.
 
 use super::bytes::{Objects, Trouble, block_of};
-use super::stage::Stage;
+use super::stage::{Stage, Writing};
 use crate::agent::backup::repository::list::{At, File};
 use crate::agent::backup::repository::seal::Form;
 use crate::agent::failure::Failure;
@@ -42,11 +42,12 @@ enum Job<'a> {
     Block { pack: &'a str, offset: u64, length: u64, form: Form, files: Vec<(u64, &'a Wanted)> },
 }
 
-/// Makes the files. Gives those that are damaged; they are not there.
+/// Makes the files; without a place to make them they are only read and hashed. Gives those that are damaged; they are not
+/// there.
 ///
 /// # Errors
 /// What has nothing to do with a single file: no room, no network.
-pub fn fill(objects: &Objects<'_>, stage: &Stage, wanted: &[Wanted]) -> Result<Vec<Damage>, Failure> {
+pub fn fill(objects: &Objects<'_>, stage: Option<&Stage>, wanted: &[Wanted]) -> Result<Vec<Damage>, Failure> {
     let jobs = jobs(wanted);
     let (next, found) = (AtomicUsize::new(0), Mutex::new((Vec::new(), None::<Failure>)));
     let work = || {
@@ -108,12 +109,12 @@ impl Job<'_> {
         }
     }
 
-    fn run(&self, objects: &Objects<'_>, stage: &Stage) -> Result<Vec<Damage>, Failure> {
+    fn run(&self, objects: &Objects<'_>, stage: Option<&Stage>) -> Result<Vec<Damage>, Failure> {
         match self {
             Self::Blob { form, files } => {
                 let Some(first) = files.first() else { return Ok(vec![]) };
                 let (size, sha256) = (first.file.size, &first.file.sha256);
-                let mut writing = stage.content(files.iter().map(|it| (it.path.as_str(), it.mode)))?;
+                let mut writing = writing(stage, files.iter().copied())?;
                 let read = objects.blob(sha256, *form, |bytes| {
                     if writing.length() + bytes.len() as u64 <= size {
                         return writing.take(bytes).map_err(|error| failed(stage, &first.path, error));
@@ -144,7 +145,7 @@ impl Job<'_> {
                         damaged.push(Damage { path: wanted.path.clone(), why: "lies outside of its pack's block".into() });
                         continue;
                     };
-                    let mut writing = stage.content([(wanted.path.as_str(), wanted.mode)])?;
+                    let mut writing = writing(stage, std::iter::once(*wanted))?;
                     writing.take(bytes).map_err(|error| failed(stage, &wanted.path, error))?;
                     let judged = writing.finish(wanted.file.size, &wanted.file.sha256);
                     damaged.extend(judge(stage, std::iter::once(*wanted), judged)?);
@@ -157,19 +158,26 @@ impl Job<'_> {
 
 /// Drops what is not what was promised.
 fn judge<'a>(
-    stage: &Stage,
+    stage: Option<&Stage>,
     files: impl Iterator<Item = &'a Wanted>,
     judged: Result<(), String>,
 ) -> Result<Vec<Damage>, Failure> {
     let Err(why) = judged else { return Ok(vec![]) };
     files
         .map(|it| {
-            stage.drop(&it.path)?;
+            stage.map_or(Ok(()), |stage| stage.drop(&it.path))?;
             Ok(Damage { path: it.path.clone(), why: why.clone() })
         })
         .collect()
 }
 
-fn failed(stage: &Stage, path: &str, error: std::io::Error) -> Failure {
-    LayoutError::new(stage.root().shown(path), error).into()
+fn writing<'a>(stage: Option<&Stage>, files: impl Iterator<Item = &'a Wanted>) -> Result<Writing, LayoutError> {
+    match stage {
+        Some(stage) => stage.content(files.map(|it| (it.path.as_str(), it.mode))),
+        None => Ok(Writing::nowhere()),
+    }
+}
+
+fn failed(stage: Option<&Stage>, path: &str, error: std::io::Error) -> Failure {
+    LayoutError::new(stage.map_or_else(|| path.into(), |it| it.root().shown(path)), error).into()
 }

@@ -3,7 +3,7 @@
 use super::stage::{check_name, check_target};
 use crate::agent::backup::repository::list::{At, Entry, What};
 use crate::agent::failure::Failure;
-use crate::agent::layout::{OWN, held, manifest};
+use crate::agent::layout::held;
 use crate::agent::source::fnmatch;
 use crate::api::Reason;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -52,16 +52,13 @@ impl Choice {
 
 impl Survey {
     /// Takes a piece of the list.
-    pub fn look(&mut self, choice: &Choice, cache: &str, entries: &[Entry]) {
+    pub fn look(&mut self, choice: &Choice, entries: &[Entry]) {
         for entry in entries {
             let target = match &entry.what {
                 What::Link { target } => Some(target.as_str()),
                 _ => None,
             };
-            let bad = match own(cache, &entry.path) {
-                Some(_) if entry.file().is_some() => None,
-                _ => check_name(&entry.path).and_then(|()| target.map_or(Ok(()), check_target)).err(),
-            };
+            let bad = check_name(&entry.path).and_then(|()| target.map_or(Ok(()), check_target)).err();
             if let Some(bad) = bad {
                 self.refusals += 1;
                 if self.refused.len() < SHOWN {
@@ -98,35 +95,20 @@ impl Survey {
         Ok(())
     }
 
-    /// Whether an entry is to be made. Everything of ours is wanted only with everything else.
-    pub fn wants(&self, choice: &Choice, cache: &str, entry: &Entry) -> bool {
-        if own(cache, &entry.path).is_some() {
-            return choice.is_all();
-        }
+    /// Whether an entry is to be made.
+    pub fn wants(&self, choice: &Choice, entry: &Entry) -> bool {
         choice.wants(&entry.path) || self.led_to.contains(&entry.path)
     }
 
     /// Counts what is wanted of a piece of the list.
-    pub fn count(&mut self, choice: &Choice, cache: &str, entries: &[Entry]) {
-        for entry in entries.iter().filter(|it| self.led_to.contains(&it.path) || self.wants(choice, cache, it)) {
-            let Some(file) = entry.file() else { continue };
-            if own(cache, &entry.path).is_none() {
-                self.files += 1;
-                self.bytes += file.size;
-            }
+    pub fn count(&mut self, choice: &Choice, entries: &[Entry]) {
+        for entry in entries {
+            let Some(file) = entry.file().filter(|_| self.wants(choice, entry)) else { continue };
+            self.files += 1;
+            self.bytes += file.size;
             if let At::Origin { source } = &file.at {
                 self.origins.insert(source.clone());
             }
         }
     }
-}
-
-/// The source whose manifest a path is, among what is ours of a cache.
-pub fn own<'a>(cache: &str, path: &'a str) -> Option<&'a str> {
-    if !path.starts_with(OWN) {
-        return None;
-    }
-    let name = path.strip_prefix(&manifest::directory(cache))?.strip_prefix('/')?.strip_suffix(".json")?;
-    let label = !name.is_empty() && name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
-    label.then_some(name)
 }

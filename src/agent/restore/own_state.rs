@@ -2,18 +2,17 @@
 //! the next `prefetch` fetches nothing, and no run takes the restored revision for an old one.
 
 use super::choice::Choice;
-use super::stage::Stage;
+use super::stage::{Stage, check_name};
 use crate::agent::backup::repository::snapshot::VolumeSnapshot;
 use crate::agent::failure::Failure;
 use crate::agent::layout::manifest::{self, Manifest, What};
 use crate::agent::layout::safe_path::Root;
-use crate::agent::layout::{self, LayoutError, OWN};
+use crate::agent::layout::{self, LayoutError};
 use crate::agent::local::Pins;
 use crate::agent::prefetch::publish::is_of;
-use crate::agent::source::name;
 use crate::api::model_cache::ModelCacheSpec;
+use crate::api::source::Source;
 use crate::contract::plan::{Plan, PlannedSource};
-use rustix::fs::FileType;
 use std::collections::HashMap;
 
 /// Whose volume is restored.
@@ -74,52 +73,65 @@ impl Theirs {
     }
 }
 
-/// Stages what our documents are to say. Gives the hash of the plan that is complete with them, if one is.
-pub fn stage(
-    root: &Root,
-    stage: &Stage,
-    target: &Target,
-    from: &VolumeSnapshot,
-    then: &ModelCacheSpec,
-    choice: &Choice,
-    theirs: Theirs,
-) -> Result<Option<String>, Failure> {
-    let cache = &target.cache;
-    let mine = Manifest::read_all(stage.root(), cache)?;
-    let still = theirs.stage(root, stage, cache, &mine)?;
-    if !choice.is_all() {
-        // A few files of another time are no revision.
-        return Ok(still);
-    }
-    let mut pins = Pins::read(root, cache)?;
-    let mut plan = Plan::new(cache, &target.volume);
-    let volume = target.spec.volumes.iter().find(|it| it.name == target.volume);
-    plan.directories = volume.map(|it| it.directories.clone()).unwrap_or_default();
-    for directory in &plan.directories {
-        let missing = root.stat(directory)?.is_none_or(|it| FileType::from_raw_mode(it.st_mode) != FileType::Directory);
-        if missing && name::check(directory).is_ok() && !directory.split('/').any(|it| it == OWN) {
-            stage.root().make_directory(directory)?;
+/// What our documents are to say.
+pub struct Own<'a> {
+    /// Whose volume it becomes.
+    pub target: &'a Target,
+    /// The volume of the snapshot.
+    pub from: &'a VolumeSnapshot,
+    /// The spec of the snapshot.
+    pub then: &'a ModelCacheSpec,
+    /// What is wanted.
+    pub choice: &'a Choice,
+    /// The manifests of the snapshot's sources.
+    pub manifests: Vec<Manifest>,
+}
+
+impl Own<'_> {
+    /// Stages them. Gives the hash of the plan that is complete with them, if one is.
+    pub fn stage(&self, root: &Root, stage: &Stage, theirs: Theirs) -> Result<Option<String>, Failure> {
+        let cache = &self.target.cache;
+        for manifest in &self.manifests {
+            put(stage, &manifest::path(cache, &manifest.source), &serde_json::to_vec(manifest).unwrap_or_default())?;
         }
-    }
-    let of_volume = |it: &&crate::api::source::Source| target.spec.volume_of(it).is_some_and(|it| it.name == target.volume);
-    let sources: Vec<_> = target.spec.sources.iter().filter(of_volume).collect();
-    for source in &sources {
-        // A pin holds for the spec that it was made for.
-        let same = |it: &&crate::api::source::Source| it.name == source.name && it.spec_hash() == source.spec_hash();
-        if let Some(pin) = from.pins.get(&source.name).filter(|_| then.sources.iter().any(|it| same(&it))) {
-            pins.keep(source, pin.clone());
-            plan.sources.push(PlannedSource { source: (*source).clone(), pin: pin.clone() });
+        let still = theirs.stage(root, stage, cache, &self.manifests)?;
+        if !self.choice.is_all() {
+            // A few files of another time are no revision.
+            return Ok(still);
         }
+        let spec = &self.target.spec;
+        let mut pins = Pins::read(root, cache)?;
+        let mut plan = Plan::new(cache, &self.target.volume);
+        let volume = spec.volumes.iter().find(|it| it.name == self.target.volume);
+        plan.directories = volume.map(|it| it.directories.clone()).unwrap_or_default();
+        for directory in plan.directories.iter().filter(|it| check_name(it).is_ok()) {
+            if root.stat(directory)?.is_none() {
+                stage.root().make_directory(directory)?;
+            }
+        }
+        let of_volume = |it: &&Source| spec.volume_of(it).is_some_and(|it| it.name == self.target.volume);
+        let sources: Vec<&Source> = spec.sources.iter().filter(of_volume).collect();
+        for source in &sources {
+            // A pin holds for the spec that it was made for.
+            let same = |it: &Source| it.name == source.name && it.spec_hash() == source.spec_hash();
+            if let Some(pin) = self.from.pins.get(&source.name).filter(|_| self.then.sources.iter().any(same)) {
+                pins.keep(source, pin.clone());
+                plan.sources.push(PlannedSource { source: (*source).clone(), pin: pin.clone() });
+            }
+        }
+        if !self.from.pins.is_empty() {
+            let path = format!("{}/pins.json", layout::state(cache));
+            put(stage, &path, &serde_json::to_vec_pretty(&pins).unwrap_or_default())?;
+        }
+        let complete = plan.sources.len() == sources.len() && !plan.sources.is_empty();
+        let known = |it: &PlannedSource| {
+            let key = layout::key_in(&plan, &it.source).ok();
+            let of_it = |found: &&Manifest| found.source == it.source.name;
+            let found = self.manifests.iter().find(of_it);
+            found.zip(key).is_some_and(|(found, key)| is_of(found, &it.pin, &key))
+        };
+        Ok((complete && plan.sources.iter().all(known)).then(|| plan.content_hash()))
     }
-    if !from.pins.is_empty() {
-        put(stage, &format!("{}/pins.json", layout::state(cache)), &serde_json::to_vec_pretty(&pins).unwrap_or_default())?;
-    }
-    let complete = plan.sources.len() == sources.len() && !plan.sources.is_empty();
-    let known = |it: &PlannedSource| {
-        let key = layout::key_in(&plan, &it.source).ok();
-        mine.iter().any(|found| found.source == it.source.name && key.as_ref().is_some_and(|key| is_of(found, &it.pin, key)))
-    };
-    Ok((complete && plan.sources.iter().all(known)).then(|| plan.content_hash()))
 }
 
 fn put(stage: &Stage, path: &str, bytes: &[u8]) -> Result<(), Failure> {

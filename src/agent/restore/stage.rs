@@ -37,8 +37,9 @@ pub struct Writing {
 /// # Errors
 /// In words, without the name.
 pub fn check_name(path: &str) -> Result<(), String> {
-    name::check(path).map_err(|bad| bad.to_string())?;
-    if path.split('/').any(|part| part == OWN) { Err(format!("has a part `{OWN}`")) } else { Ok(()) }
+    // A backslash is a letter of a name here: whoever backed it up wants it back.
+    name::check(&path.replace('\\', "_")).map_err(|bad| bad.to_string())?;
+    if path.split('/').next() == Some(OWN) { Err(format!("is in `{OWN}`")) } else { Ok(()) }
 }
 
 /// Why a link of a backup is not made. It may point anywhere: no link is ever followed by us.
@@ -156,9 +157,10 @@ mod tests {
             ("", true),
             ("a\nb", true),
             ("a\0b", true),
-            ("a\\b", true),
+            ("a\\b", false),
+            ("a\\/../b", true),
             (".modelcache/c/current", true),
-            ("models/.modelcache/x", true),
+            ("models/.modelcache/x", false),
         ] {
             assert_eq!(check_name(path).is_err(), refused, "{path:?}");
         }

@@ -6,10 +6,10 @@
 //! ```
 
 use super::bytes::Objects;
-use super::choice::{Choice, Survey, own};
+use super::choice::{Choice, Survey};
 use super::fill::{Damage, Wanted, fill};
 use super::journal::{Journal, Step};
-use super::own_state::{self, Target};
+use super::own_state::{self, Own, Target};
 use super::stage::Stage;
 use super::{journal, rollback, switch};
 use crate::agent::backup::repository::Repository;
@@ -17,14 +17,18 @@ use crate::agent::backup::repository::list::{At, Entry, What};
 use crate::agent::backup::repository::snapshot::{Snapshot, VolumeSnapshot};
 use crate::agent::failure::Failure;
 use crate::agent::fetch::{Staging, Writer, hex, over_cores, sha256_of_file};
+use crate::agent::layout::manifest::Manifest;
 use crate::agent::layout::safe_path::Root;
-use crate::agent::layout::{LayoutError, OWN, current, staging};
+use crate::agent::layout::{LayoutError, current, staging};
 use crate::api::Reason;
 use crate::api::model_cache::ModelCacheSpec;
 use crate::api::quantity::human;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
+
+/// Largest manifest that is taken from a backup, in bytes.
+const MANIFEST_LIMIT: u64 = 512 << 20;
 
 /// One volume of a snapshot, and where it goes.
 pub struct VolumeRestore<'a> {
@@ -110,7 +114,9 @@ impl VolumeRestore<'_> {
         }
         let fetched = staged.origins.is_empty();
         let complete = staged.damaged.is_empty() && self.choice.is_all();
-        let hash = own_state::stage(&root, &stage, self.target, self.from, self.then, self.choice, theirs)?;
+        let manifests = if self.choice.is_all() { self.manifests().await? } else { vec![] };
+        let own = Own { target: self.target, from: self.from, then: self.then, choice: self.choice, manifests };
+        let hash = own.stage(&root, &stage, theirs)?;
         staged.whole = complete && hash.is_some();
         staged.journal.current = hash.filter(|_| complete && fetched);
         // What a source fetches is not taken back by a rollback: what was said of the volume then holds no more.
@@ -119,13 +125,27 @@ impl VolumeRestore<'_> {
         Ok(staged)
     }
 
+    /// The manifests of the snapshot's sources.
+    async fn manifests(&self) -> Result<Vec<Manifest>, Failure> {
+        let mut manifests = Vec::new();
+        for (source, kept) in &self.from.manifests {
+            let bytes = self.repository.blob(&kept.sha256, kept.form, MANIFEST_LIMIT).await?;
+            let manifest = Manifest::parse(&bytes, source).ok_or_else(|| {
+                let message = format!("the manifest of source `{source}` in snapshot {} is not understood", self.snapshot.id);
+                Failure::new(Reason::ChecksumMismatch, message)
+            })?;
+            manifests.push(manifest);
+        }
+        Ok(manifests)
+    }
+
     async fn survey(&self) -> Result<Survey, Failure> {
-        let (cache, mut survey) = (&self.snapshot.cache, Survey::default());
+        let mut survey = Survey::default();
         for chunk in &self.from.list {
-            survey.look(self.choice, cache, &self.repository.entries(chunk).await?);
+            survey.look(self.choice, &self.repository.entries(chunk).await?);
         }
         survey.follow()?;
-        if survey.listed < self.from.files {
+        if survey.listed != self.from.files {
             let message = format!(
                 "snapshot {} says that volume `{}` has {} files, and its list has {}: one of the two was changed",
                 self.snapshot.id, self.from.name, self.from.files, survey.listed
@@ -133,7 +153,7 @@ impl VolumeRestore<'_> {
             return Err(Failure::new(Reason::ChecksumMismatch, message));
         }
         for chunk in &self.from.list {
-            survey.count(self.choice, cache, &self.repository.entries(chunk).await?);
+            survey.count(self.choice, &self.repository.entries(chunk).await?);
         }
         if survey.files == 0 {
             let message = format!(
@@ -171,14 +191,9 @@ impl VolumeRestore<'_> {
         theirs: &mut own_state::Theirs,
         staged: &mut Staged,
     ) -> Result<(), Failure> {
-        let cache = &self.snapshot.cache;
         let mut wanted = Vec::new();
-        for entry in entries.iter().filter(|it| survey.wants(self.choice, cache, it)) {
-            // What belongs to the cache of the snapshot belongs to the target now.
-            let path = match own(cache, &entry.path) {
-                Some(source) => crate::agent::layout::manifest::path(&self.target.cache, source),
-                None => entry.path.clone(),
-            };
+        for entry in entries.iter().filter(|it| survey.wants(self.choice, it)) {
+            let path = entry.path.clone();
             match &entry.what {
                 What::Directory => stage.directory(&path, entry.mode)?,
                 What::Link { target } if root.link(&path)?.as_ref() == Some(target) => {}
@@ -208,9 +223,6 @@ impl VolumeRestore<'_> {
 
 /// Whether the very file is in its place: it is read and hashed, which takes neither room nor a network.
 fn is_there(root: &Root, wanted: &Wanted) -> Result<bool, Failure> {
-    if wanted.path.starts_with(OWN) {
-        return Ok(false); // what our documents say is looked at in the staged tree
-    }
     let Some(stat) = root.stat(&wanted.path)? else { return Ok(false) };
     let size = u64::try_from(stat.st_size).unwrap_or_default();
     if size != wanted.file.size || stat.st_mode & 0o777 != wanted.mode & 0o777 {

@@ -31,7 +31,7 @@ pub struct Outcome {
 }
 
 /// What was found on the volume after the work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// Content hash of the plan that is complete.
@@ -44,6 +44,14 @@ pub struct Evidence {
     pub fetched_bytes: u64,
     /// Files whose hash was computed from the bytes, in this run or in the run that published them.
     pub hashed_files: u64,
+    /// Files that the plan lists and that are gone because they have expired, as the spec asks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired_files: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Outcome {
@@ -83,6 +91,7 @@ mod tests {
             bytes: u64::MAX,
             fetched_bytes: u64::MAX,
             hashed_files: u64::MAX,
+            expired_files: u64::MAX,
         });
         assert!(outcome.to_json().len() < LIMIT - 512);
         assert!(Outcome::parse(&outcome.to_json()).is_ok());

@@ -2,6 +2,7 @@
 //!
 //! One file per kind. This room imports nothing of ours, has no client, no clock, no async.
 
+pub mod backup;
 pub mod condition;
 pub mod crds;
 pub mod duration;

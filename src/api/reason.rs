@@ -86,6 +86,20 @@ pub enum Reason {
     TooManyFailures,
     /// A file is damaged or missing on the volume.
     Damaged,
+    /// A backup is complete at its destination.
+    BackedUp,
+    /// The place of the backups holds those of another cache, or something that is not understood.
+    ForeignBackup,
+    /// Volumes hold again what a backup has of them.
+    Restored,
+    /// Volumes hold again what they held before a restore.
+    RolledBack,
+    /// What retention does not keep is removed.
+    Pruned,
+    /// A backup or a prune is at work on the same repository.
+    RepositoryInUse,
+    /// More backups would go at once than may.
+    MassDeletion,
     /// The spec cannot be acted on.
     InvalidSpec,
     /// A permission or a kind is missing in the cluster.
@@ -125,6 +139,8 @@ impl Reason {
             | Self::PoolPathForbidden
             | Self::ClaimConflict
             | Self::SecretNotFound
+            | Self::ForeignBackup
+            | Self::MassDeletion
             | Self::InvalidSpec => FailureClass::User,
             Self::Evicted | Self::Superseded => FailureClass::Disruption,
             _ => FailureClass::Transient,

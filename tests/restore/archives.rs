@@ -14,7 +14,8 @@ fn tar(ground: &Ground, name: &str, compress: &str, files: &crate::ground::Tree)
         std::fs::write(path, bytes).unwrap();
     }
     let archive = ground.path(name);
-    let made = Command::new("tar").arg("-C").arg(&from).args([compress, "-cf"]).arg(&archive).arg(".").status().unwrap();
+    let made =
+        Command::new("tar").arg("-C").arg(&from).args([compress, "-cf"]).arg(&archive).arg(".").status().unwrap();
     assert!(made.success());
     archive
 }
@@ -77,6 +78,7 @@ fn a_hostile_or_broken_archive_changes_nothing() {
     let ran = ground.run(&["restore", "--archive", archive.to_str().unwrap(), "--to", to.to_str().unwrap()]);
     ran.failed(30, "ChecksumMismatch", &["cannot be unpacked"]);
     assert_eq!(ground.on_volume(), mine);
-    let ran = ground.run(&["restore", "--archive", archive.to_str().unwrap(), "--to", &format!("{}:../x", to.display())]);
+    let ran =
+        ground.run(&["restore", "--archive", archive.to_str().unwrap(), "--to", &format!("{}:../x", to.display())]);
     ran.failed(2, "InvalidSpec", &["`..`"]);
 }

@@ -19,7 +19,12 @@ fn blob(ground: &Ground, bytes: &[u8]) -> PathBuf {
 }
 
 fn some() -> crate::ground::Tree {
-    tree(&[("a.bin", &noise(1, 1 << 20)), ("b.bin", &noise(2, 1 << 20)), ("same-as-a", &noise(1, 1 << 20)), ("small", b"text")])
+    tree(&[
+        ("a.bin", &noise(1, 1 << 20)),
+        ("b.bin", &noise(2, 1 << 20)),
+        ("same-as-a", &noise(1, 1 << 20)),
+        ("small", b"text"),
+    ])
 }
 
 #[test]
@@ -69,7 +74,11 @@ fn planted_names_are_refused_and_so_is_everything_beside_them() {
     let outside = ground.path("volumes/outside");
     let bytes = noise(1, 1 << 20);
     let at = At::Blob { form: Form::default(), stored: bytes.len() as u64 };
-    for (day, name) in ["../outside", "/etc/outside", "a/../../outside", ".modelcache/studio/current", "a\nb", "a//b", "."].iter().enumerate() {
+    for (day, name) in
+        ["../outside", "/etc/outside", "a/../../outside", ".modelcache/studio/current", "a\nb", "a//b", "."]
+            .iter()
+            .enumerate()
+    {
         ground.snapshot(&format!("2026-03-{:02}T00:00:00Z", day + 1), &tree(&[("good.bin", &bytes)]));
         ground.planted(
             &format!("2026-03-{:02}T10:00:00Z", day + 1),

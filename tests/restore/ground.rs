@@ -149,7 +149,8 @@ impl Ground {
         let stored = sealed.len() as u64;
         repository.store.put_new(&names::blob(&sha256(&text), form), sealed.into()).await.unwrap();
         let chunk = Chunk { sha256: sha256(&text), form, stored, entries: entries.len() as u64 };
-        let volume = VolumeSnapshot { name: "data".into(), files: count, bytes, list: vec![chunk], ..Default::default() };
+        let volume =
+            VolumeSnapshot { name: "data".into(), files: count, bytes, list: vec![chunk], ..Default::default() };
         let id = names::unique().unwrap();
         let snapshot = Snapshot {
             version: 1,
@@ -192,7 +193,8 @@ impl Ground {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelcache"));
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let nas = format!("file://{}", self.path("nas").display());
-        let own = arguments.contains(&"--archive") || arguments.contains(&"--rollback") || arguments.contains(&"--finish");
+        let own =
+            arguments.contains(&"--archive") || arguments.contains(&"--rollback") || arguments.contains(&"--finish");
         if !own && !arguments.contains(&"--from") {
             command.args(["--from", &nas]);
         }

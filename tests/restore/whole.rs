@@ -58,7 +58,12 @@ fn a_snapshot_is_chosen_by_its_id_or_by_a_time_or_not_at_all() {
 #[test]
 fn what_a_snapshot_does_not_have_is_left_alone_and_a_rollback_gives_all_of_it_back() {
     let (ground, ..) = ground();
-    let mine = tree(&[("assets/a.txt", b"newer than any"), ("assets/mine", b"keep"), ("large.bin", b"short"), ("other/x", b"y")]);
+    let mine = tree(&[
+        ("assets/a.txt", b"newer than any"),
+        ("assets/mine", b"keep"),
+        ("large.bin", b"short"),
+        ("other/x", b"y"),
+    ]);
     ground.put(&mine);
     ground.done(&["restore"]);
     let mut expected = second();

@@ -1,11 +1,11 @@
 //! Is a snapshot whole? By the sizes of its objects, or by reading every byte of them.
 
+use super::repository::Repository;
 use super::repository::list::{At, Chunk, File};
 use super::repository::names;
 use super::repository::seal::Form;
 use super::repository::snapshot::Snapshot;
 use super::repository::store::Found;
-use super::repository::Repository;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::unhex;
 use crate::agent::restore::bytes::Objects;
@@ -51,6 +51,10 @@ impl<'a> Check<'a> {
     /// When a list cannot be read.
     pub async fn quick(&mut self, snapshot: &Snapshot) -> Result<Vec<Damage>, Failure> {
         let mut damaged = Vec::new();
+        for (source, manifest) in snapshot.volumes.iter().flat_map(|it| &it.manifests) {
+            let why = self.lacks_blob(&manifest.sha256, manifest.form, manifest.stored);
+            damaged.extend(why.map(|why| Damage { path: format!("the manifest of source `{source}`"), why }));
+        }
         for chunk in lists(snapshot) {
             if !self.looked_at.contains_key(&chunk.sha256) {
                 let entries = self.repository.entries(chunk).await?;
@@ -90,16 +94,8 @@ impl<'a> Check<'a> {
 
     fn lacks(&self, file: &File) -> Option<String> {
         match &file.at {
-            At::Origin { .. } => None,
-            At::Blob { form, stored } => {
-                let hash: [u8; 32] = unhex(&file.sha256)?.try_into().ok()?;
-                let name = self.repository.store.shown_name(&names::blob(&file.sha256, *form));
-                match self.blobs.get(&(hash, *form)) {
-                    None => Some(format!("{name} is missing")),
-                    Some(size) if size != stored => Some(format!("{name} has {size} bytes instead of {stored}")),
-                    Some(_) => None,
-                }
-            }
+            At::Origin { .. } | At::Empty => None,
+            At::Blob { form, stored } => self.lacks_blob(&file.sha256, *form, *stored),
             At::Pack { pack, offset, length, .. } => {
                 let name = names::pack(pack);
                 let shown = self.repository.store.shown_name(&name);
@@ -111,6 +107,18 @@ impl<'a> Check<'a> {
                     Some(_) => None,
                 }
             }
+        }
+    }
+}
+
+impl Check<'_> {
+    fn lacks_blob(&self, sha256: &str, form: Form, stored: u64) -> Option<String> {
+        let name = self.repository.store.shown_name(&names::blob(sha256, form));
+        let hash: Option<[u8; 32]> = unhex(sha256).and_then(|it| it.try_into().ok());
+        match hash.and_then(|hash| self.blobs.get(&(hash, form))) {
+            None => Some(format!("{name} is missing")),
+            Some(size) if *size != stored => Some(format!("{name} has {size} bytes instead of {stored}")),
+            Some(_) => None,
         }
     }
 }

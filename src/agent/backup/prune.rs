@@ -12,7 +12,7 @@
 //! - A snapshot goes before what only it needs: killed at any moment, each one that is left has all its objects.
 
 use super::check::{self, Check};
-use super::repository::at_work::{AtWork, Work};
+use super::repository::at_work::{AtWork, RENEWED, Work};
 use super::repository::list::At;
 use super::repository::seal::Form;
 use super::repository::snapshot::Snapshot;
@@ -25,13 +25,13 @@ use crate::api::Reason;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Objects that are removed at once.
 const BATCH: usize = 500;
-/// Our marker is renewed after so long; well before anybody takes it for a dead one's.
-const RENEW: Duration = Duration::from_secs(30);
-/// After so long without a renewal (a machine that slept) nothing more is removed.
+/// After so long without a renewal (a machine that slept, a store that does not answer) nothing more is removed: well before
+/// anybody takes our marker for a dead one's.
 const TOO_LONG: Duration = Duration::from_secs(300);
 
 /// What is asked for.
@@ -78,22 +78,41 @@ struct Needed {
 /// Our word that we are at work, as long as it is fresh.
 struct Turn {
     at_work: AtWork,
-    renewed: Instant,
+    renewed: Arc<Mutex<Instant>>,
+    renewing: tokio::task::JoinHandle<()>,
 }
 
 impl Turn {
-    /// Renews our marker in time, and stops when a backup might have taken us for dead.
-    async fn hold(&mut self) -> Result<(), Failure> {
-        if self.renewed.elapsed() < RENEW {
+    async fn begin(repository: &Repository) -> Result<Self, Failure> {
+        let at_work = AtWork::begin(repository, Work::Prune, &names::unique()?).await?;
+        let renewed = Arc::new(Mutex::new(Instant::now()));
+        let (marker, fresh) = (at_work.clone(), Arc::clone(&renewed));
+        let renewing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEWED).await;
+                let begun = Instant::now();
+                match marker.renew().await {
+                    Ok(()) => *fresh.lock().unwrap_or_else(PoisonError::into_inner) = begun,
+                    Err(failure) => tracing::warn!(%failure, "the marker of this prune was not renewed"),
+                }
+            }
+        });
+        Ok(Self { at_work, renewed, renewing })
+    }
+
+    /// Stops when a backup may soon take us for dead: before anything is removed.
+    fn check(&self) -> Result<(), Failure> {
+        if self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < TOO_LONG {
             return Ok(());
         }
-        if self.renewed.elapsed() > TOO_LONG {
-            let message = "the prune stood still for minutes, and a backup may have begun: it stops here; run it again";
-            return Err(Failure::new(Reason::Evicted, message));
-        }
-        self.at_work.renew().await?;
-        self.renewed = Instant::now();
-        Ok(())
+        let message =
+            "the prune could not say for minutes that it is at work, and a backup may have begun: run it again";
+        Err(Failure::new(Reason::Evicted, message))
+    }
+
+    async fn end(self) -> Result<(), Failure> {
+        self.renewing.abort();
+        self.at_work.end().await
     }
 }
 
@@ -114,15 +133,14 @@ impl Prune<'_> {
             self.unneeded(&needed, objects, Timestamp::now(), &mut pruned);
             return Ok(pruned);
         }
-        let at_work = AtWork::begin(self.repository, Work::Prune, &names::unique()?).await?;
-        let mut turn = Turn { at_work, renewed: Instant::now() };
-        let done = self.alone(&mut turn).await;
-        let ended = turn.at_work.end().await;
+        let turn = Turn::begin(self.repository).await?;
+        let done = self.alone(&turn).await;
+        let ended = turn.end().await;
         let pruned = done?;
         ended.map(|()| pruned)
     }
 
-    async fn alone(&self, turn: &mut Turn) -> Result<Pruned, Failure> {
+    async fn alone(&self, turn: &Turn) -> Result<Pruned, Failure> {
         for work in [Work::Backup, Work::Prune] {
             let others = turn.at_work.others(work).await?;
             if let Some(name) = others.alive.first() {
@@ -147,7 +165,7 @@ impl Prune<'_> {
         let documents = self.repository.store.list("snapshots/").await?;
         let gone: Vec<&Candidate> = rulings.removed().collect();
         for candidate in gone.into_iter().rev() {
-            turn.hold().await?;
+            turn.check()?;
             let ours = documents.iter().map(|it| &it.name).filter(|it| is_of(it, candidate)).cloned();
             self.repository.store.remove(ours.collect()).await?;
         }
@@ -157,7 +175,7 @@ impl Prune<'_> {
         let half: Vec<String> = self.repository.store.half_written().await?;
         self.repository.store.remove_half_written(half).await?;
         for batch in unneeded.chunks(BATCH) {
-            turn.hold().await?;
+            turn.check()?;
             self.repository.store.remove(batch.iter().map(|it| it.name.clone()).collect()).await?;
         }
         self.repository.store.sync().await?;
@@ -184,8 +202,11 @@ impl Prune<'_> {
         let stays: HashSet<&str> = rulings.kept().map(|it| it.id.as_str()).collect();
         let mut needed = Needed::default();
         let mut read: HashSet<String> = HashSet::new();
-        for chunk in snapshots.iter().filter(|it| stays.contains(it.id.as_str())).flat_map(|it| &it.volumes).flat_map(|it| &it.list)
-        {
+        let volumes = || snapshots.iter().filter(|it| stays.contains(it.id.as_str())).flat_map(|it| &it.volumes);
+        for manifest in volumes().flat_map(|it| it.manifests.values()) {
+            needed.blob(&manifest.sha256, manifest.form)?;
+        }
+        for chunk in volumes().flat_map(|it| &it.list) {
             needed.blob(&chunk.sha256, chunk.form)?;
             // Lists that did not change are one and the same.
             if !read.insert(chunk.sha256.clone()) {
@@ -195,7 +216,7 @@ impl Prune<'_> {
                 match entry.file().map(|file| (&file.at, &file.sha256)) {
                     Some((At::Blob { form, .. }, sha256)) => needed.blob(sha256, *form)?,
                     Some((At::Pack { pack, .. }, _)) => _ = needed.packs.insert(names::pack(pack)),
-                    Some((At::Origin { .. }, _)) | None => {}
+                    Some((At::Origin { .. } | At::Empty, _)) | None => {}
                 }
             }
         }

@@ -213,7 +213,9 @@ impl Restore {
             let report = Report::default();
             let access = |source: &Source| match &self.file {
                 Some(file) => local_access(source, file),
-                None => crate::agent::source::access::Access::local(source, &|name| std::env::var(name).ok(), &|_| None),
+                None => {
+                    crate::agent::source::access::Access::local(source, &|name| std::env::var(name).ok(), &|_| None)
+                }
             };
             let reach = Reach { origins, access: &access, report: &report, say: &|line| output.line(&line) };
             let fetched = output.follow(&report, origin::fetch(work, &wanted, &reach)).await?;
@@ -268,7 +270,10 @@ impl Restore {
         let target = |volume: &str| Target { cache: name.clone(), volume: volume.to_owned(), spec: spec.clone() };
         if let Some(to) = &self.to {
             let [one] = chosen.as_slice() else {
-                let message = format!("--to is for one volume, and the snapshot has {}: name one with --volume", known.join(", "));
+                let message = format!(
+                    "--to is for one volume, and the snapshot has {}: name one with --volume",
+                    known.join(", ")
+                );
                 return Err(invalid(message));
             };
             return Ok(vec![Way { from: (*one).clone(), to: to.into(), target: target(&one.name) }]);
@@ -291,7 +296,8 @@ impl Restore {
         let snapshots = repository.snapshots().await?;
         let mine = cache.map(|it| serde_json::to_value(&it.spec).unwrap_or_default());
         let spec = mine.as_ref().or_else(|| snapshots.last().map(|it| &it.spec));
-        let zone = zone(spec.and_then(|it| it["timeZone"].as_str())).map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
+        let zone = zone(spec.and_then(|it| it["timeZone"].as_str()))
+            .map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
         let which = Which::of(self.snapshot.as_deref(), self.as_of.as_deref(), &zone)?;
         which.choose(&snapshots, &repository.store.shown()).cloned()
     }
@@ -389,7 +395,8 @@ impl Restore {
             return Ok(Outcome::success(Reason::Restored, "what the last restore kept is removed"));
         }
         let journal = rollback::roll_back(root, cache)?;
-        let message = format!("the restore of {} is taken back: what was there before is there again", journal.snapshot);
+        let message =
+            format!("the restore of {} is taken back: what was there before is there again", journal.snapshot);
         Ok(Outcome::success(Reason::RolledBack, message))
     }
 
@@ -402,7 +409,8 @@ impl Restore {
         let journal = |it: &String| root.stat(&crate::agent::restore::journal::path(it)).is_ok_and(|it| it.is_some());
         let some: Vec<String> = all.into_iter().filter(journal).collect();
         if some.is_empty() {
-            let message = format!("{}: no restore is on record; there is nothing to roll back", root.shown("").display());
+            let message =
+                format!("{}: no restore is on record; there is nothing to roll back", root.shown("").display());
             return Err(Failure::new(Reason::NotFound, message));
         }
         Ok(some)
@@ -421,7 +429,8 @@ impl Restore {
     }
 
     fn keep_until(&self) -> Result<Timestamp, Failure> {
-        let grace = duration::parse(&self.grace).map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
+        let grace =
+            duration::parse(&self.grace).map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
         let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
         Ok(Timestamp::now().checked_add(grace).unwrap_or(Timestamp::MAX))
     }

@@ -57,9 +57,8 @@ impl ArchiveRestore<'_> {
     pub fn run(&self) -> Result<(u64, u64), Failure> {
         let format = format(self.file)?;
         if !self.below.is_empty() {
-            name::check(self.below).map_err(|bad| {
-                Failure::new(Reason::InvalidSpec, format!("--to: the path {:?} {bad}", self.below))
-            })?;
+            name::check(self.below)
+                .map_err(|bad| Failure::new(Reason::InvalidSpec, format!("--to: the path {:?} {bad}", self.below)))?;
         }
         let failed = |path: &Path, error: std::io::Error| Failure::from(LayoutError::new(path, error));
         let file = std::fs::File::open(self.file).map_err(|error| failed(self.file, error))?;

@@ -38,6 +38,8 @@ pub struct Damage {
 enum Job<'a> {
     /// A blob, and the files that it is the content of.
     Blob { form: Form, files: Vec<&'a Wanted> },
+    /// Files without bytes.
+    Empty(Vec<&'a Wanted>),
     /// A block of a pack, and the files in it.
     Block { pack: &'a str, offset: u64, length: u64, form: Form, files: Vec<(u64, &'a Wanted)> },
 }
@@ -78,12 +80,21 @@ fn jobs(wanted: &[Wanted]) -> Vec<Job<'_>> {
     let mut jobs: Vec<Job<'_>> = Vec::new();
     let mut blobs: HashMap<(&str, Form), usize> = HashMap::new();
     let mut blocks: HashMap<(&str, u64), usize> = HashMap::new();
+    let mut empty = usize::MAX;
     for file in wanted {
         if let Some((pack, offset, length, form, start)) = block_of(&file.file.at) {
             let at = *blocks.entry((pack, offset)).or_insert(jobs.len());
             match jobs.get_mut(at) {
                 Some(Job::Block { files, .. }) => files.push((start, file)),
                 _ => jobs.push(Job::Block { pack, offset, length, form, files: vec![(start, file)] }),
+            }
+        } else if matches!(file.file.at, At::Empty) {
+            match jobs.get_mut(empty) {
+                Some(Job::Empty(files)) => files.push(file),
+                _ => {
+                    empty = jobs.len();
+                    jobs.push(Job::Empty(vec![file]));
+                }
             }
         } else if let At::Blob { form, .. } = file.file.at {
             let at = *blobs.entry((&file.file.sha256, form)).or_insert(jobs.len());
@@ -106,6 +117,7 @@ impl Job<'_> {
         match self {
             Self::Blob { files, .. } => files.first().map_or(0, |it| it.file.size),
             Self::Block { length, .. } => *length,
+            Self::Empty(_) => 0,
         }
     }
 
@@ -119,7 +131,10 @@ impl Job<'_> {
                     if writing.length() + bytes.len() as u64 <= size {
                         return writing.take(bytes).map_err(|error| failed(stage, &first.path, error));
                     }
-                    Err(Failure::new(crate::api::Reason::ChecksumMismatch, format!("it is longer than the {size} bytes it should have")))
+                    Err(Failure::new(
+                        crate::api::Reason::ChecksumMismatch,
+                        format!("it is longer than the {size} bytes it should have"),
+                    ))
                 });
                 let files = files.iter().copied();
                 match read {
@@ -127,6 +142,15 @@ impl Job<'_> {
                     Err(Trouble::Damaged(why)) => judge(stage, files, Err(why)),
                     Err(Trouble::Failed(failure)) => Err(failure),
                 }
+            }
+            Self::Empty(files) => {
+                let mut damaged = Vec::new();
+                for wanted in files {
+                    let judged =
+                        writing(stage, std::iter::once(*wanted))?.finish(wanted.file.size, &wanted.file.sha256);
+                    damaged.extend(judge(stage, std::iter::once(*wanted), judged)?);
+                }
+                Ok(damaged)
             }
             Self::Block { pack, offset, length, form, files } => {
                 let plain = match objects.block(pack, *offset, *length, *form) {
@@ -142,7 +166,8 @@ impl Job<'_> {
                     let at = usize::try_from(*start).unwrap_or(usize::MAX);
                     let end = at.saturating_add(usize::try_from(wanted.file.size).unwrap_or(usize::MAX));
                     let Some(bytes) = plain.get(at..end) else {
-                        damaged.push(Damage { path: wanted.path.clone(), why: "lies outside of its pack's block".into() });
+                        damaged
+                            .push(Damage { path: wanted.path.clone(), why: "lies outside of its pack's block".into() });
                         continue;
                     };
                     let mut writing = writing(stage, std::iter::once(*wanted))?;

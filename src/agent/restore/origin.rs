@@ -35,7 +35,11 @@ pub struct Reach<'a> {
 /// # Errors
 /// `InvalidSpec` when a source is no longer in the spec, as it was; else as `prefetch`; `ChecksumMismatch` when the origin
 /// has something else at the pin.
-pub async fn fetch(work: &VolumeRestore<'_>, sources: &BTreeSet<String>, reach: &Reach<'_>) -> Result<Outcome, Failure> {
+pub async fn fetch(
+    work: &VolumeRestore<'_>,
+    sources: &BTreeSet<String>,
+    reach: &Reach<'_>,
+) -> Result<Outcome, Failure> {
     let plan = plan(work, sources)?;
     let prefetch = Prefetch {
         plan: &plan,

@@ -66,7 +66,11 @@ impl Theirs {
     pub fn stage(self, root: &Root, stage: &Stage, cache: &str, mine: &[Manifest]) -> Result<Option<String>, Failure> {
         for (manifest, changed) in self.manifests.iter().zip(&self.changed) {
             if *changed && !mine.iter().any(|it| it.source == manifest.source) {
-                put(stage, &manifest::path(cache, &manifest.source), &serde_json::to_vec(manifest).unwrap_or_default())?;
+                put(
+                    stage,
+                    &manifest::path(cache, &manifest.source),
+                    &serde_json::to_vec(manifest).unwrap_or_default(),
+                )?;
             }
         }
         Ok(layout::current::read(root, cache)?.filter(|_| !self.changed.contains(&true)))

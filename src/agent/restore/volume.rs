@@ -131,7 +131,8 @@ impl VolumeRestore<'_> {
         for (source, kept) in &self.from.manifests {
             let bytes = self.repository.blob(&kept.sha256, kept.form, MANIFEST_LIMIT).await?;
             let manifest = Manifest::parse(&bytes, source).ok_or_else(|| {
-                let message = format!("the manifest of source `{source}` in snapshot {} is not understood", self.snapshot.id);
+                let message =
+                    format!("the manifest of source `{source}` in snapshot {} is not understood", self.snapshot.id);
                 Failure::new(Reason::ChecksumMismatch, message)
             })?;
             manifests.push(manifest);
@@ -176,7 +177,11 @@ impl VolumeRestore<'_> {
             human(survey.bytes),
             self.to.display(),
             human(free),
-            if self.min_free > 0 { format!(", of which {} must stay free", human(self.min_free)) } else { String::new() }
+            if self.min_free > 0 {
+                format!(", of which {} must stay free", human(self.min_free))
+            } else {
+                String::new()
+            }
         );
         Err(Failure::new(Reason::InsufficientSpace, message))
     }

@@ -72,7 +72,9 @@ impl Which {
 /// RFC 3339, or the same without an offset: then it is a time of the time zone.
 fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
     let invalid = || {
-        let message = format!("--as-of must be a time such as 2026-11-20T18:00:00+03:00, or 2026-11-20T18:00:00 in the time zone of the cache, not {text:?}");
+        let message = format!(
+            "--as-of must be a time such as 2026-11-20T18:00:00+03:00, or 2026-11-20T18:00:00 in the time zone of the cache, not {text:?}"
+        );
         Failure::new(Reason::InvalidSpec, message)
     };
     if let Ok(time) = text.parse::<Timestamp>() {

@@ -20,9 +20,12 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 11] = [
+const STATES: [Reason; 14] = [
     Reason::Warmed,
     Reason::BackedUp,
+    Reason::Restored,
+    Reason::RolledBack,
+    Reason::Pruned,
     Reason::Warming,
     Reason::Queued,
     Reason::Preparing,

@@ -74,6 +74,19 @@ fn a_list_that_was_changed_is_not_believed() {
 }
 
 #[test]
+fn a_damaged_snapshot_is_not_passed_over_in_silence_and_keeps_nobody_from_the_others() {
+    let ground = Ground::new();
+    let one = ground.snapshot("2026-03-01T10:00:00Z", &tree(&[("x", b"1")]));
+    let two = ground.snapshot("2026-03-02T10:00:00Z", &tree(&[("x", b"2")]));
+    let documents = std::fs::read_dir(ground.store().join("snapshots")).unwrap();
+    let path = documents.map(|it| it.unwrap().path()).find(|it| it.to_str().unwrap().contains(&two)).unwrap();
+    std::fs::write(path, "{").unwrap();
+    ground.run(&["restore"]).failed(30, "ChecksumMismatch", &[&two, "choose another"]);
+    ground.done(&["restore", "--snapshot", &one]);
+    assert_eq!(ground.on_volume(), tree(&[("x", b"1")]));
+}
+
+#[test]
 fn planted_names_are_refused_and_so_is_everything_beside_them() {
     let ground = Ground::new();
     let outside = ground.path("volumes/outside");

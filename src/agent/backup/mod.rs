@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod check;
+pub mod manifests;
 pub mod prune;
 pub mod repository;
 pub mod retention;

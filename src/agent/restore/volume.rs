@@ -137,9 +137,13 @@ impl VolumeRestore<'_> {
     }
 
     async fn survey(&self) -> Result<Survey, Failure> {
-        let mut survey = Survey::default();
+        let (mut survey, all) = (Survey::default(), self.choice.is_all());
         for chunk in &self.from.list {
-            survey.look(self.choice, &self.repository.entries(chunk).await?);
+            let entries = self.repository.entries(chunk).await?;
+            survey.look(self.choice, &entries);
+            if all {
+                survey.count(self.choice, &entries);
+            }
         }
         survey.follow()?;
         if survey.listed != self.from.files {
@@ -149,7 +153,8 @@ impl VolumeRestore<'_> {
             );
             return Err(Failure::new(Reason::ChecksumMismatch, message));
         }
-        for chunk in &self.from.list {
+        // What a chosen link leads to is known only now.
+        for chunk in self.from.list.iter().filter(|_| !all) {
             survey.count(self.choice, &self.repository.entries(chunk).await?);
         }
         if survey.files == 0 {

@@ -1,6 +1,7 @@
 //! Which snapshot is meant? Exactly one, or none: never a guess.
 
 use crate::agent::backup::repository::snapshot::Snapshot;
+use crate::agent::backup::repository::{Repository, names};
 use crate::agent::failure::Failure;
 use crate::api::Reason;
 use jiff::Timestamp;
@@ -69,6 +70,51 @@ impl Which {
     }
 }
 
+/// The snapshots of a repository that can be read, and the names of those that cannot, with why. A damaged one must not keep
+/// anybody from the others.
+pub async fn all(repository: &Repository) -> Result<(Vec<Snapshot>, Vec<(String, Failure)>), Failure> {
+    let (mut snapshots, mut damaged) = (Vec::new(), Vec::new());
+    for found in repository.store.list("snapshots/").await? {
+        if !names::is_snapshot(&found.name) {
+            continue;
+        }
+        match repository.snapshot(&found.name).await {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(failure) if failure.reason == Reason::ChecksumMismatch => damaged.push((found.name, failure)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    snapshots.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+    Ok((snapshots, damaged))
+}
+
+impl Which {
+    /// As [`Which::choose`], and refused when one that cannot be read is meant, or may be: another is never taken in its place
+    /// without a word.
+    pub fn choose_whole<'a>(
+        &self,
+        snapshots: &'a [Snapshot],
+        damaged: &[(String, Failure)],
+        place: &str,
+    ) -> Result<&'a Snapshot, Failure> {
+        let chosen = self.choose(snapshots, place);
+        let text = |time: Timestamp| time.strftime("snapshots/%Y%m%dT%H%M%SZ").to_string();
+        let after = chosen.as_ref().map(|it| text(it.time)).unwrap_or_default();
+        let is_meant = |name: &str| match self {
+            Self::Id(id) => name.contains(id.as_str()),
+            Self::Latest => *name > *after,
+            Self::AsOf(time) => *name > *after && *name < *format!("{}~", text(*time)),
+        };
+        match damaged.iter().find(|(name, _)| is_meant(name)) {
+            Some((_, failure)) => {
+                let message = format!("{}; choose another with --snapshot or --as-of", failure.message);
+                Err(Failure::new(failure.reason, message))
+            }
+            None => chosen,
+        }
+    }
+}
+
 /// RFC 3339, or the same without an offset: then it is a time of the time zone.
 fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
     let invalid = || {
@@ -126,6 +172,18 @@ mod tests {
         ] {
             let found = chosen(id, as_of).map_err(|it| it.reason);
             assert_eq!(found, expected.map(str::to_owned), "{id:?} {as_of:?}");
+        }
+        let all = [snapshot("abcd1111", "2026-03-01T00:00:00Z"), snapshot("beef2222", "2026-03-03T00:00:00Z")];
+        let bad = |name: &str| vec![(format!("snapshots/{name}.json"), Failure::new(Reason::ChecksumMismatch, name))];
+        for (which, name, taken) in [
+            (Which::Latest, "20260302T000000Z-0f", true),
+            (Which::Latest, "20260304T000000Z-0f", false),
+            (Which::AsOf("2026-03-02T12:00:00Z".parse().unwrap()), "20260302T000000Z-0f", false),
+            (Which::AsOf("2026-03-02T12:00:00Z".parse().unwrap()), "20260304T000000Z-0f", true),
+            (Which::Id("abcd".into()), "20260304T000000Z-0f", true),
+            (Which::Id("0f00".into()), "20260304T000000Z-0f00", false),
+        ] {
+            assert_eq!(which.choose_whole(&all, &bad(name), "x").is_ok(), taken, "{which:?} {name}");
         }
         let message = chosen(None, Some("2020-01-01T00:00:00Z")).unwrap_err().message;
         assert!(message.contains("the oldest is of 2026-03-01T00:00:00Z"), "{message}");

@@ -12,7 +12,7 @@ use crate::agent::backup::repository::snapshot::Snapshot;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::Writer;
 use crate::agent::local;
-use crate::agent::restore::which::Which;
+use crate::agent::restore::which::{self, Which};
 use crate::api::schedule::zone;
 use crate::api::{ModelCache, Reason, duration};
 use clap::Args;
@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 /// Options of `restore`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that people know by its name")]
 pub struct Restore {
     /// A file with the ModelCache whose volumes are restored. Without it the snapshot's own spec is taken.
     #[arg(short = 'f', long = "file", value_name = "YAML")]
@@ -136,13 +137,13 @@ impl Restore {
     }
 
     async fn chosen(&self, repository: &Repository, cache: Option<&ModelCache>) -> Result<Snapshot, Failure> {
-        let snapshots = repository.snapshots().await?;
+        let (snapshots, damaged) = which::all(repository).await?;
         let mine = cache.map(|it| serde_json::to_value(&it.spec).unwrap_or_default());
         let spec = mine.as_ref().or_else(|| snapshots.last().map(|it| &it.spec));
         let zone = zone(spec.and_then(|it| it["timeZone"].as_str()))
             .map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
         let which = Which::of(self.snapshot.as_deref(), self.as_of.as_deref(), &zone)?;
-        which.choose(&snapshots, &repository.store.shown()).cloned()
+        which.choose_whole(&snapshots, &damaged, &repository.store.shown()).cloned()
     }
 
     /// The ModelCache that the snapshot carries.

@@ -6,9 +6,22 @@
 //! ```
 
 pub mod access;
+pub mod archive;
 pub mod check;
+pub mod decide;
+pub mod dry;
+pub mod known;
+pub mod lines;
 pub mod manifests;
+pub mod origin;
+pub mod owned;
+pub mod pack;
 pub mod prune;
 pub mod repository;
 pub mod retention;
 pub mod retention_why;
+pub mod run;
+pub mod send;
+pub mod stable;
+pub mod volume;
+pub mod walk;

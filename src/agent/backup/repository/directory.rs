@@ -146,7 +146,7 @@ impl Directory {
         for entry in Dir::read_from(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let Ok(last) = entry.file_name().to_str() else { continue };
-            let name = crate::api::name::below(path, last);
+            let name = super::names::join(path, last);
             if matches!(last, "." | "..")
                 || (path.is_empty() && last == ASIDE)
                 || !(name.starts_with(prefix) || prefix.starts_with(&name))
@@ -218,7 +218,8 @@ pub(super) fn aside(name: &str) -> String {
 
 /// A failure at the destination, said so: the disk that is full may be another than the one that is backed up.
 fn told(failure: Failure) -> Failure {
-    Failure { message: format!("the destination of the backup: {}", failure.message), ..failure }
+    let Failure { reason, message } = failure;
+    Failure::new(reason, format!("the destination of the backup: {message}"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!   blobs/sha256/<2 hex>/<64 hex>[.zst][.age]       one object for each content; its name is the SHA-256 of the plain bytes
 //!   packs/<2 hex>/<id>                              blocks of small files; the list says pack, offset, length
 //!   snapshots/<YYYYmmddTHHMMSSZ>-<id>.json[.age]    written last, create-only: what has no snapshot does not exist
+//!   archives/<YYYYmmddTHHMMSSZ>-<id>.tar.zst[.age]   `format: Archive`: everything in one file
 //!   running/<id>.json, pruning/<id>.json            who is at work
 //!   tmp/                                            half-written files of a directory (a bucket has none)
 //! ```

@@ -13,6 +13,11 @@ pub fn directory(namespace: &str, cache: &str) -> String {
     format!("{namespace}/{cache}")
 }
 
+/// A name in a directory; the empty directory is the root.
+pub fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
 /// The object of a content.
 pub fn blob(sha256: &str, form: Form) -> String {
     format!("blobs/sha256/{}/{sha256}{}", sha256.get(..2).unwrap_or_default(), form.suffix())
@@ -35,6 +40,11 @@ pub fn pack(id: &str) -> String {
 /// The object of a snapshot: names sort as their times do.
 pub fn snapshot(time: Timestamp, id: &str, form: Form) -> String {
     format!("snapshots/{}-{id}.json{}", time.strftime("%Y%m%dT%H%M%SZ"), form.suffix())
+}
+
+/// The object of an archive.
+pub fn archive(time: Timestamp, id: &str, form: Form) -> String {
+    format!("archives/{}-{id}.tar{}", time.strftime("%Y%m%dT%H%M%SZ"), form.suffix())
 }
 
 /// Whether an object is a snapshot; what is put beside them by others is left alone.

@@ -10,8 +10,6 @@ use crate::agent::source::Origins;
 use crate::agent::source::access::Access;
 use crate::api::Reason;
 use crate::api::backup::{Backup, Place};
-use crate::api::name::below;
-use crate::contract::mount;
 use std::path::{Path, PathBuf};
 
 /// A directory that takes the destination's place.
@@ -21,13 +19,6 @@ pub struct Directories {
     pub given: Option<PathBuf>,
     /// Where the destination's claim is mounted.
     pub claim: Option<PathBuf>,
-}
-
-impl Directories {
-    /// As the operator mounts them.
-    pub fn in_pod() -> Self {
-        Self { given: None, claim: Some(PathBuf::from(mount::BACKUP)) }
-    }
 }
 
 impl Store {
@@ -55,7 +46,7 @@ impl Store {
                         format!("the destination is claim `{}`: name a directory that stands for it", claim.claim_name);
                     Failure::new(Reason::InvalidSpec, message)
                 })?;
-                Self::in_directory(mounted, &below(claim.path.as_deref().unwrap_or_default(), &own), make)
+                Self::in_directory(mounted, &names::join(claim.path.as_deref().unwrap_or_default(), &own), make)
             }
             None => {
                 let message = "the ModelCache has no `backup.destination`, and no directory was named";
@@ -66,12 +57,7 @@ impl Store {
 
     /// A repository in a directory.
     pub fn in_directory(base: &Path, own: &str, make: bool) -> Result<Self, Failure> {
-        match Directory::open(base, own, make)? {
-            Some(directory) => Ok(Self::Directory(directory)),
-            None => {
-                let message = format!("{} has no backup of {own}", base.display());
-                Err(Failure::new(Reason::NotFound, message))
-            }
-        }
+        let missing = || Failure::new(Reason::NotFound, format!("{} has no backup of {own}", base.display()));
+        Directory::open(base, own, make)?.map(Self::Directory).ok_or_else(missing)
     }
 }

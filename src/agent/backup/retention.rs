@@ -119,10 +119,12 @@ pub fn rule(policy: &Policy, candidates: &[Candidate], zone: &TimeZone, now: Tim
     let mut reasons: Vec<Vec<Why>> = sorted.iter().map(|it| special(it, now)).collect();
     let places: Vec<usize> = (0..sorted.len()).filter(|at| sorted[*at].good && sorted[*at].time <= now).collect();
     if policy.is_empty() {
-        reasons.iter_mut().for_each(|it| it.push(Why::NoRules));
+        for it in &mut reasons {
+            it.push(Why::NoRules);
+        }
     }
     for (rule, count) in policy.calendar() {
-        for (at, why) in newest_of_each(rule, count, &places, &sorted, zone) {
+        for (at, why) in newest_of_each(&rule, count, &places, &sorted, zone) {
             reasons[at].push(why);
         }
     }
@@ -175,14 +177,20 @@ enum Span {
 
 /// The newest of each of the last `count` spans. Where there are fewer spans, the oldest snapshot stays too: it is to
 /// become the one of the span that is still missing.
-fn newest_of_each(rule: Why, count: u32, places: &[usize], sorted: &[Candidate], zone: &TimeZone) -> Vec<(usize, Why)> {
+fn newest_of_each(
+    rule: &Why,
+    count: u32,
+    places: &[usize],
+    sorted: &[Candidate],
+    zone: &TimeZone,
+) -> Vec<(usize, Why)> {
     // A set, not the span before: where clocks go back over midnight a day comes twice.
     let (mut left, mut seen, mut kept) = (count, HashSet::new(), Vec::new());
     for (nth, at) in places.iter().enumerate() {
         if left == 0 {
             break;
         }
-        if seen.insert(span(&rule, nth, &sorted[*at].time.to_zoned(zone.clone()))) {
+        if seen.insert(span(rule, nth, &sorted[*at].time.to_zoned(zone.clone()))) {
             kept.push((*at, rule.clone()));
             left -= 1;
         } else if nth + 1 == places.len() {

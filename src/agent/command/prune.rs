@@ -15,6 +15,7 @@ use crate::contract::outcome::Outcome;
 use clap::Args;
 use jiff::SignedDuration;
 use serde_json::json;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -122,17 +123,18 @@ fn text(results: &[(String, Pruned)]) -> String {
         };
         let mut rows: Vec<Vec<String>> = vec![["PLAN", "SNAPSHOT", "TIME", "WHY"].map(str::to_owned).to_vec()];
         rows.extend(pruned.rulings.verdicts.iter().map(row));
-        text.push_str(&format!("{cache}\n"));
+        let _ = writeln!(text, "{cache}");
         text.push_str(&table(&[Side::Left; 4], &rows));
-        text.push_str(&format!(
-            "{} objects with {} would go now, {} more wait for their time, {} are not ours\n",
+        let _ = writeln!(
+            text,
+            "{} objects with {} would go now, {} more wait for their time, {} are not ours",
             pruned.objects,
             human(pruned.bytes),
             pruned.young,
             pruned.foreign
-        ));
+        );
         if let Some(breaker) = pruned.rulings.breaker {
-            text.push_str(&format!("held: {breaker}\n"));
+            let _ = writeln!(text, "held: {breaker}");
         }
     }
     text

@@ -49,8 +49,8 @@ impl Which {
             return Err(Failure::new(Reason::InvalidSpec, message));
         };
         let keys = BackupAccess::read(backup, secrets, &|name| std::env::var(name).ok())?;
-        let mounted = Path::new(mount::BACKUP);
-        let directories = if mounted.is_dir() { Directories::in_pod() } else { Directories::default() };
+        let mounted = Some(Path::new(mount::BACKUP).to_owned()).filter(|it| it.is_dir());
+        let directories = Directories { given: None, claim: mounted };
         let store = Store::of(backup, &owner, &directories, origins, &keys.destination, false)?;
         Repository::open(store, &owner, keys.seal).await
     }

@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::{journal, rollback, switch};
 use crate::agent::failure::Failure;
 use crate::agent::fetch::{Staging, Writer};
-use crate::agent::layout::manifest::What;
+use crate::agent::layout::manifest::{Entry, What};
 use crate::agent::layout::safe_path::Root;
 use crate::agent::layout::{LayoutError, staging};
 use crate::agent::source::name;
@@ -97,7 +97,7 @@ impl ArchiveRestore<'_> {
         journal.current = current;
         journal.write(&root, self.cache)?;
         switch::forward(&root, self.cache, &mut journal)?;
-        Ok((entries.len() as u64, entries.iter().map(|it| it.size()).sum()))
+        Ok((entries.len() as u64, entries.iter().map(Entry::size).sum()))
     }
 }
 

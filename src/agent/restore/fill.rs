@@ -89,12 +89,11 @@ fn jobs(wanted: &[Wanted]) -> Vec<Job<'_>> {
                 _ => jobs.push(Job::Block { pack, offset, length, form, files: vec![(start, file)] }),
             }
         } else if matches!(file.file.at, At::Empty) {
-            match jobs.get_mut(empty) {
-                Some(Job::Empty(files)) => files.push(file),
-                _ => {
-                    empty = jobs.len();
-                    jobs.push(Job::Empty(vec![file]));
-                }
+            if let Some(Job::Empty(files)) = jobs.get_mut(empty) {
+                files.push(file);
+            } else {
+                empty = jobs.len();
+                jobs.push(Job::Empty(vec![file]));
             }
         } else if let At::Blob { form, .. } = file.file.at {
             let at = *blobs.entry((&file.file.sha256, form)).or_insert(jobs.len());

@@ -162,13 +162,11 @@ impl Restore {
     fn cache(&self) -> Result<Option<ModelCache>, Failure> {
         let Some(file) = &self.file else { return Ok(None) };
         let mut caches = local::read(file)?;
-        match (caches.pop(), caches.is_empty()) {
-            (Some(one), true) => Ok(Some(one)),
-            _ => {
-                let message = format!("{} has several ModelCaches, and a restore is of one", file.display());
-                Err(Failure::new(Reason::InvalidSpec, message))
-            }
+        if let (Some(one), true) = (caches.pop(), caches.is_empty()) {
+            return Ok(Some(one));
         }
+        let message = format!("{} has several ModelCaches, and a restore is of one", file.display());
+        Err(Failure::new(Reason::InvalidSpec, message))
     }
 
     fn writer(&self) -> Writer {

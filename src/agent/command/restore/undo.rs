@@ -68,7 +68,7 @@ impl Restore {
         let mut done = Vec::new();
         for (volume, path) in volumes {
             let root = Root::open(&path)?;
-            for cache in self.caches_on(&root, cache.as_ref())? {
+            for cache in caches_on(&root, cache.as_ref())? {
                 let outcome = self.undo_one(&root, &path, &cache);
                 let outcome = outcome.unwrap_or_else(|it| Outcome::failure(it.reason, it.message));
                 done.push(Done { cache: Some(cache), volume: Some(volume.clone()), ..Done::of(outcome) });
@@ -92,20 +92,19 @@ impl Restore {
             format!("the restore of {} is taken back: what was there before is there again", journal.snapshot);
         Ok(Outcome::success(Reason::RolledBack, message))
     }
+}
 
-    /// The caches whose restores are on a volume: the one that is named, or all.
-    pub(super) fn caches_on(&self, root: &Root, cache: Option<&ModelCache>) -> Result<Vec<String>, Failure> {
-        if let Some(name) = cache.and_then(|it| it.metadata.name.clone()) {
-            return Ok(vec![name]);
-        }
-        let all: BTreeSet<String> = root.names(layout::OWN)?.into_iter().collect();
-        let journal = |it: &String| root.stat(&journal::path(it)).is_ok_and(|it| it.is_some());
-        let some: Vec<String> = all.into_iter().filter(journal).collect();
-        if some.is_empty() {
-            let message =
-                format!("{}: no restore is on record; there is nothing to roll back", root.shown("").display());
-            return Err(Failure::new(Reason::NotFound, message));
-        }
-        Ok(some)
+/// The caches whose restores are on a volume: the one that is named, or all.
+fn caches_on(root: &Root, cache: Option<&ModelCache>) -> Result<Vec<String>, Failure> {
+    if let Some(name) = cache.and_then(|it| it.metadata.name.clone()) {
+        return Ok(vec![name]);
     }
+    let all: BTreeSet<String> = root.names(layout::OWN)?.into_iter().collect();
+    let journal = |it: &String| root.stat(&journal::path(it)).is_ok_and(|it| it.is_some());
+    let some: Vec<String> = all.into_iter().filter(journal).collect();
+    if some.is_empty() {
+        let message = format!("{}: no restore is on record; there is nothing to roll back", root.shown("").display());
+        return Err(Failure::new(Reason::NotFound, message));
+    }
+    Ok(some)
 }

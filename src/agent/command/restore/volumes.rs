@@ -62,7 +62,7 @@ impl Restore {
         // Everything of all volumes is aside and proven before the first of them is touched.
         let mut staged: Vec<Staged> = Vec::new();
         for work in &works {
-            staged.push(work.stage().await.map_err(|it| of_volume(it, &work.from.name))?);
+            staged.push(work.stage().await.map_err(|it| of_volume(&it, &work.from.name))?);
         }
         let mut done = Vec::new();
         for (work, staged) in works.iter().zip(staged) {
@@ -148,6 +148,6 @@ fn spec_of(snapshot: &Snapshot) -> Result<ModelCacheSpec, Failure> {
     })
 }
 
-fn of_volume(failure: Failure, volume: &str) -> Failure {
-    Failure { message: format!("volume `{volume}`: {}", failure.message), ..failure }
+fn of_volume(failure: &Failure, volume: &str) -> Failure {
+    Failure::new(failure.reason, format!("volume `{volume}`: {}", failure.message))
 }

@@ -20,10 +20,13 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 15] = [
+const STATES: [Reason; 18] = [
     Reason::Warmed,
     Reason::Cleaned,
     Reason::BackedUp,
+    Reason::Restored,
+    Reason::RolledBack,
+    Reason::Pruned,
     Reason::Warming,
     Reason::Queued,
     Reason::Preparing,

@@ -96,6 +96,14 @@ pub enum Reason {
     BackedUp,
     /// The place of the backups holds those of another cache, or something that is not understood.
     ForeignBackup,
+    /// Volumes hold again what a backup has of them.
+    Restored,
+    /// Volumes hold again what they held before a restore.
+    RolledBack,
+    /// What retention does not keep is removed.
+    Pruned,
+    /// A backup or a prune is at work on the same repository.
+    RepositoryInUse,
     /// Everything that the rules of the clean-up ask for is done.
     Cleaned,
     /// A run would delete more at once than it may: see `maxDeletePercent`.

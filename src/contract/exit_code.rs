@@ -30,6 +30,7 @@ pub const fn of(reason: Reason) -> u8 {
         Reason::PoolPathForbidden => 60,
         Reason::ForeignBackup => 70,
         Reason::DeletionRefused => 61,
+        Reason::RepositoryInUse => 71,
         _ => FAILURE,
     }
 }

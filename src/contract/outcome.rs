@@ -37,6 +37,9 @@ pub struct Outcome {
     /// What was backed up. Backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// What was restored. Restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restored>,
 }
 
 /// What a clean-up did, over all rules and volumes of a run.
@@ -141,6 +144,22 @@ pub struct VerifyEvidence {
     pub deep: bool,
 }
 
+/// A volume that holds again what a snapshot has of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restored {
+    /// Identity of the snapshot, or name of the archive.
+    pub snapshot: String,
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+    /// SHA-256 over the lists of files; empty for an archive.
+    pub manifest: String,
+}
+
 impl Outcome {
     /// A success.
     pub fn success(reason: Reason, message: impl Into<String>) -> Self {
@@ -154,6 +173,7 @@ impl Outcome {
             clean: None,
             verify: None,
             backup: None,
+            restore: None,
         }
     }
 

@@ -2,18 +2,24 @@
 //!
 //! ```text
 //! repository (where it is kept: names, marker, snapshots, lists) ◄── run (walk ──► compare ──► read and send ──► list ──► snapshot)
+//!            ◄── prune (retention: which snapshots stay ──► mark ──► sweep)      ◄── check (is a snapshot whole)
 //! ```
 
 pub mod access;
 pub mod archive;
+pub mod check;
 pub mod decide;
 pub mod dry;
 pub mod known;
 pub mod lines;
+pub mod manifests;
 pub mod origin;
 pub mod owned;
 pub mod pack;
+pub mod prune;
 pub mod repository;
+pub mod retention;
+pub mod retention_why;
 pub mod run;
 pub mod send;
 pub mod stable;

@@ -6,6 +6,7 @@ use super::archive::{Archive, OWN};
 use super::dry::{Plan, count};
 use super::known::Known;
 use super::lines::{Before, is_whole};
+use super::manifests;
 use super::origin::again;
 use super::owned::Owned;
 use super::repository::at_work::{AtWork, RENEWED, Work};
@@ -23,7 +24,7 @@ use crate::api::name::hex;
 use crate::api::{ModelCache, Reason};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -353,7 +354,11 @@ impl Job {
             let backed = back_up(&asked, before, &sender, threads)?;
             some(&volume, &backed)?;
             let digest = backed.total.digest.clone();
-            done.push((snapshot_of(volume, backed), digest));
+            let last = self.last.iter().flat_map(|it| &it.volumes).find(|it| it.name == volume.name);
+            let last = last.map(|it| it.manifests.clone()).unwrap_or_default();
+            let kept = manifests::keep(&self.repository, &volume.root, &self.empty.cache, &last);
+            let manifests = self.handle.block_on(kept)?;
+            done.push((VolumeSnapshot { manifests, ..snapshot_of(volume, backed) }, digest));
         }
         self.snapshot(done)
     }
@@ -382,6 +387,7 @@ fn snapshot_of(volume: Volume, backed: Backed) -> VolumeSnapshot {
         from_origin: backed.total.from_origin,
         not_covered: backed.not_covered,
         pins: volume.owned.pins,
+        manifests: BTreeMap::new(),
         list: backed.total.chunks,
     }
 }

@@ -18,7 +18,7 @@ fn killed_at_fifty_points_there_is_never_a_snapshot_that_is_not_whole() {
         let begun = Instant::now();
         let mut child = place.local().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // From at once to beyond the end, in no order.
-        let after = longest.mul_f64((round * 37 % 50) as f64 / 45.0);
+        let after = longest * u32::try_from(round * 37 % 50).unwrap() / 45;
         std::thread::sleep(after);
         let finished = child.try_wait().unwrap().is_some();
         let _ = child.kill();

@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn a_file_is_read_unless_the_repository_surely_has_it() {
         let (stat, nothing) = (stat(), Known::default());
-        let older = Stat { st_mtime: stat.st_mtime - 1, ..stat };
+        let mut older = stat;
+        older.st_mtime -= 1;
         let empty = || At::Empty;
         let blob = || At::Blob { form: crate::agent::backup::repository::seal::Form::default(), stored: 3 };
         for (what, promised, before, expected) in [

@@ -102,7 +102,8 @@ fn killed_at_random(seed: u64, kills: usize) {
     let (mut random, mut killed) = (bytes(seed + 1, 8 * 100 * kills).into_iter(), 0);
     while killed < kills {
         let number: Vec<u8> = random.by_ref().take(8).collect();
-        let further = u64::from_le_bytes(number.try_into().expect("far too many runs ended before their kill"));
+        let further =
+            u64::from_le_bytes(number.try_into().unwrap_or_else(|_| panic!("hardly a run was there to be killed")));
         let mut child = spawn(&volume, &url, &body);
         let point = server.sent() + further % SMALL as u64;
         until("the point is reached", || server.sent() >= point || child.try_wait().unwrap().is_some());

@@ -71,7 +71,7 @@ fn a_hub_home_is_copied_with_its_hashes_each_content_once_and_without_the_token(
 fn a_claim_that_is_the_volume_is_adopted_where_it_is_and_nothing_of_it_is_written() {
     let bench = Bench::new();
     let claim = claim(&bench);
-    let blob = hub_home(&claim, &[6; 1 << 20]);
+    let blob = hub_home(&claim, &vec![6; 1 << 20]);
     // Two links to the content, as the clients' shared store makes them.
     let shared = claim.join("hub/blobs/ab");
     std::fs::create_dir_all(&shared).unwrap();

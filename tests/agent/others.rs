@@ -211,10 +211,12 @@ fn a_damaged_manifest_is_made_anew_from_what_is_there() {
         assert_eq!(bench.prefetch().fetched(), 0, "way {way}");
         assert_eq!(bench.hub.counters().bytes_sent, sent, "way {way}");
         assert_eq!(bench.run(&["verify"]).code, 0);
-        assert_eq!(
-            serde_json::from_str::<Value>(&std::fs::read_to_string(&path).unwrap()).unwrap(),
-            serde_json::from_str::<Value>(&right).unwrap()
-        );
+        let written = std::fs::read_to_string(&path).unwrap();
+        let [mut again, mut right] = [&written, &right].map(|it| serde_json::from_str::<Value>(it).unwrap());
+        // When the content came, only the lost manifest knew: as far as anybody can tell, now.
+        assert!(again["fetchedAt"].as_str() >= right["fetchedAt"].as_str());
+        (again["fetchedAt"], right["fetchedAt"]) = (Value::Null, Value::Null);
+        assert_eq!(again, right);
     }
 }
 

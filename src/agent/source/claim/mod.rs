@@ -198,6 +198,7 @@ fn refused(claim: &Claim, path: &str, what: &str) -> Failure {
 }
 
 /// An error of the claim's file system.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` gives it away")]
 fn trouble(error: LayoutError) -> Failure {
     let denied = matches!(&error, LayoutError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied);
     let mut failure = Failure::new(Reason::VolumeError, error.to_string());

@@ -157,6 +157,7 @@ mod tests {
         symlink("../../blobs/a", claim.join("hub/models--o--n/snapshots/c/f")).unwrap();
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "`json!` is written in place")]
     fn paths(claim: &Path, spec: serde_json::Value) -> Result<Vec<String>, Failure> {
         let mut document = json!({"claimName": "home"});
         document.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());

@@ -52,10 +52,10 @@ fn a_hostile_or_broken_archive_changes_nothing() {
             bytes.linkname[..link.len()].copy_from_slice(link.as_bytes());
             header.set_entry_type(tar::EntryType::Symlink);
         }
-        header.set_size(if link.is_some() { 0 } else { 1 });
+        header.set_size(u64::from(link.is_none()));
         header.set_mode(0o644);
         header.set_cksum();
-        builder.append(&header, &b"x"[..if link.is_some() { 0 } else { 1 }]).unwrap();
+        builder.append(&header, &b"x"[..usize::from(link.is_none())]).unwrap();
         let path = ground.path(name);
         std::fs::write(&path, builder.into_inner().unwrap()).unwrap();
         path

@@ -1,6 +1,6 @@
 //! A repository that is written object by object, volumes, and the binary.
 
-use modelcache::agent::backup::repository::list::{At, Chunk, Entry, File, What};
+use modelcache::agent::backup::repository::list::{Stamp, At, Chunk, Entry, File, What};
 use modelcache::agent::backup::repository::marker::Owner;
 use modelcache::agent::backup::repository::seal::{Form, Seal};
 use modelcache::agent::backup::repository::snapshot::{Snapshot, VolumeSnapshot};
@@ -345,7 +345,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 pub fn file(path: &str, bytes: &[u8], at: At) -> Entry {
-    let mode = if path.ends_with(".sh") { 0o755 } else { 0o644 };
-    let file = File { size: bytes.len() as u64, sha256: sha256(bytes), stamp: Default::default(), at };
+    let mode = if Path::new(path).extension().is_some_and(|it| it == "sh") { 0o755 } else { 0o644 };
+    let file = File { size: bytes.len() as u64, sha256: sha256(bytes), stamp: Stamp::default(), at };
     Entry { path: path.to_owned(), mode, what: What::File(file) }
 }

@@ -126,7 +126,7 @@ impl Restore {
         let results = match (&self.archive, self.rollback || self.finish) {
             (Some(archive), _) => self.archive(archive).map(|it| vec![it]),
             (None, true) => self.undo(),
-            (None, false) => self.results(&output).await,
+            (None, false) => Box::pin(self.results(&output)).await,
         };
         self.end(&output, results)
     }

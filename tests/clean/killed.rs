@@ -128,7 +128,7 @@ fn no_link_leads_to_nothing_and_what_the_spec_wants_stays_whole() {
     }));
     bench.prefetch();
     let retired = bench.volume().join(".modelcache/studio/retired");
-    let mut move_on = || {
+    let move_on = || {
         bench.hub.control("move?repo=org/x&files=a.bin,deep/c.bin");
         assert_eq!(bench.run(&["prefetch", "--refresh"]).code, 0);
         for entry in std::fs::read_dir(&retired).unwrap() {

@@ -1,6 +1,11 @@
 //! Clean-up as its users run it: the built binary on real directories, killed, raced and lied to.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "all of it is test code; the lint knows only marked functions")]
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::format_collect,
+    reason = "names are those that we give, and a test may allocate"
+)]
 
 #[path = "../agent/bench.rs"]
 #[allow(dead_code, reason = "shared with the tests of the agent, which use all of it")]

@@ -1,6 +1,6 @@
 //! A repository that is written object by object, volumes, and the binary.
 
-use modelcache::agent::backup::repository::list::{Stamp, At, Chunk, Entry, File, What};
+use modelcache::agent::backup::repository::list::{At, Chunk, Entry, File, Stamp, What};
 use modelcache::agent::backup::repository::marker::Owner;
 use modelcache::agent::backup::repository::seal::{Form, Seal};
 use modelcache::agent::backup::repository::snapshot::{Snapshot, VolumeSnapshot};

@@ -27,7 +27,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 2 command line or YAML; 10 unauthorized; 11 gated; 12 not found; 13 secret missing; 20 rate limited;
 21 unreachable; 30 checksum; 31 listing; 32 no files; 33 damaged; 40 no space; 41 volume; 50 superseded; 51 deadline;
-60 pool path forbidden; 1 anything else.";
+60 pool path forbidden; 70 foreign backup; 1 anything else.";
 
 #[derive(Subcommand, Debug)]
 enum Command {

@@ -21,6 +21,10 @@ pub enum ConditionType {
     StorageReady,
     /// Every copy holds the plan wanted.
     Warm,
+    /// The last backup succeeded. Only where backups are asked for.
+    BackedUp,
+    /// A backup or a restore is done, for good.
+    Complete,
     /// A NodeCachePool has matching nodes.
     NodesMatched,
 }

@@ -1,9 +1,11 @@
 //! `ModelCache`: what a user writes, and what the operator says about it.
 
+use super::backup::Backup;
 use super::condition::conditions_schema;
 use super::embedded::labels;
 use super::pod_template::PodTemplate;
 use super::reason::Reason as FailureReason;
+use super::schedule::time_zone_schema;
 use super::source::Source;
 use super::volume::Volume;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -42,7 +44,11 @@ use std::collections::BTreeMap;
     validation = Rule::new("self.volumes.all(v, !has(v.existingClaim) || self.volumes.exists_one(w, has(w.existingClaim) && w.existingClaim.claimName == v.existingClaim.claimName))")
         .message("two `volumes` must not use one `existingClaim`: put their sources on one volume"),
     validation = Rule::new("!self.volumes.exists(v, has(v.perNode)) || (has(self.placement) == has(oldSelf.placement) && (!has(self.placement) || self.placement == oldSelf.placement))")
-        .message("`placement` is immutable while a volume is `perNode`: make a new cache")
+        .message("`placement` is immutable while a volume is `perNode`: make a new cache"),
+    validation = Rule::new("!has(self.backup) || !has(self.backup.volumes) || self.backup.volumes.all(name, self.volumes.exists(v, v.name == name))")
+        .message("every name in `backup.volumes` must be one of `volumes`"),
+    validation = Rule::new("!has(self.backup) || !has(self.backup.destination.volume) || !self.volumes.exists(v, has(v.existingClaim) && v.existingClaim.claimName == self.backup.destination.volume.claimName)")
+        .message("the claim of `backup.destination.volume` must not be one of `volumes`: a backup beside what it is of is lost with it")
 )]
 pub struct ModelCacheSpec {
     /// Where the content goes, 1 to 8 volumes.
@@ -63,6 +69,15 @@ pub struct ModelCacheSpec {
     /// How many copies are made at once, and how many may fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+
+    /// Time zone of every schedule here, a name of the IANA database such as Europe/Istanbul. UTC when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time_zone_schema")]
+    pub time_zone: Option<String>,
+
+    /// Backups of the volumes: when, where to, how long they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
 
     /// What happens to the data when this object is deleted: `Retain` keeps it for adoption by a cache of the same name,
     /// `Delete` removes it from every node. `Retain` when left out.

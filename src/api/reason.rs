@@ -86,6 +86,16 @@ pub enum Reason {
     TooManyFailures,
     /// A file is damaged or missing on the volume.
     Damaged,
+    /// A backup is complete at its destination.
+    BackedUp,
+    /// A backup is being made.
+    BackingUp,
+    /// What was backed up is in its place.
+    Restored,
+    /// What was backed up is being put in its place.
+    Restoring,
+    /// The place of the backups holds those of another cache, or something that is not understood.
+    ForeignBackup,
     /// The spec cannot be acted on.
     InvalidSpec,
     /// A permission or a kind is missing in the cluster.
@@ -125,6 +135,7 @@ impl Reason {
             | Self::PoolPathForbidden
             | Self::ClaimConflict
             | Self::SecretNotFound
+            | Self::ForeignBackup
             | Self::InvalidSpec => FailureClass::User,
             Self::Evicted | Self::Superseded => FailureClass::Disruption,
             _ => FailureClass::Transient,

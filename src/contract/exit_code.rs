@@ -28,6 +28,7 @@ pub const fn of(reason: Reason) -> u8 {
         Reason::Superseded => 50,
         Reason::DeadlineExceeded => 51,
         Reason::PoolPathForbidden => 60,
+        Reason::ForeignBackup => 70,
         _ => FAILURE,
     }
 }

@@ -8,6 +8,10 @@ pub const PLAN: &str = "/etc/modelcache/plan.json";
 pub const PLAN_DIRECTORY: &str = "/etc/modelcache";
 /// Secrets: `/secrets/<source>/<key>`. Mounted `optional`: a missing one is the agent's to report.
 pub const SECRETS: &str = "/secrets";
+/// The directory below [`SECRETS`] of what the backup's destination and encryption name. No source can be called so.
+pub const BACKUP_SECRETS: &str = ".backup";
+/// The claim that backups go to.
+pub const BACKUP: &str = "/backup";
 /// ConfigMaps that sources name: `/config/<source>/content`. Mounted `optional`, as Secrets are.
 pub const CONFIG: &str = "/config";
 /// Name of the file in a source's directory below [`CONFIG`].

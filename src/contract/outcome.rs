@@ -28,6 +28,29 @@ pub struct Outcome {
     /// What the source resolved to. Resolve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// What was backed up. Backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+}
+
+/// A backup that is complete at its destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backup {
+    /// Identity of the snapshot, or name of the archive.
+    pub snapshot: String,
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that this run wrote to the destination.
+    pub new_bytes: u64,
+    /// Files on the volumes that it does not cover.
+    pub not_covered: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+    /// SHA-256 over the lists of files.
+    pub manifest: String,
 }
 
 /// What was found on the volume after the work.
@@ -49,7 +72,15 @@ pub struct Evidence {
 impl Outcome {
     /// A success.
     pub fn success(reason: Reason, message: impl Into<String>) -> Self {
-        Self { version: VERSION, succeeded: true, reason, message: message.into(), evidence: None, pin: None }
+        Self {
+            version: VERSION,
+            succeeded: true,
+            reason,
+            message: message.into(),
+            evidence: None,
+            pin: None,
+            backup: None,
+        }
     }
 
     /// A failure.
@@ -84,7 +115,16 @@ mod tests {
             fetched_bytes: u64::MAX,
             hashed_files: u64::MAX,
         });
-        assert!(outcome.to_json().len() < LIMIT - 512);
+        outcome.backup = Some(Backup {
+            snapshot: "s".repeat(64),
+            files: u64::MAX,
+            bytes: u64::MAX,
+            new_bytes: u64::MAX,
+            not_covered: u64::MAX,
+            seconds: u64::MAX,
+            manifest: "m".repeat(64),
+        });
+        assert!(outcome.to_json().len() < LIMIT - 100);
         assert!(Outcome::parse(&outcome.to_json()).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use super::backup::{Destination, Encryption};
 use super::condition::conditions_schema;
 use super::model_cache::Failure;
-use super::model_cache_backup::RunAttempt;
+use super::model_cache_backup::{RunAttempt, RunStage};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("self == oldSelf")
         .message("`spec` is immutable: a restore happens once; make another ModelCacheRestore"),
+    validation = Rule::new("!has(self.from.location) || (has(self.to) && has(self.to.cache))")
+        .message("a restore from a `location` must name a cache in `to`: it says which volumes there are"),
     validation = Rule::new("has(self.from.backup) || has(self.from.location) || has(self.from.latest.cache) || (has(self.to) && has(self.to.cache))")
         .message("`from.latest.cache` must say whose backup, unless `to.cache` does")
 )]
@@ -203,4 +205,11 @@ pub struct ModelCacheRestoreStatus {
     /// The last failure. Absent once an attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+impl ModelCacheRestoreStatus {
+    /// Whether everything was restored, for good: there is evidence of it.
+    pub fn is_complete(&self) -> bool {
+        self.files.is_some() && self.attempt.as_ref().is_some_and(|it| it.stage == RunStage::Done)
+    }
 }

@@ -31,6 +31,9 @@ pub struct Outcome {
     /// What was backed up. Backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// What was restored. Restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restored>,
 }
 
 /// A backup that is complete at its destination.
@@ -69,6 +72,22 @@ pub struct Evidence {
     pub hashed_files: u64,
 }
 
+/// A volume that holds again what a snapshot has of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restored {
+    /// Identity of the snapshot, or name of the archive.
+    pub snapshot: String,
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+    /// SHA-256 over the lists of files; empty for an archive.
+    pub manifest: String,
+}
+
 impl Outcome {
     /// A success.
     pub fn success(reason: Reason, message: impl Into<String>) -> Self {
@@ -80,6 +99,7 @@ impl Outcome {
             evidence: None,
             pin: None,
             backup: None,
+            restore: None,
         }
     }
 

@@ -121,7 +121,7 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, children: Children) {
-        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
+        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } = children;
         for (mut wanted, found) in persistent_volumes {
             wanted.status = found.as_ref().and_then(|it| it.status.clone());
             if let (Some(spec), Some(found)) = (wanted.spec.as_mut(), found.and_then(|it| it.spec)) {
@@ -157,6 +157,7 @@ impl World {
             wanted.status = found.and_then(|it| it.status);
             put(&mut self.observed.replicas, wanted);
         }
+        assert!(cron_jobs.is_empty(), "no backups here");
         for job in jobs {
             let there = self.observed.resolve_jobs.iter().any(|it| it.name() == job.name_any());
             assert!(!there, "{} is there already", job.name_any());

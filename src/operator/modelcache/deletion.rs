@@ -68,8 +68,12 @@ impl Deletion<'_> {
         let node_jobs = self.observed.node_jobs.iter().filter(|it| it.labels().contains_key(label::REPLICA));
         // A resolve Job writes nothing: it is told to go, and not waited for.
         let resolve_jobs = self.observed.resolve_jobs.iter().map(|it| &it.job).filter(|it| !is_ending(*it));
+        // What a CronJob has begun goes with it: nothing new holds the claims.
+        let cron_jobs = self.observed.cron_jobs.iter().filter(|it| is_of(*it, self.cache) && !is_ending(*it));
+        let cron_jobs = cron_jobs.cloned().map(Removal::CronJob);
         let removals: Vec<Removal> = (replicas.clone().filter(|it| !is_ending(*it)).cloned().map(Removal::Replica))
             .chain(node_jobs.clone().filter(|it| !is_ending(*it)).chain(resolve_jobs).cloned().map(Removal::Job))
+            .chain(cron_jobs)
             .collect();
         if !removals.is_empty() {
             return Some(DeletionStep::Remove(removals));

@@ -73,6 +73,7 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     };
     let status = status::status(&facts, now);
     context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
+    context.metrics.last_backup(&namespace, &cache.name_any(), crate::operator::backup::summary::last_good(&status));
     context.cluster.publish(notes(&cache, &resolutions, &status), &cache.object_ref(&())).await;
     applied?;
     Ok(next_look(&model, &wanted, &resolutions, now))
@@ -165,6 +166,7 @@ async fn delete(cache: &ModelCache, context: &Context) -> Result<Action, Error> 
         DeletionStep::Done(note) => {
             context.cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
             context.cluster.set_finalizer(cache, false).await?;
+            context.metrics.last_backup(&cache.namespace().unwrap_or_default(), &cache.name_any(), None);
             Ok(Action::await_change())
         }
     }

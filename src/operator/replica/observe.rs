@@ -76,7 +76,7 @@ pub async fn observe(
 }
 
 /// One node has a ReadWriteOnce claim mounted: our pod must run there. One pod has a ReadWriteOncePod claim: ours waits.
-async fn beside(cluster: &Cluster, namespace: &str, claim_name: &str) -> Result<Result<Beside, String>, Error> {
+pub async fn beside(cluster: &Cluster, namespace: &str, claim_name: &str) -> Result<Result<Beside, String>, Error> {
     let Some(claim) = cluster.get(&cluster.namespaced::<PersistentVolumeClaim>(namespace), claim_name).await? else {
         return Ok(Ok(Beside::Anywhere));
     };

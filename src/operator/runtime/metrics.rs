@@ -5,6 +5,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -21,12 +22,28 @@ struct ErrorLabels {
     class: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    namespace: String,
+    cache: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    namespace: String,
+    cache: String,
+    result: &'static str,
+}
+
 /// The metric families.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
     durations: Family<ControllerLabel, Histogram, fn() -> Histogram>,
     errors: Family<ErrorLabels, Counter>,
+    last_backups: Family<CacheLabels, Gauge>,
+    backups: Family<RunLabels, Counter>,
+    restores: Family<RunLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -38,7 +55,13 @@ impl Default for Metrics {
         let errors = Family::default();
         registry.register("reconcile_duration_seconds", "Time of a reconcile", durations.clone());
         registry.register("reconcile_errors", "Reconciles that failed, by class", errors.clone());
-        Self { registry: Arc::new(registry), durations, errors }
+        let last_backups = Family::default();
+        let (backups, restores) = (Family::default(), Family::default());
+        let help = "When the last backup that succeeded ended, in seconds since 1970";
+        registry.register("backup_last_success_timestamp_seconds", help, last_backups.clone());
+        registry.register("backup_runs", "Backups that ended, by result", backups.clone());
+        registry.register("restore_runs", "Restores that ended, by result", restores.clone());
+        Self { registry: Arc::new(registry), durations, errors, last_backups, backups, restores }
     }
 }
 
@@ -51,6 +74,25 @@ impl Metrics {
         }
     }
 
+    /// Says when the last backup of a cache that succeeded ended; forgets a cache that has none.
+    pub fn last_backup(&self, namespace: &str, cache: &str, ended: Option<jiff::Timestamp>) {
+        let labels = CacheLabels { namespace: namespace.to_owned(), cache: cache.to_owned() };
+        match ended {
+            Some(ended) => _ = self.last_backups.get_or_create(&labels).set(ended.as_second()),
+            None => _ = self.last_backups.remove(&labels),
+        }
+    }
+
+    /// Counts a backup that ended.
+    pub fn backup_ended(&self, namespace: &str, cache: &str, succeeded: bool) {
+        self.backups.get_or_create(&run(namespace, cache, succeeded)).inc();
+    }
+
+    /// Counts a restore that ended.
+    pub fn restore_ended(&self, namespace: &str, cache: &str, succeeded: bool) {
+        self.restores.get_or_create(&run(namespace, cache, succeeded)).inc();
+    }
+
     /// The text format of Prometheus.
     pub(super) fn encode(&self) -> String {
         let mut text = String::new();
@@ -59,4 +101,9 @@ impl Metrics {
         }
         text
     }
+}
+
+fn run(namespace: &str, cache: &str, succeeded: bool) -> RunLabels {
+    let result = if succeeded { "succeeded" } else { "failed" };
+    RunLabels { namespace: namespace.to_owned(), cache: cache.to_owned(), result }
 }

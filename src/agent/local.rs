@@ -7,6 +7,7 @@ use super::layout::safe_path::Root;
 use super::source::name;
 use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::Source;
+use crate::api::timetable::Timetable;
 use crate::api::{ModelCache, Reason, crds};
 use crate::contract::plan::Pin;
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,7 @@ fn check(cache: &ModelCache) -> Result<(), String> {
     }
     let names =
         spec.volumes.iter().map(|it| ("volume", &it.name)).chain(spec.sources.iter().map(|it| ("source", &it.name)));
+    Timetable::of(spec).map_err(|invalid| invalid.to_string())?;
     let mut seen = BTreeSet::new();
     for (what, name) in names {
         if !is_label(name) {
@@ -226,6 +228,8 @@ mod tests {
                 "must name one of",
             ),
             (format!("{{{volume}, sources: [{{name: a}}]}}"), "exactly one kind"),
+            (format!("{{{volume}, timeZone: Mars/Olympus}}"), "spec.timeZone: timeZone `Mars/Olympus` must be"),
+            (format!("{{{volume}, verify: {{deep: 0 2 30 2 *}}}}"), "spec.verify.deep: schedule `0 2 30 2 *` must be"),
             ("{volumes: [{name: m, shared: {size: 1Gi}, directories: [.modelcache/x]}]}".into(), "own"),
             (
                 format!("{{{volume}, sources: [{{name: a, nltk: {{packages: [x], endpoint: 'https://me:pw@x'}}}}]}}"),

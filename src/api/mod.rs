@@ -7,6 +7,7 @@ pub mod condition;
 pub mod crds;
 pub mod duration;
 mod embedded;
+pub mod expiry;
 pub mod model_cache;
 pub mod model_cache_backup;
 pub mod model_cache_replica;
@@ -19,6 +20,7 @@ pub mod quantity;
 pub mod reason;
 pub mod schedule;
 pub mod source;
+pub mod timetable;
 pub mod volume;
 
 pub use condition::ConditionType;

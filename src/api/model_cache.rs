@@ -7,6 +7,7 @@ use super::pod_template::PodTemplate;
 use super::reason::Reason as FailureReason;
 use super::schedule::time_zone_schema;
 use super::source::Source;
+use super::timetable::{Refresh, RefreshPolicy, Verify};
 use super::volume::Volume;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -74,6 +75,14 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time_zone_schema")]
     pub time_zone: Option<String>,
+
+    /// Whether origins are asked anew, and what happens when one has something newer. Never when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
+
+    /// When every copy is checked against what was put there. Never when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
 
     /// Backups of the volumes: when, where to, how long they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -355,6 +364,11 @@ impl ModelCacheSpec {
     /// The pod template in effect.
     pub fn effective_pod_template(&self) -> PodTemplate {
         self.pod_template.clone().unwrap_or_default()
+    }
+
+    /// What happens when an origin has something newer.
+    pub fn refresh_policy(&self) -> RefreshPolicy {
+        self.refresh.as_ref().map_or(RefreshPolicy::Never, |it| it.policy)
     }
 
     /// Whether nothing new is to be started.

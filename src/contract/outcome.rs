@@ -57,7 +57,7 @@ pub struct Backup {
 }
 
 /// What was found on the volume after the work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// Content hash of the plan that is complete.
@@ -70,6 +70,14 @@ pub struct Evidence {
     pub fetched_bytes: u64,
     /// Files whose hash was computed from the bytes, in this run or in the run that published them.
     pub hashed_files: u64,
+    /// Files that the plan lists and that are gone because they have expired, as the spec asks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired_files: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A volume that holds again what a snapshot has of it.
@@ -134,6 +142,7 @@ mod tests {
             bytes: u64::MAX,
             fetched_bytes: u64::MAX,
             hashed_files: u64::MAX,
+            expired_files: u64::MAX,
         });
         outcome.backup = Some(Backup {
             snapshot: "s".repeat(64),

@@ -1,11 +1,11 @@
 //! What takes the space, and what is there: told truly, without asking anybody and without touching anything.
 
-use crate::bench::{Bench, bare, ran};
+use crate::bench::{Bench, bare, quickly, ran};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What `du -s` of coreutils says, in bytes.
 fn du(path: &Path) -> u64 {
@@ -131,10 +131,10 @@ fn a_hundred_thousand_files_take_seconds() {
             std::fs::File::create(path.join(format!("f{file}"))).unwrap();
         }
     }
-    let begun = Instant::now();
-    let ran = ran(bare(&["du", "-o", "json", "--volume"]).arg(volume.path()).output().unwrap());
+    let ran = quickly(Duration::from_secs(20), || {
+        ran(bare(&["du", "-o", "json", "--volume"]).arg(volume.path()).output().unwrap())
+    });
     assert_eq!(ran.one()["total"]["files"], 100_000);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]

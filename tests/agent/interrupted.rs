@@ -59,18 +59,24 @@ fn what_was_fetched_stays_while_its_source_cannot_be_listed() {
 
 #[test]
 fn a_run_that_is_told_to_stop_ends_at_once_and_keeps_what_it_has() {
-    let bench = Bench::new();
-    let child = half_way(&bench);
-    let asked = Instant::now();
-    let id = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-    let output = child.wait_with_output().unwrap();
-    // What a pod of ours is given to end; that it did not simply finish, its exit code says.
-    assert!(asked.elapsed() < Duration::from_secs(15), "took {:?}", asked.elapsed());
-    assert_eq!(output.status.code(), Some(1));
-    bench.hub.control("throttle?bytesPerSecond=0");
-    bench.prefetch();
-    assert!(bench.hub.counters().bytes_sent * 10 <= SIZE * 11);
+    let mut took = vec![];
+    // What a pod of ours is given to end. Three tries, since a busy machine has its pauses.
+    while took.last().is_none_or(|it| *it >= Duration::from_secs(15)) {
+        assert!(took.len() < 3, "each time it took {took:?}");
+        let bench = Bench::new();
+        let child = half_way(&bench);
+        let asked = Instant::now();
+        let id = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let output = child.wait_with_output().unwrap();
+        took.push(asked.elapsed());
+        // It did not simply finish.
+        assert_eq!(output.status.code(), Some(1));
+        bench.hub.control("throttle?bytesPerSecond=0");
+        bench.prefetch();
+        let sent = bench.hub.counters().bytes_sent;
+        assert!(sent * 10 <= SIZE * 11, "{sent} bytes were sent for {SIZE}");
+    }
 }
 
 #[test]

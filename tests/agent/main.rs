@@ -13,6 +13,7 @@ mod artifacts;
 mod civitai;
 mod disk;
 mod env;
+mod expiry;
 mod hostile;
 mod inspect;
 mod interrupted;

@@ -1,11 +1,11 @@
 //! Origins behind a private certificate authority, and behind a proxy: what companies have between a node and the hub.
 
-use crate::bench::{Bench, ran};
+use crate::bench::{Bench, quickly, ran};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -102,11 +102,9 @@ fn a_hub_behind_a_private_authority_is_trusted_with_its_bundle_only() {
     let bench = Bench::new();
     let (server, authority) = behind_tls(&bench);
     cache_of(&bench, &format!("https://localhost:{}", server.port));
-    let started = Instant::now();
     // No patience mends a certificate: it is said at once, and with what to do.
-    let refused = bench.run(&["prefetch"]);
+    let refused = quickly(Duration::from_secs(60), || bench.run(&["prefetch"]));
     refused.failed(21, "Unreachable", &["certificate", "caBundleConfigMap", "--ca-bundle"]);
-    assert!(started.elapsed() < Duration::from_secs(60), "took {:?}", started.elapsed());
     assert_eq!(bench.published(), Vec::<String>::new());
 
     std::fs::write(bench.path("ca.pem"), authority).unwrap();

@@ -167,10 +167,11 @@ fn the_same_content_in_two_repositories_crosses_the_network_once() {
 fn progress_is_served_while_it_works() {
     let bench = Bench::new();
     bench.hub.repo("org/slow=a.bin:4Mi");
-    bench.hub.control("throttle?bytesPerSecond=500000");
+    // Forty seconds, if nobody ended it before.
+    bench.hub.control("throttle?bytesPerSecond=100000");
     bench.cache(&[bench.repo("x", "org/slow", &json!({}))]);
-    // A port that is free now; taken by nobody in the moment until it is used.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // A port that is free now; on an address that nobody else uses in the moment until it is taken.
+    let address = std::net::TcpListener::bind("127.0.77.1:0").unwrap().local_addr().unwrap().to_string();
     let mut child = bench.start(&["prefetch", "--connections", "1", "--progress-address", &address]);
     let get = |path: &str| -> Option<String> {
         let mut stream = std::net::TcpStream::connect(&address).ok()?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod caches;
 mod pools;
 mod registries;
+mod schedules;
 mod web;
 
 /// A change to a document: where, and what instead (null removes).

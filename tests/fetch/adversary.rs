@@ -6,17 +6,24 @@ use modelcache::agent::fetch::{Digest, FetchOptions, Reason};
 
 use crate::{
     origin::{Reply, Server, bytes, content},
-    volume::{Volume, options, until},
+    volume::{Volume, impatient, options, undisturbed, until},
 };
 
 const SIZE: usize = 5 * 1024 * 1024 + 123;
 
 /// Fetches one file whose requests are answered by `script`; gives what is published and the reason of the failure.
 fn one(script: impl Fn(&crate::origin::Request) -> Reply + Send + Sync + 'static) -> (Server, Volume, Option<Reason>) {
+    one_with(&options(), script)
+}
+
+fn one_with(
+    options: &FetchOptions,
+    script: impl Fn(&crate::origin::Request) -> Reply + Send + Sync + 'static,
+) -> (Server, Volume, Option<Reason>) {
     let (server, volume) = (Server::start(), Volume::new());
     let body = bytes(1, SIZE);
     server.put("/model", body.clone(), script);
-    let reason = volume.fetch(vec![content(&server.url("/model"), &body)], &options()).err().map(|error| {
+    let reason = volume.fetch(vec![content(&server.url("/model"), &body)], options).err().map(|error| {
         assert!(!error.to_string().contains("hf_secret"), "{error}");
         error.reason()
     });
@@ -34,11 +41,13 @@ fn status(status: u16) -> Reply {
 
 #[test]
 fn a_good_server_is_asked_once_for_each_byte() {
-    let (server, volume, reason) = one(|_| Reply::Good);
-    assert_eq!((reason, server.sent()), (None, SIZE as u64));
-    let shown = volume.progress.snapshot();
-    assert_eq!((shown.bytes_done, shown.bytes_total, shown.files_done), (SIZE as u64, SIZE as u64, 1));
-    assert!(server.requests("/model").iter().all(|request| request.authorization.is_some()));
+    undisturbed(|| {
+        let (server, volume, reason) = one(|_| Reply::Good);
+        assert_eq!((reason, server.sent()), (None, SIZE as u64));
+        let shown = volume.progress.snapshot();
+        assert_eq!((shown.bytes_done, shown.bytes_total, shown.files_done), (SIZE as u64, SIZE as u64, 1));
+        assert!(server.requests("/model").iter().all(|request| request.authorization.is_some()));
+    });
 }
 
 #[test]
@@ -58,14 +67,16 @@ fn a_refusal_is_reported_at_once_and_asked_once() {
 
 #[test]
 fn server_errors_and_cut_connections_are_ridden_out() {
-    let (server, _, reason) = one(|request| match request.nth % 4 {
-        0 => status(500),
-        1 => Reply::Cut(300_000),
-        2 => status(503),
-        _ => Reply::Good,
+    undisturbed(|| {
+        let (server, _, reason) = one(|request| match request.nth % 4 {
+            0 => status(500),
+            1 => Reply::Cut(300_000),
+            2 => status(503),
+            _ => Reply::Good,
+        });
+        assert_eq!(reason, None);
+        assert_eq!(server.sent(), SIZE as u64, "what a cut connection brought is not asked for again");
     });
-    assert_eq!(reason, None);
-    assert_eq!(server.sent(), SIZE as u64, "what a cut connection brought is not asked for again");
 }
 
 #[test]
@@ -81,24 +92,28 @@ fn a_server_that_never_recovers_is_unreachable() {
 
 #[test]
 fn wrong_bytes_of_the_right_length_are_fetched_once_more_and_never_published() {
-    let wrong = Arc::new(bytes(2, SIZE));
-    let always = Arc::clone(&wrong);
-    let (server, volume, reason) = one(move |_| Reply::Bytes(Arc::clone(&always)));
-    assert_eq!(reason, Some(Reason::ChecksumMismatch));
-    assert_eq!(server.sent(), 2 * SIZE as u64);
-    assert_eq!(volume.published(0), None);
+    undisturbed(|| {
+        let wrong = Arc::new(bytes(2, SIZE));
+        let always = Arc::clone(&wrong);
+        let (server, volume, reason) = one(move |_| Reply::Bytes(Arc::clone(&always)));
+        assert_eq!(reason, Some(Reason::ChecksumMismatch));
+        assert_eq!(server.sent(), 2 * SIZE as u64);
+        assert_eq!(volume.published(0), None);
 
-    let (_, _, reason) =
-        one(move |request| if request.nth == 1 { Reply::Bytes(Arc::clone(&wrong)) } else { Reply::Good });
-    assert_eq!(reason, None, "one bad part is mended by a clean second try");
+        let (_, _, reason) =
+            one(move |request| if request.nth == 1 { Reply::Bytes(Arc::clone(&wrong)) } else { Reply::Good });
+        assert_eq!(reason, None, "one bad part is mended by a clean second try");
+    });
 }
 
 #[test]
 fn a_server_without_ranges_is_read_in_one_stream() {
-    let (server, _, reason) = one(|_| Reply::NoRanges);
-    assert_eq!((reason, server.requests("/model").len()), (None, 1));
-    let (_, _, reason) = one(|_| Reply::NoLength);
-    assert_eq!(reason, None);
+    undisturbed(|| {
+        let (server, _, reason) = one(|_| Reply::NoRanges);
+        assert_eq!((reason, server.requests("/model").len()), (None, 1));
+        let (_, _, reason) = one(|_| Reply::NoLength);
+        assert_eq!(reason, None);
+    });
 }
 
 #[test]
@@ -195,9 +210,12 @@ fn a_redirect_loop_ends() {
 
 #[test]
 fn a_connection_that_hangs_is_dropped_and_its_remainder_asked_for_again() {
-    let (server, _, reason) = one(|request| if request.nth == 1 { Reply::Hang(100_000) } else { Reply::Good });
-    assert_eq!(reason, None);
-    assert_eq!(server.sent(), SIZE as u64);
+    undisturbed(|| {
+        let (server, _, reason) =
+            one_with(&impatient(), |request| if request.nth == 1 { Reply::Hang(100_000) } else { Reply::Good });
+        assert_eq!(reason, None);
+        assert_eq!(server.sent(), SIZE as u64);
+    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ use modelcache::agent::fetch::{FetchOptions, Writer};
 
 use crate::{
     origin::{Reply, Server, bytes, content},
-    volume::{Volume, fetch_onto, options, until},
+    volume::{Volume, fetch_onto, options, undisturbed, until},
 };
 
 const SIZE: usize = 192 << 20;
@@ -52,24 +52,26 @@ fn spawn(volume: &Volume, url: &str, body: &[u8]) -> Child {
 
 #[test]
 fn after_a_kill_at_half_hardly_a_byte_is_fetched_twice() {
-    let (server, volume) = (Server::start(), Volume::new());
-    let body = bytes(1, SIZE);
-    server.put("/model", body.clone(), |_| Reply::Good);
-    let url = server.url("/model");
+    undisturbed(|| {
+        let (server, volume) = (Server::start(), Volume::new());
+        let body = bytes(1, SIZE);
+        server.put("/model", body.clone(), |_| Reply::Good);
+        let url = server.url("/model");
 
-    let mut first = spawn(&volume, &url, &body);
-    until("half is sent", || server.sent() >= SIZE as u64 / 2);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    assert_eq!(volume.published(0), None, "nothing is published before its end");
+        let mut first = spawn(&volume, &url, &body);
+        until("half is sent", || server.sent() >= SIZE as u64 / 2);
+        first.kill().unwrap();
+        first.wait().unwrap();
+        assert_eq!(volume.published(0), None, "nothing is published before its end");
 
-    assert!(spawn(&volume, &url, &body).wait().unwrap().success());
-    assert!(volume.published(0).is_some_and(|published| published == body));
-    assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
-    let twice = server.sent() - SIZE as u64;
-    let _ = writeln!(std::io::stderr(), "fetched twice after a kill at half: {} KiB", twice / 1024);
-    // The window, and what two loopback sockets hold at either end.
-    assert!(twice <= 16 << 20, "{twice} bytes were fetched twice");
+        assert!(spawn(&volume, &url, &body).wait().unwrap().success());
+        assert!(volume.published(0).is_some_and(|published| published == body));
+        assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
+        let twice = server.sent() - SIZE as u64;
+        let _ = writeln!(std::io::stderr(), "fetched twice after a kill at half: {} KiB", twice / 1024);
+        // The window, and what two loopback sockets hold at either end.
+        assert!(twice <= 16 << 20, "{twice} bytes were fetched twice");
+    });
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn a_torn_or_lying_journal_costs_bytes_and_never_correctness() {
         server.put("/model", body.clone(), |request| if request.nth < 6 { Reply::Good } else { Reply::Hang(10) });
         let hasty = FetchOptions {
             connections: 2,
-            stall_after: Duration::from_millis(200),
+            stall_after: Duration::from_secs(5),
             give_up_after: Duration::from_millis(1),
             ..options()
         };
@@ -142,11 +144,8 @@ fn content_without_a_digest_goes_on_under_its_tag_and_starts_over_under_another(
             (wanted.size, wanted.digest) = (None, None);
             vec![wanted]
         };
-        let hasty = FetchOptions {
-            stall_after: Duration::from_millis(200),
-            give_up_after: Duration::from_millis(1),
-            ..options()
-        };
+        let hasty =
+            FetchOptions { stall_after: Duration::from_secs(5), give_up_after: Duration::from_millis(1), ..options() };
         volume.fetch(wanted(), &hasty).unwrap_err();
         let before = server.sent();
         let (body, tag) = if changed { (&new, "v2") } else { (&old, "v1") };

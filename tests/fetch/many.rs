@@ -12,7 +12,7 @@ use modelcache::agent::fetch::{Arrival, Content, FetchOptions, Writer};
 
 use crate::{
     origin::{Reply, Server, bytes, content},
-    volume::{Volume, fetch_onto, fetch_with},
+    volume::{Volume, fetch_onto, fetch_with, undisturbed},
 };
 
 const FILES: u64 = 2000;
@@ -36,40 +36,44 @@ fn child() {
 
 #[test]
 fn two_thousand_small_files_take_one_request_each_and_little_memory() {
-    let (server, volume) = (Server::start(), Volume::new());
-    server.delay(Duration::from_millis(5));
-    for index in 0..FILES {
-        server.put(&format!("/{index}"), body(index), |_| Reply::Good);
-    }
-    let started = Instant::now();
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "many::child"])
-        .env("MANY_VOLUME", volume.path())
-        .env("MANY_URL", server.url(""))
-        .output()
-        .unwrap();
-    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    assert!((0..FILES).all(|index| server.requests(&format!("/{index}")).len() == 1));
-    assert!((0..FILES).all(|index| volume.published(usize::try_from(index).unwrap()).unwrap() == body(index)));
+    undisturbed(|| {
+        let (server, volume) = (Server::start(), Volume::new());
+        server.delay(Duration::from_millis(5));
+        for index in 0..FILES {
+            server.put(&format!("/{index}"), body(index), |_| Reply::Good);
+        }
+        let started = Instant::now();
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "many::child"])
+            .env("MANY_VOLUME", volume.path())
+            .env("MANY_URL", server.url(""))
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        assert!((0..FILES).all(|index| server.requests(&format!("/{index}")).len() == 1));
+        assert!((0..FILES).all(|index| volume.published(usize::try_from(index).unwrap()).unwrap() == body(index)));
+    });
 }
 
 #[test]
 fn small_files_hide_the_latency_of_each_other() {
-    let (server, volume) = (Server::start(), Volume::new());
-    server.delay(Duration::from_millis(20));
-    let bodies: Vec<_> = (0..500).map(|index| bytes(index, 20_000)).collect();
-    for (index, body) in bodies.iter().enumerate() {
-        server.put(&format!("/{index}"), body.clone(), |_| Reply::Good);
-    }
-    let wanted = bodies.iter().enumerate().map(|(index, body)| content(&server.url(&format!("/{index}")), body));
-    let started = Instant::now();
-    volume.fetch(wanted.collect(), &FetchOptions::default()).unwrap();
-    // One after the other it would be ten seconds.
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    let most = server.most_at_once();
-    assert!((24..=32).contains(&most), "{most} at a time");
-    assert!((0..500).all(|index| server.requests(&format!("/{index}")).len() == 1));
+    undisturbed(|| {
+        let (server, volume) = (Server::start(), Volume::new());
+        server.delay(Duration::from_millis(20));
+        let bodies: Vec<_> = (0..500).map(|index| bytes(index, 20_000)).collect();
+        for (index, body) in bodies.iter().enumerate() {
+            server.put(&format!("/{index}"), body.clone(), |_| Reply::Good);
+        }
+        let wanted = bodies.iter().enumerate().map(|(index, body)| content(&server.url(&format!("/{index}")), body));
+        let started = Instant::now();
+        volume.fetch(wanted.collect(), &FetchOptions::default()).unwrap();
+        // One after the other it would be ten seconds.
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        let most = server.most_at_once();
+        assert!((24..=32).contains(&most), "{most} at a time");
+        assert!((0..500).all(|index| server.requests(&format!("/{index}")).len() == 1));
+    });
 }
 
 /// Not a test: what the child process of the next test does.

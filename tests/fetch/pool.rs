@@ -9,7 +9,7 @@ use modelcache::agent::fetch::{FetchOptions, Place, Reason};
 
 use crate::{
     origin::{Reply, Server, bytes, content},
-    volume::{Volume, options},
+    volume::{Volume, options, undisturbed},
 };
 
 const SIZE: usize = 3 * 1024 * 1024 + 17;
@@ -50,22 +50,24 @@ fn a_source_that_cannot_be_had_ends_alone_whatever_the_reason() {
 
 #[test]
 fn the_end_of_a_source_stops_its_other_contents_and_keeps_what_has_arrived() {
-    let (server, volume) = (Server::start(), Volume::new());
-    let (large, bad) = (bytes(1, 24 << 20), bytes(2, SIZE));
-    server.put("/large", large.clone(), |_| Reply::Slow(4 << 20));
-    server.put("/bad", bad.clone(), |_| status(404));
-    server.delay(Duration::from_millis(300));
-    let wanted = || vec![vec![content(&server.url("/large"), &large), content(&server.url("/bad"), &bad)]];
-    let started = Instant::now();
-    let (seen, done) = volume.fetch_groups(wanted(), &options());
-    assert_eq!((done.unwrap().files, seen.failed.len()), (0, 1));
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    let before = server.sent();
-    assert!(before < 12 << 20, "{before}");
-    server.put("/large", large.clone(), |_| Reply::Good);
-    server.put("/bad", bad.clone(), |_| Reply::Good);
-    assert_eq!(volume.fetch_groups(wanted(), &options()).1.unwrap().files, 2);
-    assert_eq!(volume.published_as(0, 0).as_ref(), Some(&large));
+    undisturbed(|| {
+        let (server, volume) = (Server::start(), Volume::new());
+        let (large, bad) = (bytes(1, 24 << 20), bytes(2, SIZE));
+        server.put("/large", large.clone(), |_| Reply::Slow(4 << 20));
+        server.put("/bad", bad.clone(), |_| status(404));
+        server.delay(Duration::from_millis(300));
+        let wanted = || vec![vec![content(&server.url("/large"), &large), content(&server.url("/bad"), &bad)]];
+        let started = Instant::now();
+        let (seen, done) = volume.fetch_groups(wanted(), &options());
+        assert_eq!((done.unwrap().files, seen.failed.len()), (0, 1));
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        let before = server.sent();
+        assert!(before < 12 << 20, "{before}");
+        server.put("/large", large.clone(), |_| Reply::Good);
+        server.put("/bad", bad.clone(), |_| Reply::Good);
+        assert_eq!(volume.fetch_groups(wanted(), &options()).1.unwrap().files, 2);
+        assert_eq!(volume.published_as(0, 0).as_ref(), Some(&large));
+    });
 }
 
 #[test]
@@ -104,24 +106,26 @@ fn what_one_origin_refuses_is_asked_of_the_other_source_that_wants_it() {
 
 #[test]
 fn a_host_that_wants_to_be_left_alone_does_not_hold_up_another() {
-    let (limited, free, volume) = (Server::start(), Server::start(), Volume::new());
-    let (first, second) = (bytes(1, 2 * SIZE), bytes(2, SIZE));
-    let wait = |request: &crate::origin::Request| match request.nth {
-        0 => Reply::Status(429, vec![("Retry-After", "3".into())]),
-        _ => Reply::Good,
-    };
-    limited.put("/model", first.clone(), wait);
-    for index in 0..8 {
-        free.put(&format!("/{index}"), second[index..].to_vec(), |_| Reply::Good);
-    }
-    let others = (0..8).map(|index| content(&free.url(&format!("/{index}")), &second[index..])).collect();
-    let groups = vec![vec![content(&limited.url("/model"), &first)], others];
-    let (seen, done) = volume.fetch_groups(groups, &options());
-    assert_eq!((done.unwrap().files, seen.failed.len()), (9, 0));
-    let asked = limited.requests("/model");
-    assert!(asked[1].at - asked[0].at >= Duration::from_secs(3));
-    let last = (0..8).map(|index| free.requests(&format!("/{index}")).last().unwrap().at).max().unwrap();
-    assert!(last - asked[0].at < Duration::from_secs(2), "{:?}", last - asked[0].at);
+    undisturbed(|| {
+        let (limited, free, volume) = (Server::start(), Server::start(), Volume::new());
+        let (first, second) = (bytes(1, 2 * SIZE), bytes(2, SIZE));
+        let wait = |request: &crate::origin::Request| match request.nth {
+            0 => Reply::Status(429, vec![("Retry-After", "3".into())]),
+            _ => Reply::Good,
+        };
+        limited.put("/model", first.clone(), wait);
+        for index in 0..8 {
+            free.put(&format!("/{index}"), second[index..].to_vec(), |_| Reply::Good);
+        }
+        let others = (0..8).map(|index| content(&free.url(&format!("/{index}")), &second[index..])).collect();
+        let groups = vec![vec![content(&limited.url("/model"), &first)], others];
+        let (seen, done) = volume.fetch_groups(groups, &options());
+        assert_eq!((done.unwrap().files, seen.failed.len()), (9, 0));
+        let asked = limited.requests("/model");
+        assert!(asked[1].at - asked[0].at >= Duration::from_secs(3));
+        let last = (0..8).map(|index| free.requests(&format!("/{index}")).last().unwrap().at).max().unwrap();
+        assert!(last - asked[0].at < Duration::from_secs(2), "{:?}", last - asked[0].at);
+    });
 }
 
 #[test]

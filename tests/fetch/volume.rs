@@ -116,22 +116,39 @@ pub(crate) fn fetch_onto(
     failed.map_or(done, Err)
 }
 
-/// Small parts and short patience, so that a few megabytes show what gigabytes would.
+/// Small parts and short pauses, so that a few megabytes show what gigabytes would. The patience is long: a machine that
+/// stands still for a moment is no server that does.
 pub(crate) fn options() -> FetchOptions {
     FetchOptions {
         connections: 4,
         part_size: 1 << 20,
-        stall_after: Duration::from_secs(1),
-        give_up_after: Duration::from_secs(6),
+        stall_after: Duration::from_secs(60),
+        give_up_after: Duration::from_secs(240),
         backoff_start: Duration::from_millis(20),
         backoff_cap: Duration::from_millis(200),
         ..FetchOptions::default()
     }
 }
 
+/// The same, where a server says nothing or fails for ever.
+pub(crate) fn impatient() -> FetchOptions {
+    FetchOptions { stall_after: Duration::from_secs(1), give_up_after: Duration::from_secs(6), ..options() }
+}
+
+/// What an engine does that nothing disturbs: in one of five tries, since a machine that is busy makes it slower, and one
+/// that stands still for a moment makes it ask again. What is wrong by itself is so each time.
+pub(crate) fn undisturbed(promise: impl Fn()) {
+    for _ in 1..5 {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(&promise)).is_ok() {
+            return;
+        }
+    }
+    promise();
+}
+
 /// Waits until something holds; fails with its name when it does not in time.
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + Duration::from_secs(240);
     while !holds() {
         assert!(std::time::Instant::now() < deadline, "in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use modelcache::agent::fetch::{FetchOptions, Reason, Writer};
+use modelcache::agent::fetch::{Reason, Writer};
 
 use crate::{
     origin::{Reply, Server, bytes, content},
@@ -19,7 +19,7 @@ fn a_later_attempt_takes_over_from_one_that_still_runs() {
     let body = bytes(1, 8 << 20);
     server.put("/model", body.clone(), |request| if request.nth == 3 { Reply::Hang(1000) } else { Reply::Good });
     let wanted = || vec![content(&server.url("/model"), &body)];
-    let options = FetchOptions { stall_after: std::time::Duration::from_secs(5), ..options() };
+    let options = options();
     std::thread::scope(|scope| {
         let old = scope.spawn(|| fetch_onto(volume.path(), attempt(1), wanted(), &options, &Arc::default()));
         until("the first attempt hangs", || server.requests("/model").len() > 3);

@@ -4,7 +4,8 @@ use crate::manifests::{cache, cache_with, hugging_face, pool};
 use crate::runner::Scenario;
 use crate::scenario;
 use crate::shared::tolerant;
-use crate::world::World;
+use crate::wait::until;
+use crate::world::{SOON, World};
 use modelcache::api::condition::ConditionType;
 use std::sync::Arc;
 
@@ -100,6 +101,13 @@ async fn a_quota_that_refuses_the_pod_is_said_and_heals(world: Arc<World>) {
     world.apply(
         "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none, namespace: quota}\nspec: {hard: {pods: \"0\"}}\n",
     );
+    // A quota refuses nothing before its controller has seen it.
+    until("the quota to be in force", SOON, || async {
+        let path = "jsonpath={.status.hard.pods}";
+        let hard = world.kubectl(&["-n", "quota", "get", "resourcequota", "none", "-o", path]);
+        if hard == "0" { Ok(()) } else { Err(format!("pods: `{hard}`")) }
+    })
+    .await;
     world.apply(
         &(pool("quota", "")
             + &cache("quota", "tiny", "quota", "100Mi", &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], "")),

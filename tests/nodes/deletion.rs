@@ -45,8 +45,8 @@ async fn delete_removes_the_directories_of_every_node_and_leaves_a_foreign_one(w
         world.on_node(node, &["test", "!", "-e", &directory]);
         world.on_node(node, &["test", "-d", foreign]);
     }
-    assert!(!world.exists("", "v1", "PersistentVolume", None, &volume).await);
-    assert!(!world.exists("", "v1", "PersistentVolumeClaim", Some("delete"), "tiny-models").await);
+    world.gone("", "v1", "PersistentVolume", None, &volume).await;
+    world.gone("", "v1", "PersistentVolumeClaim", Some("delete"), "tiny-models").await;
 }
 
 async fn deletion_waits_while_a_pod_mounts_the_claim_and_says_so(world: Arc<World>) {
@@ -71,8 +71,12 @@ async fn deletion_waits_while_a_pod_mounts_the_claim_and_says_so(world: Arc<Worl
     world.kubectl(&["-n", "in-use", "delete", "mcache", "tiny", "--wait=false"]);
     let message = world.reason("in-use", "tiny", ConditionType::Ready, "InUse").await;
     assert!(message.contains("`user`"), "{message}");
-    let events = world.kubectl(&["-n", "in-use", "get", "events", "--field-selector=reason=InUse"]);
-    assert!(events.contains("user"), "{events}");
+    // The Event comes after the status.
+    until("an Event that names the pod", SOON, || async {
+        let events = world.kubectl(&["-n", "in-use", "get", "events", "--field-selector=reason=InUse"]);
+        if events.contains("`user`") { Ok(()) } else { Err(events) }
+    })
+    .await;
     world.kubectl(&["-n", "in-use", "delete", "pod", "user"]);
     world.cache_gone("in-use", "tiny").await;
 }

@@ -17,6 +17,7 @@
 #[path = "../support/hub/mod.rs"]
 mod hub;
 
+mod commands;
 mod conflicts;
 mod deletion;
 mod failures;

@@ -83,7 +83,7 @@ async fn a_cordoned_node_starts_nothing_and_one_that_does_not_answer_is_counted_
     let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
     world.apply(&(pool("cordon", "") + &cache("cordon", "tiny", "cordon", "100Mi", &sources, "")));
     nodes(&world, "cordon", "tiny", "1/2").await;
-    throughout("nothing is started on the cordoned node", Duration::from_secs(3), || async {
+    throughout("nothing is started on the cordoned node", Duration::from_secs(5), || async {
         let nodes = world.cache("cordon", "tiny").await.status.and_then(|it| it.nodes);
         if nodes.as_deref() == Some("1/2") { Ok(()) } else { Err(format!("{nodes:?}")) }
     })

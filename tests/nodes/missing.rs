@@ -1,9 +1,10 @@
 //! A missing kind or permission is a reason not to be ready, by name, and no crash.
 
+use crate::commands::root;
 use crate::runner::Scenario;
 use crate::scenario;
 use crate::wait::until;
-use crate::world::{SOON, World, root};
+use crate::world::{SOON, World};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use std::sync::Arc;
@@ -22,9 +23,11 @@ async fn readyz(world: &World) -> Result<String, String> {
     said.text().await.map_err(|it| it.to_string())
 }
 
+/// Restarts of the pods that are to stay.
 async fn restarts(world: &World) -> i32 {
     let pods = world.pods("modelcache-system").await;
     pods.iter()
+        .filter(|it| it.metadata.deletion_timestamp.is_none())
         .flat_map(|it| it.status.iter().flat_map(|it| it.container_statuses.iter().flatten()))
         .map(|it| it.restart_count)
         .sum()
@@ -39,8 +42,9 @@ async fn says(world: &World, words: &str) {
 }
 
 async fn a_missing_permission_or_kind_is_named_and_the_operator_stays_up(world: Arc<World>) {
+    // An operator that a busy machine keeps from its Lease ends, rightly: that is not what is looked at here.
+    world.set_operator(&[("MODELCACHE_LEASE_SECONDS", "90")]);
     world.operator_ready();
-    let before = restarts(&world).await;
     let role = world.kubectl(&["get", "clusterrole", "modelcache-operator", "-o", "json"]);
     let role: serde_json::Value = serde_json::from_str(&role).unwrap();
     let reads_nodes = |it: &serde_json::Value| it["resources"] == serde_json::json!(["nodes"]);
@@ -69,5 +73,5 @@ async fn a_missing_permission_or_kind_is_named_and_the_operator_stays_up(world: 
     says(&world, "nodecachepools").await;
     world.kubectl(&["apply", "--server-side", "-k", root().join("config/crd").to_str().unwrap()]);
     says(&world, "ok").await;
-    assert!(restarts(&world).await <= before, "the operator stayed up");
+    assert_eq!(restarts(&world).await, 0, "the operator stayed up");
 }

@@ -34,6 +34,13 @@ spec:
     )
 }
 
+/// A pod that mounts nothing and runs a command of busybox on a node.
+pub fn without_claim(namespace: &str, name: &str, node: &str, command: &[&str]) -> String {
+    let all = pod(namespace, name, Some(node), "none", "localhost/busybox:test", command);
+    let lines = all.lines().filter(|it| !it.contains("volumeMounts:") && !it.starts_with("  volumes:"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Runs Python in a pod and gives back what it printed. Panics when it fails.
 pub async fn python(world: &World, namespace: &str, name: &str, node: Option<&str>, claim: &str, code: &str) -> String {
     world.apply(&pod(namespace, name, node, claim, "localhost/python:test", &["python3", "-c", code]));

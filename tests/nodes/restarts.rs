@@ -23,7 +23,7 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
     hub.control("repo?spec=org/chaos=a.bin:120Mi,b/c.bin:40Mi,config.json:900");
     hub.control("throttle?bytesPerSecond=300000");
     // What is killed gives no Lease back: the next one waits until it runs out.
-    world.set_operator(&[("MODELCACHE_LEASE_SECONDS", "6")]);
+    world.set_operator(&[("MODELCACHE_LEASE_SECONDS", "8")]);
     world.operator_ready();
     let sources = [hugging_face("chaos", &hub.url, "org/chaos", "")];
     world.apply(&(pool("chaos", "") + &cache("chaos", "chaos", "chaos", "500Mi", &sources, "")));
@@ -49,7 +49,16 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
             look().await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        world.kubectl(&["-n", "modelcache-system", "delete", "pod", &leader, "--grace-period=0", "--force"]);
+        world.kubectl(&[
+            "-n",
+            "modelcache-system",
+            "delete",
+            "pod",
+            &leader,
+            "--grace-period=0",
+            "--force",
+            "--ignore-not-found",
+        ]);
     }
     hub.control("throttle?bytesPerSecond=0");
     until("everything Ready after the kills", SOON * 2, || async {
@@ -63,7 +72,11 @@ async fn an_operator_killed_ten_times_reaches_the_same_end_without_a_duplicate_o
     for (name, uids) in jobs.lock().unwrap().iter() {
         assert_eq!(uids.len(), 1, "Job {name} was created {} times", uids.len());
     }
-    assert_eq!(world.replicas("chaos").await.len(), 2);
+    until("two Replicas and no orphan", SOON, || async {
+        let replicas = world.replicas("chaos").await.len();
+        if replicas == 2 { Ok(()) } else { Err(format!("{replicas} Replicas")) }
+    })
+    .await;
     until("finished Jobs to be removed", SOON, || async {
         let mut left = world.jobs("chaos").await;
         left.extend(world.jobs("modelcache-node-jobs").await);

@@ -70,7 +70,7 @@ async fn a_reader_never_misses_a_file_while_a_new_revision_arrives(world: Arc<Wo
     ));
     let api: Api<Pod> = Api::namespaced(world.client.clone(), "reader");
     until("the reader to run", SOON, || async {
-        let phase = api.get("watch").await.unwrap().status.and_then(|it| it.phase);
+        let phase = api.get("watch").await.map_err(|it| it.to_string())?.status.and_then(|it| it.phase);
         if phase.as_deref() == Some("Running") { Ok(()) } else { Err(format!("{phase:?}")) }
     })
     .await;

@@ -49,8 +49,8 @@ macro_rules! scenario {
 
 /// Scenarios that run side by side.
 const PARALLEL: usize = 4;
-/// A scenario that takes longer has failed.
-const DEADLINE: Duration = Duration::from_secs(900);
+/// A scenario that takes longer has failed. Its waits have their own deadlines and say what they waited for.
+const DEADLINE: Duration = Duration::from_secs(1800);
 
 /// Waits for another run of this suite on the machine: both would use the cluster of one name.
 fn lock() -> std::fs::File {
@@ -70,7 +70,9 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    // Scenarios run kubectl and wait for it: each may hold up a thread, and no other scenario.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2 * PARALLEL).enable_all().build().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let _alone = lock();
     println!("\nrunning {} tests", chosen.len());

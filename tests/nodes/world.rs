@@ -1,5 +1,6 @@
 //! The cluster that the scenarios share, and what they do with it.
 
+use crate::commands::{self, answered, attempt, cluster, launcher, root};
 use crate::hub::{Hub, Listen};
 use crate::manifests;
 use crate::wait::until;
@@ -12,15 +13,14 @@ use modelcache::api::condition::{ConditionType, find, is_true};
 use modelcache::api::{ModelCache, ModelCacheReplica};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Name of the cluster; another one may run beside it.
 const CLUSTER: &str = "tests";
 /// For what should be there soon. What takes longer is not slow, it does not come: a busy machine takes its time, and only a
 /// failure waits until the end.
-pub const SOON: Duration = Duration::from_secs(240);
+pub const SOON: Duration = Duration::from_secs(480);
 
 pub struct World {
     pub client: Client,
@@ -31,35 +31,9 @@ pub struct World {
     pub audit_log: PathBuf,
 }
 
-/// The root of the repository.
-pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Runs a command; panics with what it said when it fails.
-pub fn run(program: &Path, arguments: &[&str], input: Option<&str>) -> String {
-    use std::io::Write;
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.unwrap_or_default().as_bytes()).unwrap();
-    }
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{} {arguments:?}: {said}", program.display());
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs the launcher.
-pub fn cluster(arguments: &[&str]) -> String {
-    run(&root().join("tests/cluster/cluster"), arguments, None)
-}
-
 /// Whether a cluster that was kept is still there.
 fn running() -> bool {
-    let status = Command::new(root().join("tests/cluster/cluster")).args(["status", "--name", CLUSTER]).output();
-    status.is_ok_and(|it| it.status.success())
+    attempt(&launcher(), &["status", "--name", CLUSTER], None).is_ok()
 }
 
 impl World {
@@ -157,7 +131,7 @@ impl World {
             "rollout",
             "status",
             "deployment/modelcache-operator",
-            "--timeout=240s",
+            "--timeout=480s",
         ]);
     }
 
@@ -185,7 +159,7 @@ impl World {
     pub fn kubectl_with(&self, arguments: &[&str], input: Option<&str>) -> String {
         let kubeconfig = self.kubeconfig.to_str().unwrap();
         let all: Vec<&str> = ["--kubeconfig", kubeconfig].into_iter().chain(arguments.iter().copied()).collect();
-        run(&self.kubectl, &all, input)
+        commands::kubectl(&self.kubectl, &all, input)
     }
 
     /// Applies objects.
@@ -211,33 +185,50 @@ impl World {
         cluster(&arguments)
     }
 
+    /// Takes the network off a node's pods until what is returned is dropped, also by a panic: others need the node.
+    pub fn offline(&self, node: &'static str) -> impl Drop {
+        struct Offline(&'static str);
+        impl Drop for Offline {
+            fn drop(&mut self) {
+                // A panic here while another is under way would end everything at once.
+                let on = ["node", "egress", "--name", CLUSTER, self.0, "on"];
+                let _ = attempt(&launcher(), &on, None).inspect_err(|said| println!("{}: {said}", self.0));
+            }
+        }
+        self.node("egress", &[node, "off"]);
+        Offline(node)
+    }
+
     /// `node stop`, `node start`, `node add`, `node remove`, `node egress`.
     pub fn node(&self, verb: &str, arguments: &[&str]) -> String {
         let all: Vec<&str> = ["node", verb, "--name", CLUSTER].into_iter().chain(arguments.iter().copied()).collect();
         cluster(&all)
     }
 
-    pub fn caches(&self, namespace: &str) -> Api<ModelCache> {
-        Api::namespaced(self.client.clone(), namespace)
+    pub async fn cache(&self, namespace: &str, name: &str) -> ModelCache {
+        let api: Api<ModelCache> = Api::namespaced(self.client.clone(), namespace);
+        answered(|| api.get(name)).await
     }
 
-    pub async fn cache(&self, namespace: &str, name: &str) -> ModelCache {
-        self.caches(namespace).get(name).await.unwrap()
+    async fn list<K>(&self, namespace: &str) -> Vec<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let (api, all): (Api<K>, _) = (Api::namespaced(self.client.clone(), namespace), ListParams::default());
+        answered(|| api.list(&all)).await.items
     }
 
     pub async fn replicas(&self, namespace: &str) -> Vec<ModelCacheReplica> {
-        let api: Api<ModelCacheReplica> = Api::namespaced(self.client.clone(), namespace);
-        api.list(&ListParams::default()).await.unwrap().items
+        self.list(namespace).await
     }
 
     pub async fn jobs(&self, namespace: &str) -> Vec<Job> {
-        let api: Api<Job> = Api::namespaced(self.client.clone(), namespace);
-        api.list(&ListParams::default()).await.unwrap().items
+        self.list(namespace).await
     }
 
     pub async fn pods(&self, namespace: &str) -> Vec<Pod> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        api.list(&ListParams::default()).await.unwrap().items
+        self.list(namespace).await
     }
 
     /// Waits until a cache is Ready for the spec that it has now.
@@ -272,7 +263,7 @@ impl World {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        api.get_opt(name).await.unwrap().is_some()
+        answered(|| api.get_opt(name)).await.is_some()
     }
 
     /// Waits until an object is gone.
@@ -294,7 +285,7 @@ impl World {
     /// Directory of a volume on the nodes.
     pub async fn directory(&self, namespace: &str, cache: &str, volume: &str) -> String {
         let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
-        let uid = api.get(namespace).await.unwrap().uid().unwrap();
+        let uid = answered(|| api.get(namespace)).await.uid().unwrap();
         format!("/var/lib/modelcache/{}", modelcache::api::name::directory(&uid, cache, volume))
     }
 

@@ -123,13 +123,13 @@ fn an_address_that_expires_during_a_long_fetch_is_signed_again() {
     let (source, access) = of(&bucket);
     // To resolve reads a byte, and is not what is shown here.
     let pin = in_a_runtime(origins().resolve(&source, &access)).unwrap().pin();
-    // A signature is dated by the second: it lasts for one second at least, and for two at most.
-    let origins = Origins { signed_for: Duration::from_secs(2), ..origins() };
+    // A signature is dated by the second: it lasts for four seconds at least, and for five at most.
+    let origins = Origins { signed_for: Duration::from_secs(5), ..origins() };
     let listing = in_a_runtime(origins.list(&source, &pin, &access)).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    // Four seconds over addresses that last for two.
+    // Sixteen seconds over addresses that last for five.
     let slow =
-        FetchOptions { connections: 2, part_size: 1 << 20, max_bandwidth: Some(2 << 20), ..FetchOptions::default() };
+        FetchOptions { connections: 2, part_size: 1 << 20, max_bandwidth: Some(1 << 19), ..FetchOptions::default() };
     let arrived = in_a_runtime(fetched(&origins, &listing, directory.path(), &slow)).unwrap();
     assert!(arrived == [content]);
 }

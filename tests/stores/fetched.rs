@@ -102,7 +102,7 @@ fn a_killed_run_is_resumed_where_it_was() {
     bucket.put("large.bin", &content);
     bench.cache(&[source(&with_keys(&bucket), &json!({}))]);
     let staging = bench.volume().join(".modelcache/studio/staging");
-    let mut child = keyed(&bench, &["prefetch", "--max-bandwidth", "24000000"])
+    let mut child = keyed(&bench, &["prefetch", "--max-bandwidth", "6000000"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -114,7 +114,7 @@ fn a_killed_run_is_resumed_where_it_was() {
         names.iter().any(|it| it.ends_with(".journal") && staging.join(it).metadata().is_ok_and(|it| it.len() > 0))
     };
     while !(journalled() && started.elapsed() > Duration::from_secs(3)) {
-        assert!(started.elapsed() < Duration::from_secs(60), "nothing was journalled");
+        assert!(started.elapsed() < Duration::from_secs(240), "nothing was journalled");
         assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
         std::thread::yield_now();
     }

@@ -177,7 +177,7 @@ async fn serve_connection(stream: TcpStream, shared: &Shared) {
     stream.set_nodelay(true).unwrap();
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream, shared).await {
-        let _busy = Busy::new(shared);
+        let mut busy = Some(Busy::new(shared));
         let delay = *shared.delay.lock().unwrap();
         tokio::time::sleep(delay).await;
         let file = {
@@ -185,7 +185,7 @@ async fn serve_connection(stream: TcpStream, shared: &Shared) {
             files.get(&request.path).or_else(|| files.get("*")).cloned()
         };
         let go_on = match file {
-            Some(file) => answer(stream.get_mut(), shared, &file, &request).await,
+            Some(file) => answer(stream.get_mut(), shared, &file, &request, &mut busy).await,
             None => head(stream.get_mut(), 404, &[], b"<html>not here</html>").await,
         };
         if !go_on {
@@ -194,7 +194,7 @@ async fn serve_connection(stream: TcpStream, shared: &Shared) {
     }
 }
 
-/// Counts a request while it lives.
+/// Counts a request until the last of its bytes are on their way: who has read them may ask for more at once.
 struct Busy<'a>(&'a Shared);
 
 impl<'a> Busy<'a> {
@@ -245,7 +245,13 @@ async fn read_request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> Opt
     Some(request)
 }
 
-async fn answer(stream: &mut TcpStream, shared: &Shared, file: &File, request: &Request) -> bool {
+async fn answer(
+    stream: &mut TcpStream,
+    shared: &Shared,
+    file: &File,
+    request: &Request,
+    busy: &mut Option<Busy<'_>>,
+) -> bool {
     let whole = file.bytes.len() as u64;
     let asked = request.range.clone().map(|range| range.start..range.end.min(whole));
     let tag = file.etag.iter().map(|tag| ("ETag", format!("\"{tag}\"")));
@@ -295,11 +301,15 @@ async fn answer(stream: &mut TcpStream, shared: &Shared, file: &File, request: &
     match limit {
         None if pace.is_some() => {
             let rate = pace.unwrap_or(1);
-            for block in body.chunks(usize::try_from(rate / 20).unwrap().max(1)) {
+            let mut blocks = body.chunks(usize::try_from(rate / 20).unwrap().max(1)).peekable();
+            while let Some(block) = blocks.next() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                if blocks.peek().is_none() {
+                    busy.take();
+                }
                 if !send(stream, shared, block).await {
                     return false;
                 }
-                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             true
         }

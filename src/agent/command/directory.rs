@@ -85,7 +85,7 @@ fn finish(say: &Say, name: &str, done: Result<String, Failure>) -> ExitCode {
     let outcome = match done {
         Ok(message) => {
             let plan = name.to_owned();
-            let evidence = Evidence { plan, files: 0, bytes: 0, fetched_bytes: 0, hashed_files: 0 };
+            let evidence = Evidence { plan, ..Evidence::default() };
             Outcome { evidence: Some(evidence), ..Outcome::success(Reason::Provisioned, message) }
         }
         Err(failure) => Outcome::failure(failure.reason, failure.message),

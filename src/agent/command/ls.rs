@@ -93,6 +93,7 @@ fn state(state: State) -> &'static str {
         State::Complete => "complete",
         State::Damaged => "damaged",
         State::Partial => "partial",
+        State::Expired => "expired",
         State::Absent => "absent",
     }
 }

@@ -18,6 +18,8 @@ pub enum State {
     Damaged,
     /// Something is being fetched, or was when it was interrupted.
     Partial,
+    /// It was there for as long as it was to be, and is gone.
+    Expired,
     /// Nothing is there.
     Absent,
 }
@@ -106,7 +108,11 @@ fn there(root: &Root, place: &Place, cache: &str, revision: &Revision, with_file
         cache: cache.to_owned(),
         source: manifest.source.clone(),
         volume: place.name.clone(),
-        state: if is_whole(root, manifest)? { State::Complete } else { State::Damaged },
+        state: match manifest.expired_at {
+            Some(_) => State::Expired,
+            None if is_whole(root, manifest)? => State::Complete,
+            None => State::Damaged,
+        },
         revision: Some(manifest.revision.clone()),
         origin: Some(manifest.origin.clone()),
         file_count: manifest.files,

@@ -6,6 +6,7 @@ use super::safe_path::Root;
 use super::sound::unsound;
 use super::{LayoutError, state};
 use crate::api::name::short_hash;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,6 +40,15 @@ pub struct Manifest {
     /// Archives that some of the entries came out of; they are not kept themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub archives: Vec<Tree>,
+    /// When its content came to the volume. Manifests of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<Timestamp>,
+    /// Seconds after which it may be removed; never when there are none. See [`super::expired`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_after_seconds: Option<u64>,
+    /// When it was removed because it had expired: there are no entries then, and nothing is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_at: Option<Timestamp>,
 }
 
 /// A file or a link on the volume.
@@ -105,6 +115,9 @@ impl Manifest {
             bytes: pin.bytes,
             entries: vec![],
             archives: vec![],
+            fetched_at: None,
+            expire_after_seconds: None,
+            expired_at: None,
         }
     }
 

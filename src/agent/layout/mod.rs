@@ -15,6 +15,7 @@
 pub mod archive;
 pub mod current;
 pub mod environment;
+pub mod expired;
 pub mod held;
 pub mod hugging_face;
 pub mod manifest;
@@ -127,7 +128,11 @@ pub struct Placed {
 /// # Errors
 /// `InvalidSpec` when the spec's paths cannot be used.
 pub fn key(source: &Source) -> Result<Value, Failure> {
-    match source.kind().ok_or_else(not_one_kind)? {
+    let kind = source.kind().ok_or_else(not_one_kind)?;
+    crate::api::expiry::parse(source.expire_after()).map_err(|bad| {
+        Failure::new(Reason::InvalidSpec, format!("source `{}`: `expireAfter`: {bad}, or Forever", source.name))
+    })?;
+    match kind {
         Kind::HuggingFace(hub) => {
             directory(source, hub.effective_path())?;
             // Below `refs/` on the volume, so it is a path too.

@@ -6,7 +6,7 @@ use super::manifest::{Entry, Manifest, What};
 
 /// What is wrong with a manifest by itself, if something is. One that is not sound is as good as none.
 pub fn unsound(manifest: &Manifest) -> Option<String> {
-    if manifest.entries.is_empty() && manifest.files > 0 {
+    if manifest.entries.is_empty() && manifest.files > 0 && manifest.expired_at.is_none() {
         return Some(format!("speaks of {} files and lists none", manifest.files));
     }
     manifest.entries.iter().find_map(entry)

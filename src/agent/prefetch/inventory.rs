@@ -42,6 +42,8 @@ pub struct Inventory {
     pub trees: HashMap<Tree, Found>,
     /// Contents that are not.
     pub missing: Vec<Placed>,
+    /// Nothing was missing when it was looked at.
+    pub all_there: bool,
     /// How many files were read and hashed to say so.
     pub hashed: u64,
 }
@@ -211,6 +213,7 @@ pub fn look(
             None => inventory.missing.push((*placed).clone()),
         }
     }
+    inventory.all_there = inventory.missing.is_empty();
     Ok(inventory)
 }
 

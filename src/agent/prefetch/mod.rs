@@ -177,7 +177,10 @@ impl Prefetch<'_> {
         {
             self.report.wanted(manifest.files, manifest.bytes);
             self.report.there(manifest.files, manifest.bytes);
-            (self.say)(format!("source `{}`: {} files are there already", source.name, manifest.files));
+            (self.say)(match manifest.expired_at {
+                None => format!("source `{}`: {} files are there already", source.name, manifest.files),
+                Some(when) => format!("source `{}`: expired, and removed at {when:.0}", source.name),
+            });
             return Ok(None);
         }
         let listing = match self.listed.get(&source.name).filter(|it| it.pin() == *pin) {
@@ -253,10 +256,14 @@ impl Prefetch<'_> {
     /// What the manifests say is there, read back from the disk.
     fn evidence(&self, root: &Root, fetched_bytes: u64) -> Result<Evidence, Failure> {
         let plan = self.plan.content_hash();
-        let mut evidence = Evidence { plan, files: 0, bytes: 0, fetched_bytes, hashed_files: 0 };
+        let mut evidence = Evidence { plan, fetched_bytes, ..Evidence::default() };
         for planned in &self.plan.sources {
             let Some(manifest) = Manifest::read(root, &self.plan.cache, &planned.source.name)? else { continue };
             if publish::is_of(&manifest, &planned.pin, &layout::key_in(self.plan, &planned.source)?) {
+                if manifest.expired_at.is_some() {
+                    evidence.expired_files += manifest.files;
+                    continue;
+                }
                 evidence.files += manifest.files;
                 evidence.bytes += manifest.bytes;
                 // Every file of a manifest was hashed: by the engine, or before it was taken over.

@@ -10,7 +10,9 @@ use super::super::unpack::put::put;
 use super::super::verify::look::is_whole;
 use super::super::verify::mend;
 use super::inventory::{Inventory, text};
+use crate::api::expiry;
 use crate::contract::plan::{Pin, PlannedSource};
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -60,6 +62,9 @@ pub fn publish(
     }
     manifest.archives = archives;
     manifest.entries = entries;
+    manifest.fetched_at = Some(fetched_at(root, cache, planned, inventory)?);
+    let life = expiry::parse(planned.source.expire_after()).ok().flatten();
+    manifest.expire_after_seconds = life.map(|it| it.as_secs());
     mend::surroundings(root, &manifest, &|_| {})?;
     if !is_whole(root, &manifest)? {
         let message = format!("source `{}` was published, and is not all there", planned.source.name);
@@ -67,6 +72,13 @@ pub fn publish(
     }
     manifest.write(root, publisher, cache)?;
     Ok(manifest)
+}
+
+/// When the content came to the volume: now, unless all of it was there, as the manifest before this one says.
+fn fetched_at(root: &Root, cache: &str, planned: &PlannedSource, found: &Inventory) -> Result<Timestamp, Failure> {
+    let before = if found.all_there { Manifest::read(root, cache, &planned.source.name)? } else { None };
+    let same = before.filter(|it| it.digest == planned.pin.digest && it.expired_at.is_none());
+    Ok(same.and_then(|it| it.fetched_at).unwrap_or_else(Timestamp::now))
 }
 
 /// Whether a manifest is of this pin, laid out this way.

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_pin_lists_the_file_without_asking_anybody() {
-        let http = Http { url: "http://x.org/a/b.bin".into(), sha256: None, path: None, unpack: None };
+        let http =
+            Http { url: "http://x.org/a/b.bin".into(), sha256: None, path: None, unpack: None, expire_after: None };
         let access = Access::default();
         let resolved = listing(&http, "etag:abc", Some(7), &access).unwrap();
         let listed = list(&http, &resolved.pin(), &access).unwrap();

@@ -84,7 +84,7 @@ pub fn verify(
     }
     report.listed();
 
-    let mut evidence = Evidence { plan: String::new(), files: 0, bytes: 0, fetched_bytes: 0, hashed_files: 0 };
+    let mut evidence = Evidence::default();
     let mut notes = foreign_notes(&root, cache, &manifests)?;
     let mut jobs: HashMap<(u64, u64), Job> = HashMap::new();
     let mut wrong: Vec<Vec<Option<Wrong>>> = Vec::new();
@@ -127,7 +127,8 @@ pub fn verify(
             damage.extend(wrong.map(|it| it.at(&entry.path, &manifest.source)));
         }
         if before == damage.len() && !damage.iter().any(|it| it.source == manifest.source) {
-            evidence.files += manifest.files;
+            let gone = manifest.expired_at.is_some();
+            *if gone { &mut evidence.expired_files } else { &mut evidence.files } += manifest.files;
             evidence.bytes += manifest.bytes;
         }
         if changed {

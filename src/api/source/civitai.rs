@@ -1,6 +1,7 @@
 //! Which file of a model version on Civitai is wanted?
 
 use super::{SecretFile, SecretKeyRef};
+use crate::api::expiry::{self, expiry_schema};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,6 +35,13 @@ pub struct Civitai {
     #[x_kube(validation = Rule::new("self == '.' || (!self.startsWith('/') && !self.split('/').exists(p, p == '..' || p == '.' || p == '' || p == '.modelcache'))")
         .message("`path` must be `.` or a relative path without `.`, `..`, empty parts or `.modelcache`"))]
     pub path: Option<String>,
+
+    /// How long the file is kept once it was fetched: `Forever`, which is the default, or a duration such as `12h` or `7d`.
+    /// Clean-up removes it after that; the source counts as complete without it. It is fetched again when the source
+    /// changes, this field too, when a refresh finds another file behind it, and on a node that is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "expiry_schema")]
+    pub expire_after: Option<String>,
 }
 
 /// What tells one file of a version from the others. What is set must all be so.
@@ -74,7 +82,13 @@ impl Civitai {
     /// What ends up where, wherever it comes from.
     pub fn identity(&self) -> Value {
         let file = self.file.clone().unwrap_or_default();
-        json!(["civitai", self.model_version_id, file.name, file.file_type, file.format, self.effective_path()])
+        let path = self.effective_path();
+        match expiry::identity(self.expire_after.as_deref()) {
+            None => json!(["civitai", self.model_version_id, file.name, file.file_type, file.format, path]),
+            Some(expiry) => {
+                json!(["civitai", self.model_version_id, file.name, file.file_type, file.format, path, expiry])
+            }
+        }
     }
 
     /// The Secret that it names.

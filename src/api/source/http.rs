@@ -1,6 +1,7 @@
 //! Which file behind a plain URL is wanted?
 
 use super::ArchiveFormat;
+use crate::api::expiry::{self, expiry_schema};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -33,6 +34,13 @@ pub struct Http {
     /// ETag are the archive's. Once there, the archive is not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpack: Option<ArchiveFormat>,
+
+    /// How long the file is kept once it was fetched: `Forever`, which is the default, or a duration such as `12h` or `7d`.
+    /// Clean-up removes it after that; the source counts as complete without it. It is fetched again when the source
+    /// changes, this field too, when a refresh finds another file behind it, and on a node that is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "expiry_schema")]
+    pub expire_after: Option<String>,
 }
 
 impl Http {
@@ -53,9 +61,10 @@ impl Http {
     /// What ends up where, wherever it comes from.
     pub fn identity(&self) -> Value {
         let path = self.effective_path().unwrap_or_default();
-        match self.unpack {
-            None => json!(["http", path]),
-            Some(format) => json!(["http", path, format]),
+        match (self.unpack, expiry::identity(self.expire_after.as_deref())) {
+            (None, None) => json!(["http", path]),
+            (Some(format), None) => json!(["http", path, format]),
+            (format, Some(expiry)) => json!(["http", path, format, expiry]),
         }
     }
 }
@@ -73,7 +82,7 @@ mod tests {
             ("https://x.org", None),
             ("https://x.org/a/..", None),
         ] {
-            let http = Http { url: url.into(), sha256: None, path: None, unpack: None };
+            let http = Http { url: url.into(), sha256: None, path: None, unpack: None, expire_after: None };
             assert_eq!(http.effective_path().as_deref(), expected, "{url}");
         }
     }

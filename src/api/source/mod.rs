@@ -169,6 +169,12 @@ impl Source {
         self.pip.as_ref().and_then(|it| it.requirements_from.as_ref())
     }
 
+    /// How long its files are kept, as it is written, for the kinds that can say it.
+    pub fn expire_after(&self) -> Option<&str> {
+        let http = self.http.as_ref().and_then(|it| it.expire_after.as_deref());
+        http.or_else(|| self.civitai.as_ref().and_then(|it| it.expire_after.as_deref()))
+    }
+
     /// What of the source ends up where, wherever it comes from: endpoints, mirrors and Secrets are no part of it. It goes
     /// into the plan's content hash and into manifests, so it never changes for a spec that does not.
     pub fn identity(&self) -> Value {

@@ -68,6 +68,7 @@ impl Spacy {
             sha256: self.sha256.clone(),
             path: Some(self.directory()),
             unpack: None,
+            expire_after: None,
         }
     }
 

@@ -89,7 +89,7 @@ impl TorchHub {
         let url = self.checkpoint.clone()?;
         let path = url.split(['?', '#']).next().and_then(|it| it.rsplit('/').next()).unwrap_or_default();
         let path = Some(format!("{}/checkpoints/{path}", self.hub()));
-        Some(Http { url, sha256: self.sha256.clone(), path, unpack: None })
+        Some(Http { url, sha256: self.sha256.clone(), path, unpack: None, expire_after: None })
     }
 
     /// The hex digits in a checkpoint's name that its SHA-256 begins with: `HASH_REGEX` of `torch/hub.py`, the first match,

@@ -210,8 +210,14 @@ impl World {
         let succeeded = |plan: Option<String>| {
             let mut outcome = Outcome::success(Reason::Warmed, "done");
             let files = replica.spec.plan.as_ref().and_then(|it| u64::try_from(it.files).ok()).unwrap_or(0);
-            outcome.evidence =
-                plan.map(|plan| Evidence { plan, files, bytes: 1, fetched_bytes: 1, hashed_files: files });
+            outcome.evidence = plan.map(|plan| Evidence {
+                plan,
+                files,
+                bytes: 1,
+                fetched_bytes: 1,
+                hashed_files: files,
+                ..Evidence::default()
+            });
             Some(JobState::Succeeded(Box::new(outcome)))
         };
         let plan = replica.status.as_ref().and_then(|it| it.attempt.as_ref()).and_then(|it| it.plan.clone());

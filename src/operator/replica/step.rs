@@ -208,7 +208,9 @@ impl Situation<'_> {
         }
         let listed = self.replica.spec.plan.as_ref().filter(|it| it.hash == evidence.plan).map(|it| it.files);
         let (files, hashed) = (evidence.files, evidence.hashed_files);
-        let short = listed.is_some_and(|listed| i64::try_from(files) != Ok(listed)) || hashed < files;
+        // What has expired is gone, and was listed once.
+        let accounted = files.saturating_add(evidence.expired_files);
+        let short = listed.is_some_and(|listed| i64::try_from(accounted) != Ok(listed)) || hashed < files;
         short.then(|| {
             let listed = listed.map_or_else(|| "some".to_owned(), |it| it.to_string());
             format!("the agent shows {files} files, {hashed} of them hashed, and the plan lists {listed}")

@@ -35,8 +35,14 @@ fn running() -> JobState {
 
 fn succeeded(plan: Option<&str>) -> JobState {
     let mut outcome = Outcome::success(Reason::Warmed, "done");
-    outcome.evidence =
-        plan.map(|plan| Evidence { plan: plan.into(), files: 1, bytes: 1, fetched_bytes: 1, hashed_files: 1 });
+    outcome.evidence = plan.map(|plan| Evidence {
+        plan: plan.into(),
+        files: 1,
+        bytes: 1,
+        fetched_bytes: 1,
+        hashed_files: 1,
+        expired_files: 0,
+    });
     JobState::Succeeded(Box::new(outcome))
 }
 

@@ -3,6 +3,7 @@
 use super::state::State;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +33,9 @@ impl axum::serve::Listener for Listener {
                 continue;
             }
             let _ = inner.set_nodelay(true);
+            if self.state.lock().throttle > 0 {
+                let _ = keep_little(&inner);
+            }
             return (Connection { inner, state: self.state.clone() }, address);
         }
     }
@@ -39,6 +43,13 @@ impl axum::serve::Listener for Listener {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.inner.local_addr()
     }
+}
+
+/// Little is under way at a time on a throttled connection, so that what was sent is nearly what has arrived, also where the
+/// one that reads has no time to.
+fn keep_little(stream: &TcpStream) -> io::Result<()> {
+    let same = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    tokio::net::TcpSocket::from_std_stream(same).set_send_buffer_size(64 * 1024)
 }
 
 impl Connection {

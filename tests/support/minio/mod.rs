@@ -72,7 +72,7 @@ impl Minio {
         let log = format!("{}.log", directory.path().display());
         while !RUNTIME.block_on(async { is_ready(&url).await }) {
             let log = || std::fs::read_to_string(&log).unwrap_or_default();
-            assert!(started.elapsed() < Duration::from_secs(60), "MinIO is not ready after 60 s: {}", log());
+            assert!(started.elapsed() < Duration::from_secs(240), "MinIO is not ready after 240 s: {}", log());
             std::thread::sleep(Duration::from_millis(50));
         }
         Self { url, _directory: directory, _guard: guard }

@@ -30,7 +30,7 @@ pub const PASSWORD: &str = "open sesame";
 /// The user and bcrypt of the password, as `htpasswd -B` writes them.
 const HTPASSWD: &str = "me:$2a$04$04O.nE3p9PKaRkNrwIwMCOdWVt0i1fB2xnWYCZSiSv9EAvqM00J7S\n";
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// What a registry asks of its users.
 pub enum Access<'a> {

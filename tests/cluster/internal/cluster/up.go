@@ -215,7 +215,7 @@ func join(n *node.Node, control *controlplane.ControlPlane) error {
 	if err != nil {
 		return err
 	}
-	return kubelet.WaitFor("the node is Ready", 90*time.Second, func() bool {
+	return kubelet.WaitFor("the node is Ready", 4*time.Minute, func() bool {
 		return control.API.NodeReady(n.Name) == "True"
 	})
 }

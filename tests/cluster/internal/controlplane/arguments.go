@@ -78,9 +78,10 @@ func (c *ControlPlane) controllerManagerArguments() []string {
 		"--root-ca-file=" + c.dir.PKI("ca.crt"),
 		"--cluster-signing-cert-file=" + c.dir.PKI("ca.crt"),
 		"--cluster-signing-key-file=" + c.dir.PKI("ca.key"),
-		// A stopped kubelet shows as NotReady after this long; kubelets renew every two seconds.
+		// A stopped kubelet shows as NotReady after this long; kubelets renew every two seconds. Less would be quicker, and
+		// take a node that a busy machine held up for one that does not answer.
 		"--node-monitor-period=1s",
-		"--node-monitor-grace-period=10s",
+		"--node-monitor-grace-period=40s",
 		"--pvclaimbinder-sync-period=5s",
 		"--kube-api-qps=500", // the default of 20 alone makes its start take five seconds
 		"--kube-api-burst=1000",

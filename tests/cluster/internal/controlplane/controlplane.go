@@ -21,7 +21,7 @@ import (
 )
 
 // startLimit is generous: a machine that compiles beside it is slow.
-const startLimit = 90 * time.Second
+const startLimit = 4 * time.Minute
 
 // ControlPlane is the control plane of one cluster.
 type ControlPlane struct {

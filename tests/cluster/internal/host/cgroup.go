@@ -111,7 +111,7 @@ func CgroupProcesses(name string) []int {
 // RemoveCgroup removes the cgroup and all below it; no process may be in them.
 func RemoveCgroup(name string) error {
 	var err error
-	for range 100 { // the kernel lets go of ended processes a little later
+	for range 1500 { // the kernel lets go of ended processes a little later
 		if err = removeOnce(name); err == nil {
 			return nil
 		}

@@ -37,7 +37,7 @@ func New(server string, ca []byte, client pki.Pair) (*Client, error) {
 		TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{certificate}},
 		Proxy:           nil, // the API server is on this machine
 	}
-	return &Client{server: server, http: &http.Client{Transport: transport, Timeout: 5 * time.Second}}, nil
+	return &Client{server: server, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}, nil
 }
 
 // Ready asks the API server whether it is.

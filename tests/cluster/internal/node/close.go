@@ -59,7 +59,7 @@ func (n *Node) releaseDisk() error {
 	if _, err := os.Stat(image); err != nil {
 		return nil
 	}
-	for attempt := range 100 {
+	for attempt := range 1500 {
 		device, err := host.Output("losetup", "--noheadings", "--output", "NAME", "--associated", image)
 		if err != nil {
 			return err

@@ -34,8 +34,8 @@ maxPods: 60
 evictionHard: {memory.available: 20Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
-# A node that stops is seen within seconds (node-monitor-grace-period has to
-# be a few times the renewal, which is a quarter of the lease).
+# A node that stops is seen after node-monitor-grace-period, which has to be
+# many times the renewal (a quarter of the lease) on a busy machine.
 nodeLeaseDurationSeconds: 8
 nodeStatusUpdateFrequency: 2s
 nodeStatusReportFrequency: 1m

@@ -17,7 +17,7 @@ import (
 	"modelcache.test/cluster/internal/state"
 )
 
-const startLimit = 90 * time.Second
+const startLimit = 4 * time.Minute
 
 // Node is one node of a cluster.
 type Node struct {
@@ -132,7 +132,7 @@ func (n *Node) Open() error {
 	if err != nil {
 		return err
 	}
-	err = holder.WaitFor("its mounts are made", 20*time.Second, func() bool {
+	err = holder.WaitFor("its mounts are made", startLimit, func() bool {
 		_, err := os.Stat(ready)
 		return err == nil
 	})

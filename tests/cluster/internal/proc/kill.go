@@ -47,13 +47,13 @@ func KillRecorded(pidFile string) error {
 	if err := killIf(pid, right); err != nil {
 		return err
 	}
-	for range 500 {
+	for range 6000 {
 		if !right() {
 			return nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return fmt.Errorf("process %d still runs 5 s after it was killed", pid)
+	return fmt.Errorf("process %d still runs a minute after it was killed", pid)
 }
 
 // KillAll ends all processes of the owner and those list names (the pods',
@@ -63,7 +63,7 @@ func KillAll(owner Owner, list func() []int) error { return KillAllBut(0, owner,
 // KillAllBut is KillAll that spares one process.
 func KillAllBut(spared int, owner Owner, list func() []int) error {
 	isSpared := func(pid int) bool { return pid == spared }
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		marked, others := slices.DeleteFunc(Find(owner), isSpared), list()
 		if len(marked)+len(others) == 0 {
@@ -80,7 +80,7 @@ func KillAllBut(spared int, owner Owner, list func() []int) error {
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("processes %v %v still run 20 s after they were killed", marked, others)
+			return fmt.Errorf("processes %v %v still run a minute after they were killed", marked, others)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -116,6 +116,7 @@ fn every_link_between_pages_leads_somewhere() {
         "docs/sources.md",
         "docs/inspect-and-repair.md",
         "docs/environment.md",
+        "docs/backup-in-a-cluster.md",
         "docs/sources.md",
     ] {
         let text = page(name);

@@ -5,6 +5,7 @@
 use crate::support::apiserver::{administrator, refusal, send};
 use serde_json::{Value, json};
 
+mod backups;
 mod caches;
 mod pools;
 mod registries;

@@ -98,6 +98,7 @@ fn situation<'a>(
 fn take_slot(replica: &ModelCacheReplica, observed: &Observed, context: &Context, step: &mut Step) -> Option<NoSlot> {
     let Step::AskForSlot(attempt) = step.clone() else { return None };
     let rollout = observed.cache.as_ref().and_then(|it| it.spec.rollout.clone());
+    context.slots.adopt(&context.stores.restores.state());
     match context.slots.take(replica, &context.stores.replicas.state(), rollout.as_ref(), observed.pool.as_deref()) {
         Ok(()) => {
             let failure = replica.status.as_ref().and_then(|it| it.failure.clone());

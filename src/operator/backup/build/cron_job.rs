@@ -77,7 +77,7 @@ fn failure_policy() -> PodFailurePolicy {
         values: codes.into_iter().filter(|it| *it != i32::from(exit_code::FAILURE)).collect(),
     };
     let disrupted =
-        PodFailurePolicyOnPodConditionsPattern { type_: "DisruptionTarget".into(), status: Some("True".into()) };
+        PodFailurePolicyOnPodConditionsPattern { type_: "DisruptionTarget".into(), status: "True".into() };
     PodFailurePolicy {
         rules: vec![
             PodFailurePolicyRule {

@@ -20,8 +20,9 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 10] = [
+const STATES: [Reason; 11] = [
     Reason::Warmed,
+    Reason::BackedUp,
     Reason::Warming,
     Reason::Queued,
     Reason::Preparing,

@@ -6,6 +6,7 @@
 //! what is there: verify (and mend), inspect (ls, du), materialize, wait
 //! ```
 
+pub mod backup;
 pub mod command;
 pub mod directory;
 pub mod failure;

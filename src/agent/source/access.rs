@@ -5,7 +5,7 @@ use super::super::fetch::Secret;
 use super::oci::local_config;
 use crate::api::Reason;
 use crate::api::pod_template::ConfigMapKeyRef;
-use crate::api::source::{Kind, Oci, SecretFile, Source, WhisperEngine};
+use crate::api::source::{Kind, Oci, SecretFile, SecretKeyRef, Source, WhisperEngine};
 use crate::contract::mount;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,23 +34,9 @@ impl Access {
     /// say this, instead of a pod that never starts.
     pub fn in_pod(source: &Source, secrets: &Path, config: &Path) -> Result<Self, Failure> {
         let mut access = Self { place: "a Secret that the source names".to_owned(), ..Self::default() };
-        for SecretFile { file, reference, .. } in source.secrets() {
-            let place = format!("key `{}` of Secret `{}`", reference.key, reference.name);
-            let missing = |how: &str| {
-                let message = format!(
-                    "{place} {how}: create it in the cache's namespace, or remove the reference to it from the source"
-                );
-                Failure::new(Reason::SecretNotFound, message)
-            };
-            let text =
-                std::fs::read_to_string(secrets.join(&source.name).join(file)).map_err(|error| match error.kind() {
-                    std::io::ErrorKind::NotFound => missing("does not exist"),
-                    _ => missing(&format!("cannot be read ({error})")),
-                })?;
-            if text.trim().is_empty() {
-                return Err(missing("is empty"));
-            }
-            access.keep(file, &text, place);
+        for file in source.secrets() {
+            let (text, place) = mounted(&file, &secrets.join(&source.name), "source")?;
+            access.keep(file.file, &text, place);
         }
         if let Some(reference) = source.config_map() {
             let path = config.join(&source.name).join(mount::CONFIG_FILE);
@@ -78,14 +64,7 @@ impl Access {
                 Oci::STAND_IN => local_config(environment),
                 _ => set(stand_in).map(|value| (value, stand_in.to_owned())),
             };
-            let Some((value, place)) = found else {
-                let message = format!(
-                    "the spec names key `{}` of Secret `{}`, and without a cluster {stand_in} stands in for it: set \
-                     {stand_in}",
-                    reference.key, reference.name
-                );
-                return Err(Failure::new(Reason::SecretNotFound, message));
-            };
+            let Some((value, place)) = found else { return Err(not_set(reference, stand_in)) };
             access.keep(file, &value, place);
         }
         if let Some(reference) = source.config_map() {
@@ -118,6 +97,26 @@ impl Access {
         Ok(access)
     }
 
+    /// What something else than a source shows: `whose` says what names these keys.
+    ///
+    /// # Errors
+    /// `SecretNotFound` when one of them is missing.
+    pub fn of_keys(secrets: &[SecretFile<'_>], keys: &Keys<'_>, whose: &str) -> Result<Self, Failure> {
+        let mut access = Self::default();
+        for secret in secrets {
+            let (text, place) = match keys {
+                Keys::Mounted(directory) => mounted(secret, directory, whose)?,
+                Keys::Environment(environment) => {
+                    let value = environment(secret.stand_in).filter(|it| !it.trim().is_empty());
+                    let value = value.ok_or_else(|| not_set(secret.reference, secret.stand_in))?;
+                    (value, secret.stand_in.to_owned())
+                }
+            };
+            access.keep(secret.file, &text, place);
+        }
+        Ok(access)
+    }
+
     fn keep(&mut self, file: &'static str, value: &str, place: String) {
         let secret = Secret::new(value);
         self.place = place;
@@ -134,6 +133,40 @@ impl Access {
             None => format!("no token was sent: if it is private, give one in {}", self.place),
         }
     }
+}
+
+/// Where keys are.
+#[derive(Clone, Copy)]
+pub enum Keys<'a> {
+    /// Files of a directory in the pod.
+    Mounted(&'a Path),
+    /// Without a cluster.
+    Environment(&'a dyn Fn(&str) -> Option<String>),
+}
+
+/// A key that is mounted, and what people call it.
+fn mounted(secret: &SecretFile<'_>, directory: &Path, whose: &str) -> Result<(String, String), Failure> {
+    let SecretFile { file, reference, .. } = secret;
+    let place = format!("key `{}` of Secret `{}`", reference.key, reference.name);
+    let missing = |how: &str| {
+        let message = format!(
+            "{place} {how}: create it in the cache's namespace, or remove the reference to it from the {whose}"
+        );
+        Failure::new(Reason::SecretNotFound, message)
+    };
+    let text = std::fs::read_to_string(directory.join(file)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => missing("does not exist"),
+        _ => missing(&format!("cannot be read ({error})")),
+    })?;
+    if text.trim().is_empty() { Err(missing("is empty")) } else { Ok((text, place)) }
+}
+
+fn not_set(reference: &SecretKeyRef, stand_in: &str) -> Failure {
+    let message = format!(
+        "the spec names key `{}` of Secret `{}`, and without a cluster {stand_in} stands in for it: set {stand_in}",
+        reference.key, reference.name
+    );
+    Failure::new(Reason::SecretNotFound, message)
 }
 
 fn no_config_map(reference: &ConfigMapKeyRef) -> Failure {

@@ -14,6 +14,7 @@ use crate::api::source::{ObjectStore, Store};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, RetryConfig};
 use std::sync::Arc;
 use url::Url;
@@ -23,12 +24,23 @@ use url::Url;
 pub(super) struct Bucket {
     /// Lists.
     pub(super) client: Arc<dyn object_store::ObjectStore>,
+    /// Takes large objects in parts.
+    pub(super) parts: Parts,
     /// Lets in to one object.
     pub(super) entry: Entry,
     /// The bucket's own address, with a slash at its end: an object's is this and its key.
     pub(super) base: Url,
     /// Makes the crate's requests, and knows what was refused.
     pub(super) connector: Connector,
+}
+
+/// A client of objects in parts.
+pub(super) struct Parts(pub(super) Arc<dyn MultipartStore>);
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Parts")
+    }
 }
 
 impl Bucket {
@@ -99,7 +111,8 @@ fn of_s3(s3: &S3, access: &Access, connector: Connector, retry: RetryConfig) -> 
     }
     let client = Arc::new(builder.build().map_err(|error| unusable(&error, "the S3 keys"))?);
     let entry = if s3.is_anonymous() { Entry::Open } else { Entry::Signed(Arc::clone(&client) as _) };
-    Ok(Bucket { client, entry, base: parsed(&base)?, connector })
+    let parts = Parts(Arc::clone(&client) as _);
+    Ok(Bucket { client, parts, entry, base: parsed(&base)?, connector })
 }
 
 fn of_gcs(gcs: &Gcs, access: &Access, connector: Connector, retry: RetryConfig) -> Result<Bucket, Failure> {
@@ -125,10 +138,11 @@ fn of_gcs(gcs: &Gcs, access: &Access, connector: Connector, retry: RetryConfig) 
     if let Some(key) = key {
         builder = builder.with_service_account_key(key);
     }
-    let client = builder.build().map_err(|error| unusable(&error, "the key of a Google service account"))?;
+    let client = Arc::new(builder.build().map_err(|error| unusable(&error, "the key of a Google service account"))?);
     let entry = if gcs.is_anonymous() { Entry::Open } else { Entry::Bearer(Arc::clone(client.credentials())) };
     let base = parsed(&format!("{endpoint}/{}/", gcs.bucket))?;
-    Ok(Bucket { client: Arc::new(client), entry, base, connector })
+    let parts = Parts(Arc::clone(&client) as _);
+    Ok(Bucket { client, parts, entry, base, connector })
 }
 
 fn of_azure(azure: &Azure, access: &Access, connector: Connector, retry: RetryConfig) -> Result<Bucket, Failure> {
@@ -169,7 +183,8 @@ fn of_azure(azure: &Azure, access: &Access, connector: Connector, retry: RetryCo
             None => Entry::Delegated(Arc::clone(&client) as _),
         },
     };
-    Ok(Bucket { client, entry, base: parsed(&format!("{endpoint}/{}/", azure.container))?, connector })
+    let parts = Parts(Arc::clone(&client) as _);
+    Ok(Bucket { client, parts, entry, base: parsed(&format!("{endpoint}/{}/", azure.container))?, connector })
 }
 
 fn with_bucket_in_host(endpoint: &str, bucket: &str) -> Result<String, Failure> {

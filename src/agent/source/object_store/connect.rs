@@ -106,7 +106,12 @@ impl HttpService for Connector {
         if !parts.status.is_success() {
             let text = String::from_utf8_lossy(body.get(..body.len().min(64 << 10)).unwrap_or_default()).into_owned();
             let region = parts.headers.get("x-amz-bucket-region").and_then(|it| it.to_str().ok());
-            self.note(Some(Seen::Refused(refusal(host, parts.status.as_u16(), &text, region))));
+            let refused = Seen::Refused(refusal(host, parts.status.as_u16(), &text, region));
+            // A full store does not empty itself: the crate would ask for minutes.
+            if parts.status.as_u16() == 507 {
+                return Err(self.end(refused));
+            }
+            self.note(Some(refused));
         } else if is_listing {
             let text = std::str::from_utf8(&body).ok().filter(|it| is_a_listing(it));
             let text = text.ok_or_else(|| self.end(Seen::NoListing))?;

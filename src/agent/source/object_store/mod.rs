@@ -4,15 +4,19 @@
 //! The pin is the digest of the listing: name, size and ETag of every object. Each node lists for itself and must find the
 //! same, and every answer of the store must carry the ETag that was listed: an object that is overwritten is never mixed.
 //!
+//! - `destination`: a store that is written to.
 //! - `bucket`: the crate's client of a store, and how to get in; `connect`: its requests over our connections.
 //! - `permit`: signed addresses and tokens for the engine. `sas`: Azure's signatures. `key`: names in URLs and listings. `refusal`: what went wrong.
 
 mod bucket;
 mod connect;
+mod destination;
 mod key;
 mod permit;
 mod refusal;
 mod sas;
+
+pub use self::destination::Destination;
 
 use super::super::failure::{Failure, reason};
 use super::super::fetch::Origin;
@@ -27,6 +31,7 @@ use bucket::Bucket;
 use futures::TryStreamExt as _;
 use object_store::path::Path;
 use permit::{Entry, Permit};
+use refusal::Purpose;
 use sha2::{Digest as _, Sha256};
 
 /// Largest listing, in objects: more is a prefix that was forgotten.
@@ -45,7 +50,7 @@ pub async fn resolve(origins: &Origins, spec: &ObjectStore, access: &Access) -> 
         let failure = Failure::new(reason(&error), error.to_string());
         match failure.reason {
             Reason::Unauthorized => {
-                let message = format!("{name} may be listed and not read: {}", refusal::kept(spec));
+                let message = format!("{name} may be listed and not read: {}", refusal::kept(spec, Purpose::Read));
                 Failure::new(Reason::Unauthorized, message)
             }
             _ => failure,
@@ -78,7 +83,9 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
     let directory = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     let (mut files, mut seen) = (Vec::new(), 0);
     let mut objects = bucket.client.list(Some(&below));
-    while let Some(object) = objects.try_next().await.map_err(|error| refusal::failure(spec, bucket, &error))? {
+    while let Some(object) =
+        objects.try_next().await.map_err(|error| refusal::failure(spec, bucket, &error, Purpose::Read))?
+    {
         seen += 1;
         if seen > OBJECTS_LIMIT {
             let message =

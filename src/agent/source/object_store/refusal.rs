@@ -6,14 +6,23 @@ use super::connect::{Refusal, Seen};
 use crate::api::Reason;
 use crate::api::source::{ObjectStore, Store};
 
-/// What a listing that failed is told as.
-pub(super) fn failure(spec: &ObjectStore, bucket: &Bucket, error: &object_store::Error) -> Failure {
+/// What a store is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What a source has.
+    Read,
+    /// To keep a backup.
+    Write,
+}
+
+/// What a request that failed is told as.
+pub(super) fn failure(spec: &ObjectStore, bucket: &Bucket, error: &object_store::Error, purpose: Purpose) -> Failure {
     let name = name(spec, bucket);
     if let object_store::Error::InvalidPath { source } = error {
         return lies(&name, &source.to_string());
     }
     match bucket.connector.seen() {
-        Some(Seen::Refused(refusal)) => judged(spec, &name, &host(bucket), &refusal),
+        Some(Seen::Refused(refusal)) => judged(spec, &name, &host(bucket), &refusal, purpose),
         Some(Seen::NoListing) => Failure::new(
             Reason::Unreachable,
             format!(
@@ -26,7 +35,7 @@ pub(super) fn failure(spec: &ObjectStore, bucket: &Bucket, error: &object_store:
             Failure::new(Reason::Unreachable, format!("{name} cannot be reached: {cause}"))
         }
         // Nothing was asked: the identity could not even be read.
-        None => Failure::new(Reason::Unauthorized, format!("{name} cannot be asked: {}", kept(spec))),
+        None => Failure::new(Reason::Unauthorized, format!("{name} cannot be asked: {}", kept(spec, purpose))),
     }
 }
 
@@ -51,11 +60,11 @@ fn lies(name: &str, what: &str) -> Failure {
 /// Codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
 /// <https://docs.cloud.google.com/storage/docs/xml-api/reference-status>,
 /// <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes>.
-fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Failure {
+fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal, purpose: Purpose) -> Failure {
     let code = refusal.code.as_deref().unwrap_or_default();
     let said = if code.is_empty() { refusal.status.to_string() } else { format!("{} {code}", refusal.status) };
     if refusal.host != host {
-        let message = format!("{} gives no identity for {name} ({said}): {}", refusal.host, kept(spec));
+        let message = format!("{} gives no identity for {name} ({said}): {}", refusal.host, kept(spec, purpose));
         let reason = if refusal.status >= 500 { Reason::Unreachable } else { Reason::Unauthorized };
         return Failure::new(reason, message);
     }
@@ -70,7 +79,9 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Fail
             (Reason::InvalidSpec, format!("{name} is not where it was looked for ({said}): {hint}"))
         }
         (_, "SlowDown" | "ServerBusy" | "RequestLimitExceeded" | "TooManyRequests") | (429, _) => {
-            (Reason::RateLimited, format!("{name} asks for fewer requests ({said}): warm fewer nodes at a time"))
+            let what =
+                if purpose == Purpose::Read { "warm fewer nodes at a time" } else { "let fewer backups run at a time" };
+            (Reason::RateLimited, format!("{name} asks for fewer requests ({said}): {what}"))
         }
         (_, "RequestTimeTooSkewed") => (
             Reason::Unauthorized,
@@ -79,8 +90,12 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Fail
         (404, _) | (_, "NoSuchBucket" | "ContainerNotFound") => {
             (Reason::NotFound, format!("{name} does not exist ({said}): create it, or name another"))
         }
+        (507, _) | (_, "XMinioStorageFull") => {
+            (Reason::InsufficientSpace, format!("{name} is full ({said}): make room there, or name another"))
+        }
         (401 | 403, _) | (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken") => {
-            (Reason::Unauthorized, format!("{name} refuses to be listed ({said}): {}", kept(spec)))
+            let what = if purpose == Purpose::Read { "to be listed" } else { "to take or to give a backup" };
+            (Reason::Unauthorized, format!("{name} refuses {what} ({said}): {}", kept(spec, purpose)))
         }
         _ => (
             Reason::Unreachable,
@@ -93,10 +108,14 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal) -> Fail
 }
 
 /// Where the credentials are kept, and what they must be good for.
-pub(super) fn kept(spec: &ObjectStore) -> String {
+pub(super) fn kept(spec: &ObjectStore, purpose: Purpose) -> String {
+    let write = purpose == Purpose::Write;
     let rights = match spec.store() {
+        Some(Store::Gcs(_)) if write => "storage.objects.list, get, create and delete",
         Some(Store::Gcs(_)) => "storage.objects.list and storage.objects.get",
+        Some(Store::Azure(_)) if write => "to read, to list, to write and to delete",
         Some(Store::Azure(_)) => "to read and to list",
+        _ if write => "s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload",
         _ => "s3:ListBucket and s3:GetObject",
     };
     let secrets = spec.secrets();
@@ -151,7 +170,7 @@ mod tests {
         .unwrap();
         let code = Some(code.to_owned()).filter(|it| !it.is_empty());
         let refusal = Refusal { host: host.into(), status, code, region: region.map(str::to_owned) };
-        judged(&spec, "bucket `models` at s3", "s3", &refusal)
+        judged(&spec, "bucket `models` at s3", "s3", &refusal, Purpose::Read)
     }
 
     #[test]
@@ -169,6 +188,7 @@ mod tests {
             (400, "AuthorizationHeaderMalformed", Some("eu-west-1"), Reason::InvalidSpec, "`region: eu-west-1`"),
             (400, "AuthorizationHeaderMalformed", None, Reason::InvalidSpec, "`region` must be"),
             (400, "", None, Reason::Unreachable, "`endpoint` must be"),
+            (507, "XMinioStorageFull", None, Reason::InsufficientSpace, "make room"),
             (502, "", None, Reason::Unreachable, "`endpoint` must be"),
         ] {
             let failure = told("s3", status, code, region);

@@ -8,7 +8,9 @@ use modelcache::agent::command::env::Env;
 use modelcache::agent::command::ls::Ls;
 use modelcache::agent::command::materialize::Materialize;
 use modelcache::agent::command::prefetch::Prefetch;
+use modelcache::agent::command::prune::Prune;
 use modelcache::agent::command::resolve::Resolve;
+use modelcache::agent::command::restore::Restore;
 use modelcache::agent::command::verify::Verify;
 use modelcache::agent::command::wait::Wait;
 use modelcache::operator::OperatorOptions;
@@ -27,7 +29,8 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 2 command line or YAML; 10 unauthorized; 11 gated; 12 not found; 13 secret missing; 20 rate limited;
 21 unreachable; 30 checksum; 31 listing; 32 no files; 33 damaged; 40 no space; 41 volume; 50 superseded; 51 deadline;
-60 pool path forbidden; 70 foreign backup; 1 anything else.";
+60 pool path forbidden; 70 foreign backup; 71 repository in use;
+72 mass deletion; 1 anything else.";
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -102,6 +105,25 @@ Example:
   modelcache purge-directory --root /pool --name 3b1c…_image-studio_models")]
     PurgeDirectory(PurgeDirectory),
 
+    /// Put what was backed up onto volumes: verified, then switched at once; --rollback takes it back.
+    #[command(after_help = "\
+Examples:
+  modelcache restore -f cache.yaml --volumes-dir ./volumes                       # the latest, from its own destination
+  modelcache restore --from file:///mnt/nas --volumes-dir ./volumes --as-of 2026-11-20T18:00:00+03:00
+  modelcache restore --from s3://backups/studio/image --print-spec > cache.yaml  # with nothing left in the cluster
+  modelcache restore -f cache.yaml --volumes-dir ./volumes --volume assets --include 'images/*'
+  modelcache restore --archive assets.tar.gz --to ./volumes/assets:imported
+  modelcache restore -f cache.yaml --volumes-dir ./volumes --rollback")]
+    Restore(Box<Restore>),
+
+    /// Remove the backups that retention does not keep, and what only they needed.
+    #[command(after_help = "\
+Examples:
+  modelcache prune -f cache.yaml --dry-run     # what would go, what stays, and why
+  modelcache prune -f cache.yaml
+  modelcache prune -f cache.yaml --from file:///mnt/nas --acknowledge")]
+    Prune(Box<Prune>),
+
     /// Run the Kubernetes operator.
     Operator(Box<OperatorOptions>),
 
@@ -125,6 +147,8 @@ impl Cli {
             Command::Materialize(command) => command.run(),
             Command::Wait(command) => on_runtime(command.run()),
             Command::Env(command) => command.run(),
+            Command::Restore(command) => on_runtime(command.run()),
+            Command::Prune(command) => on_runtime(command.run()),
             Command::PrepareDirectory(command) => command.run(),
             Command::PurgeDirectory(command) => command.run(),
             Command::Operator(options) => operate(*options),

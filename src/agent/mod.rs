@@ -16,6 +16,7 @@ pub mod layout;
 pub mod local;
 pub mod materialize;
 pub mod prefetch;
+pub mod restore;
 pub mod source;
 pub mod unpack;
 pub mod verify;

@@ -96,6 +96,16 @@ pub enum Reason {
     Restoring,
     /// The place of the backups holds those of another cache, or something that is not understood.
     ForeignBackup,
+    /// Volumes hold again what a backup has of them.
+    Restored,
+    /// Volumes hold again what they held before a restore.
+    RolledBack,
+    /// What retention does not keep is removed.
+    Pruned,
+    /// A backup or a prune is at work on the same repository.
+    RepositoryInUse,
+    /// More backups would go at once than may.
+    MassDeletion,
     /// The spec cannot be acted on.
     InvalidSpec,
     /// A permission or a kind is missing in the cluster.
@@ -136,6 +146,7 @@ impl Reason {
             | Self::ClaimConflict
             | Self::SecretNotFound
             | Self::ForeignBackup
+            | Self::MassDeletion
             | Self::InvalidSpec => FailureClass::User,
             Self::Evicted | Self::Superseded => FailureClass::Disruption,
             _ => FailureClass::Transient,

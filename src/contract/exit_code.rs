@@ -29,6 +29,8 @@ pub const fn of(reason: Reason) -> u8 {
         Reason::DeadlineExceeded => 51,
         Reason::PoolPathForbidden => 60,
         Reason::ForeignBackup => 70,
+        Reason::RepositoryInUse => 71,
+        Reason::MassDeletion => 72,
         _ => FAILURE,
     }
 }

@@ -2,7 +2,12 @@
 //!
 //! ```text
 //! repository (where it is kept: names, marker, snapshots, lists) ◄── run (walk ──► compare ──► read and send ──► list ──► snapshot)
+//!            ◄── prune (retention: which snapshots stay ──► mark ──► sweep)      ◄── check (is a snapshot whole)
 //! ```
 
 pub mod access;
+pub mod check;
+pub mod prune;
 pub mod repository;
+pub mod retention;
+pub mod retention_why;

@@ -124,8 +124,13 @@ impl Manifest {
     /// The manifest of a source. `None` when there is none that can be read.
     pub fn read(root: &Root, cache: &str, source: &str) -> Result<Option<Self>, LayoutError> {
         let bytes = root.read(&path(cache, source), LIMIT)?;
-        let manifest = bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
-        Ok(manifest.filter(|it| it.version == VERSION && it.source == source && unsound(it).is_none()))
+        Ok(bytes.and_then(|bytes| Self::parse(&bytes, source)))
+    }
+
+    /// The manifest of a source, from its bytes. `None` when they cannot be believed.
+    pub fn parse(bytes: &[u8], source: &str) -> Option<Self> {
+        let manifest = serde_json::from_slice::<Self>(bytes).ok();
+        manifest.filter(|it| it.version == VERSION && it.source == source && unsound(it).is_none())
     }
 
     /// All manifests of a cache.

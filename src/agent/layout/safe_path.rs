@@ -99,6 +99,12 @@ impl Root {
         }
     }
 
+    /// Whether two paths are names of one file.
+    pub fn same_file(&self, one: &str, other: &str) -> Result<bool, LayoutError> {
+        let (one, other) = (self.stat(one)?, self.stat(other)?);
+        Ok(one.zip(other).is_some_and(|(a, b)| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)))
+    }
+
     /// A plain file, for reading. `None` when there is nothing, or something else than a plain file.
     pub fn file(&self, path: &str) -> Result<Option<File>, LayoutError> {
         let Some((parent, name)) = self.parent(path)? else { return Ok(None) };

@@ -27,6 +27,7 @@ use super::layout::manifest::Manifest;
 use super::layout::publish::Publisher;
 use super::layout::safe_path::Root;
 use super::layout::{self, Placed, Placement, current};
+use super::restore::rollback;
 use super::source::Origins;
 use super::source::access::Access;
 use super::source::listing::Listing;
@@ -39,6 +40,7 @@ use crate::api::source::Source;
 use crate::contract::outcome::{Evidence, Outcome};
 use crate::contract::plan::{Plan, PlannedSource};
 use inventory::{Inventory, Known};
+use jiff::Timestamp;
 use pool::Pool;
 use report::Report;
 use std::collections::{BTreeMap, HashSet};
@@ -93,6 +95,8 @@ impl Prefetch<'_> {
         let (plan, cache) = (self.plan, &self.plan.cache);
         let root = Root::open(self.volume)?;
         let staging = Staging::open(self.volume, Path::new(&layout::staging(cache)), self.writer.clone())?;
+        // A restore that was killed while it moved things is finished first: what manifests say holds only then.
+        rollback::resume(&root, cache)?;
         let mut publisher = Publisher::new(&root, format!("{}/new", layout::state(cache)))?;
         for directory in &plan.directories {
             publisher.directory(directory)?;
@@ -148,6 +152,7 @@ impl Prefetch<'_> {
             current::write(&mut publisher, cache, &hash)?;
             staging.sweep(&[])?;
             unpack::sweep(&root, cache, &[])?;
+            rollback::sweep(&root, cache, Timestamp::now())?;
             publisher.finish()?;
             let message = format!(
                 "{} files, {} of {} sources; {} came over the network",

@@ -17,7 +17,7 @@ mod hostile_tests;
 pub mod put;
 mod reader_tar;
 mod reader_zip;
-pub(super) mod remove;
+pub mod remove;
 mod room;
 mod sink;
 #[cfg(test)]
@@ -30,6 +30,7 @@ use super::layout::manifest::{Entry, What};
 use super::layout::safe_path::Root;
 use super::layout::{LayoutError, Placement};
 use super::prefetch::inventory::{Found, Inventory};
+use super::source::unpack::Unpack;
 use crate::api::Reason;
 use crate::api::source::ArchiveFormat;
 use room::Room;
@@ -142,6 +143,33 @@ pub async fn expand(
         inventory.trees.insert(tree, Found { entries, in_place: false });
     }
     Ok(())
+}
+
+/// Unpacks an archive that a person has into an empty directory of our own. Gives what came out of it, by its path there. Blocking.
+///
+/// # Errors
+/// As [`expand`]; what was unpacked is left to the caller to remove.
+pub fn into_directory(
+    root: &Root,
+    below: Root,
+    name: &str,
+    file: File,
+    format: ArchiveFormat,
+    limits: Limits,
+    staging: &Staging,
+) -> Result<Vec<Entry>, Failure> {
+    let unpack = Unpack::whole(format);
+    let tree = Tree { name: name.to_owned(), content: String::new(), directory: "it".to_owned(), unpack };
+    let work = || {
+        let mut sink = Sink::new(below, &tree, Room::new(root.clone(), limits, staging.clone()));
+        read(file, format, &mut sink)?;
+        sink.finish()
+    };
+    let mut entries = work().map_err(|bad: Bad| bad.of(&tree))?;
+    for entry in &mut entries {
+        entry.path = entry.path.strip_prefix("it/").unwrap_or(&entry.path).to_owned();
+    }
+    Ok(entries)
 }
 
 /// What an earlier run has unpacked of a tree, and has not put into place or not said so. Blocking: it may have to hash.

@@ -86,15 +86,20 @@ impl AtWork {
         self.renew().await
     }
 
-    /// Markers of this kind of work but one's own, told apart by the store's clock.
-    pub async fn others(&self, work: Work) -> Result<Others, Failure> {
+    /// The time, by the clock of the store.
+    pub async fn now(&self) -> Result<Timestamp, Failure> {
         let store = &self.repository.store;
         self.renew().await?;
         let (own, _) = self.name.split_at(self.name.find('/').map_or(0, |at| at + 1));
         let now = store.list(own).await?.into_iter().find(|it| it.name == self.name).map(|it| it.modified);
-        let now = now.ok_or_else(|| {
+        now.ok_or_else(|| {
             Failure::new(Reason::VolumeError, format!("{} does not keep what is written to it", store.shown()))
-        })?;
+        })
+    }
+
+    /// Markers of this kind of work but one's own, told apart by the store's clock.
+    pub async fn others(&self, work: Work) -> Result<Others, Failure> {
+        let (store, now) = (&self.repository.store, self.now().await?);
         let mut others = Others::default();
         for found in store.list(work.directory()).await?.into_iter().filter(|it| it.name != self.name) {
             let side = if is_stale(found.modified, now) { &mut others.stale } else { &mut others.alive };

@@ -65,6 +65,10 @@ pub struct VolumeSnapshot {
     /// What the sources on it were pinned to, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Pin>,
+    /// What is on the volume for each source, by name, as our manifests there say it: blobs of JSON. A restore puts them back,
+    /// so that the files need not be listed or fetched again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub manifests: BTreeMap<String, Chunk>,
     /// The list of files, in pieces; each is a blob of JSON lines.
     pub list: Vec<Chunk>,
 }

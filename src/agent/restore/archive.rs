@@ -1,0 +1,126 @@
+//! How does an archive that somebody carried here become the content of a volume? Unpacked aside, by the rules that hold for
+//! every archive; then switched as every restore is.
+
+use super::journal::Journal;
+use super::own_state::Theirs;
+use super::stage::Stage;
+use super::{journal, rollback, switch};
+use crate::agent::failure::Failure;
+use crate::agent::fetch::{Staging, Writer};
+use crate::agent::layout::manifest::What;
+use crate::agent::layout::safe_path::Root;
+use crate::agent::layout::{LayoutError, staging};
+use crate::agent::source::name;
+use crate::agent::unpack::{self, Limits};
+use crate::api::Reason;
+use crate::api::source::ArchiveFormat;
+use jiff::Timestamp;
+use std::path::Path;
+
+/// An archive, and where it goes.
+pub struct ArchiveRestore<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// The directory that is the volume.
+    pub to: &'a Path,
+    /// The directory on the volume; its root when empty.
+    pub below: &'a str,
+    /// The cache whose state is used on the volume.
+    pub cache: &'a str,
+    /// In whose name.
+    pub writer: Writer,
+    /// Bytes that must stay free on the file system.
+    pub min_free: u64,
+    /// Until when what was there is kept.
+    pub keep_until: Timestamp,
+}
+
+/// What an archive is, by its name.
+///
+/// # Errors
+/// `InvalidSpec` when the name does not tell.
+pub fn format(file: &Path) -> Result<ArchiveFormat, Failure> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let all = [ArchiveFormat::TarZst, ArchiveFormat::TarGz, ArchiveFormat::Tar, ArchiveFormat::Zip];
+    all.into_iter().find(|format| format.stem(&name) != name).ok_or_else(|| {
+        let message = format!("{name} must end in .tar.zst, .tar.gz, .tgz, .tar or .zip: the ending says what it is");
+        Failure::new(Reason::InvalidSpec, message)
+    })
+}
+
+impl ArchiveRestore<'_> {
+    /// Restores it. Gives the number of files and their bytes. Blocking.
+    ///
+    /// # Errors
+    /// `ListingMismatch` for names, links and sizes that are refused, `ChecksumMismatch` for damage, `NoFiles` for an empty
+    /// one. Nothing of it is in place then.
+    pub fn run(&self) -> Result<(u64, u64), Failure> {
+        let format = format(self.file)?;
+        if !self.below.is_empty() {
+            name::check(self.below)
+                .map_err(|bad| Failure::new(Reason::InvalidSpec, format!("--to: the path {:?} {bad}", self.below)))?;
+        }
+        let failed = |path: &Path, error: std::io::Error| Failure::from(LayoutError::new(path, error));
+        let file = std::fs::File::open(self.file).map_err(|error| failed(self.file, error))?;
+        std::fs::create_dir_all(self.to).map_err(|error| failed(self.to, error))?;
+        let root = Root::open(self.to)?;
+        let lock = Staging::open(self.to, Path::new(&staging(self.cache)), self.writer.clone())?;
+        rollback::resume(&root, self.cache)?;
+        let stage = Stage::new(&root, self.cache)?;
+        if !self.below.is_empty() {
+            stage.root().make_directory(self.below)?;
+        }
+        let below = stage.root().below(self.below)?;
+        let limits = Limits { budget_left: None, min_free: self.min_free };
+        let shown = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let unpacked = unpack::into_directory(&root, below, &shown, file, format, limits, &lock);
+        let entries = match unpacked {
+            Ok(entries) => entries,
+            Err(failure) => {
+                unpack::remove::tree(&root, &journal::staged(self.cache))?;
+                return Err(failure);
+            }
+        };
+        let mut theirs = Theirs::read(&root, self.cache)?;
+        for entry in &entries {
+            if let What::File { sha256, .. } = &entry.what {
+                theirs.restored(&below_it(self.below, &entry.path), sha256);
+            }
+        }
+        let current = theirs.stage(&root, &stage, self.cache, &[])?;
+        switch::sync(&root)?;
+        lock.check()?;
+        root.remove(&journal::path(self.cache))?;
+        unpack::remove::tree(&root, &journal::kept(self.cache))?;
+        let mut journal = Journal::new(&shown, self.keep_until, switch::plan(&root, self.cache)?);
+        journal.before = crate::agent::layout::current::read(&root, self.cache)?;
+        journal.current = current;
+        journal.write(&root, self.cache)?;
+        switch::forward(&root, self.cache, &mut journal)?;
+        Ok((entries.len() as u64, entries.iter().map(|it| it.size()).sum()))
+    }
+}
+
+fn below_it(below: &str, path: &str) -> String {
+    if below.is_empty() { path.to_owned() } else { format!("{below}/{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_says_what_an_archive_is() {
+        for (name, expected) in [
+            ("a.tar.zst", Some(ArchiveFormat::TarZst)),
+            ("a.tar.gz", Some(ArchiveFormat::TarGz)),
+            ("a.tgz", Some(ArchiveFormat::TarGz)),
+            ("a.tar", Some(ArchiveFormat::Tar)),
+            ("a.zip", Some(ArchiveFormat::Zip)),
+            ("a.rar", None),
+            ("a", None),
+        ] {
+            assert_eq!(format(Path::new(name)).ok(), expected, "{name}");
+        }
+    }
+}

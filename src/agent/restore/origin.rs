@@ -1,0 +1,119 @@
+//! Who brings what a backup has no bytes of? Its source, from its origin, at the snapshot's pin; what comes must be what was.
+
+use super::own_state::Target;
+use super::volume::VolumeRestore;
+use crate::agent::backup::repository::list::At;
+use crate::agent::failure::Failure;
+use crate::agent::fetch::FetchOptions;
+use crate::agent::layout::manifest::{Manifest, What};
+use crate::agent::layout::safe_path::Root;
+use crate::agent::prefetch::Prefetch;
+use crate::agent::prefetch::report::Report;
+use crate::agent::source::Origins;
+use crate::agent::source::access::Access;
+use crate::api::Reason;
+use crate::api::source::Source;
+use crate::contract::outcome::Outcome;
+use crate::contract::plan::{Plan, PlannedSource};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// How origins are reached.
+pub struct Reach<'a> {
+    /// The origins.
+    pub origins: &'a Origins,
+    /// The token of a source.
+    pub access: &'a (dyn Fn(&Source) -> Result<Access, Failure> + Sync),
+    /// How far it is.
+    pub report: &'a Report,
+    /// Lines for people.
+    pub say: &'a (dyn Fn(String) + Sync),
+}
+
+/// Fetches what `sources` have to bring of a volume that was restored otherwise. All sources of the volume are looked at, so
+/// that `current` is right in the end.
+///
+/// # Errors
+/// `InvalidSpec` when a source is no longer in the spec, as it was; else as `prefetch`; `ChecksumMismatch` when the origin
+/// has something else at the pin.
+pub async fn fetch(
+    work: &VolumeRestore<'_>,
+    sources: &BTreeSet<String>,
+    reach: &Reach<'_>,
+) -> Result<Outcome, Failure> {
+    let plan = plan(work, sources)?;
+    let prefetch = Prefetch {
+        plan: &plan,
+        volume: work.to,
+        writer: work.writer.clone(),
+        unresolved: vec![],
+        listed: BTreeMap::new(),
+        origins: reach.origins,
+        access: reach.access,
+        options: FetchOptions { min_free_bytes: work.min_free, ..FetchOptions::default() },
+        report: reach.report,
+        say: reach.say,
+    };
+    let outcome = prefetch.run().await;
+    if outcome.succeeded {
+        proven(work).await?;
+    }
+    Ok(outcome)
+}
+
+fn plan(work: &VolumeRestore<'_>, wanted: &BTreeSet<String>) -> Result<Plan, Failure> {
+    let Target { cache, volume, spec } = work.target;
+    let mut plan = Plan::new(cache, volume);
+    plan.directories =
+        spec.volumes.iter().find(|it| it.name == *volume).map(|it| it.directories.clone()).unwrap_or_default();
+    let here = |it: &&Source| spec.volume_of(it).is_some_and(|it| it.name == *volume);
+    for source in spec.sources.iter().filter(here) {
+        let same = work.then.sources.iter().any(|it| it.name == source.name && it.spec_hash() == source.spec_hash());
+        if let Some(pin) = work.from.pins.get(&source.name).filter(|_| same) {
+            plan.sources.push(PlannedSource { source: source.clone(), pin: pin.clone() });
+        }
+    }
+    match wanted.iter().find(|name| !plan.sources.iter().any(|it| it.source.name == **name)) {
+        None => Ok(plan),
+        Some(missing) => Err(Failure::new(
+            Reason::InvalidSpec,
+            format!(
+                "files of source `{missing}` are fetched from its origin, and the ModelCache has no such source as it was in the \
+                 snapshot: take the spec that --print-spec shows, or leave -f out"
+            ),
+        )),
+    }
+}
+
+/// Whether every file that came from an origin is the file of the snapshot.
+async fn proven(work: &VolumeRestore<'_>) -> Result<(), Failure> {
+    let root = Root::open(work.to)?;
+    let mut there: HashMap<String, String> = HashMap::new();
+    for manifest in Manifest::read_all(&root, &work.target.cache)? {
+        for entry in manifest.entries {
+            if let What::File { sha256, .. } = entry.what {
+                there.insert(entry.path, sha256);
+            }
+        }
+    }
+    for chunk in &work.from.list {
+        for entry in work.repository.entries(chunk).await? {
+            let Some(file) = entry.file().filter(|it| matches!(it.at, At::Origin { .. })) else { continue };
+            match there.get(&entry.path) {
+                Some(found) if *found == file.sha256 => {}
+                Some(found) => {
+                    let message = format!(
+                        "{} came from its origin with the SHA-256 {found}, and the snapshot has {}",
+                        entry.path, file.sha256
+                    );
+                    return Err(Failure::new(Reason::ChecksumMismatch, message));
+                }
+                None if work.choice.is_all() => {
+                    let message = format!("{} is in the snapshot, and its source did not bring it", entry.path);
+                    return Err(Failure::new(Reason::ListingMismatch, message));
+                }
+                None => {}
+            }
+        }
+    }
+    Ok(())
+}

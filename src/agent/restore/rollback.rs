@@ -1,0 +1,56 @@
+//! How is a restore taken back, finished after a kill, or made final?
+
+use super::journal::{self, Journal, Phase};
+use super::switch;
+use crate::agent::failure::Failure;
+use crate::agent::layout::safe_path::Root;
+use crate::agent::unpack::remove;
+use crate::api::Reason;
+use jiff::Timestamp;
+
+/// Puts back what was there before the last restore. The caller holds the volume's lock.
+///
+/// # Errors
+/// `NotFound` when nothing is kept that could be put back.
+pub fn roll_back(root: &Root, cache: &str) -> Result<Journal, Failure> {
+    let nothing = |why: &str| {
+        let message = format!("{}: {why}; there is nothing to roll back", root.shown("").display());
+        Failure::new(Reason::NotFound, message)
+    };
+    match Journal::read(root, cache)? {
+        None => Err(nothing("no restore is on record, or what it replaced is no longer kept")),
+        Some(journal) if journal.phase == Phase::RolledBack => Err(nothing("the last restore was rolled back already")),
+        Some(mut journal) => {
+            switch::back(root, cache, &mut journal)?;
+            Ok(journal)
+        }
+    }
+}
+
+/// Finishes what a killed run has begun to move, in the direction in which it was going. Gives what it finished.
+pub fn resume(root: &Root, cache: &str) -> Result<Option<Journal>, Failure> {
+    let Some(mut journal) = Journal::read(root, cache)? else { return Ok(None) };
+    match journal.phase {
+        Phase::Switching => switch::forward(root, cache, &mut journal)?,
+        Phase::RollingBack => switch::back(root, cache, &mut journal)?,
+        Phase::Done | Phase::RolledBack => return Ok(None),
+    }
+    Ok(Some(journal))
+}
+
+/// Removes what a finished restore keeps. The journal goes first: without it there is nothing to roll back to.
+pub fn forget(root: &Root, cache: &str) -> Result<(), Failure> {
+    root.remove(&journal::path(cache))?;
+    Ok(remove::tree(root, &journal::directory(cache))?)
+}
+
+/// Removes what a restore keeps for longer than it was to be kept, and what a killed one had staged.
+pub fn sweep(root: &Root, cache: &str, now: Timestamp) -> Result<(), Failure> {
+    match Journal::read(root, cache)? {
+        None => Ok(remove::tree(root, &journal::directory(cache))?),
+        Some(journal) if matches!(journal.phase, Phase::Done | Phase::RolledBack) && journal.keep_until <= now => {
+            forget(root, cache)
+        }
+        Some(_) => Ok(()),
+    }
+}

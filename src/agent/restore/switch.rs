@@ -1,0 +1,152 @@
+//! How does what is staged come into place, and back? Step by step, each of which is one rename, in an order that is written
+//! down first: killed at any moment, the next run goes on.
+//!
+//! While it lasts there is no `current`, so nobody takes the volume for whole.
+
+use super::journal::{self, Journal, Phase, Step};
+use crate::agent::failure::Failure;
+use crate::agent::layout::publish::Publisher;
+use crate::agent::layout::safe_path::{Root, split};
+use crate::agent::layout::{LayoutError, current, state};
+use crate::agent::unpack::remove;
+use rustix::fs::{AtFlags, FileType, Stat, linkat, renameat, syncfs};
+use rustix::io::Errno;
+
+/// The steps that bring everything staged into place. Directories that are there are kept, with all else in them.
+///
+/// # Errors
+/// When a link stands where a directory must be: it is not followed, and not replaced either.
+pub fn plan(root: &Root, cache: &str) -> Result<Vec<Step>, Failure> {
+    let mut steps = Vec::new();
+    for name in root.names(&journal::staged(cache))? {
+        below(root, &journal::staged(cache), &name, &mut steps)?;
+    }
+    Ok(steps)
+}
+
+fn below(root: &Root, staged: &str, path: &str, steps: &mut Vec<Step>) -> Result<(), Failure> {
+    let kind = |stat: Stat| FileType::from_raw_mode(stat.st_mode);
+    let new = root.stat(&format!("{staged}/{path}"))?.map(kind);
+    match (new, root.stat(path)?.map(kind)) {
+        (_, None) => steps.push(Step { path: path.to_owned(), replaces: false }),
+        (Some(FileType::Directory), Some(FileType::Directory)) => {
+            for name in root.names(&format!("{staged}/{path}"))? {
+                below(root, staged, &format!("{path}/{name}"), steps)?;
+            }
+        }
+        (Some(FileType::Directory), Some(FileType::Symlink)) => {
+            return Err(LayoutError::Link { path: root.shown(path) }.into());
+        }
+        (_, Some(_)) => steps.push(Step { path: path.to_owned(), replaces: true }),
+    }
+    Ok(())
+}
+
+/// Moves everything into place, from wherever an earlier run was stopped.
+pub fn forward(root: &Root, cache: &str, journal: &mut Journal) -> Result<(), Failure> {
+    current::remove(root, cache)?;
+    sync(root)?;
+    let (new, old) = (journal::staged(cache), journal::kept(cache));
+    for step in &journal.steps {
+        let (from, kept) = (format!("{new}/{}", step.path), format!("{old}/{}", step.path));
+        if root.stat(&from)?.is_none() {
+            continue; // it was moved before the kill
+        }
+        if step.replaces && root.stat(&kept)?.is_none() {
+            set_aside(root, &step.path, &kept, !is_directory(root, &from)?)?;
+        }
+        rename(root, &from, &step.path)?;
+    }
+    sync(root)?;
+    say_current(root, cache, journal.current.as_deref())?;
+    journal.phase = Phase::Done;
+    journal.write(root, cache)?;
+    Ok(remove::tree(root, &new)?)
+}
+
+/// Moves back what was there before, from wherever an earlier run was stopped. What was restored goes where it was staged.
+pub fn back(root: &Root, cache: &str, journal: &mut Journal) -> Result<(), Failure> {
+    current::remove(root, cache)?;
+    if journal.phase != Phase::RollingBack {
+        journal.phase = Phase::RollingBack;
+        journal.write(root, cache)?;
+    }
+    sync(root)?;
+    let (new, old) = (journal::staged(cache), journal::kept(cache));
+    for step in journal.steps.iter().rev() {
+        let (aside, kept) = (format!("{new}/{}", step.path), format!("{old}/{}", step.path));
+        if step.replaces && root.stat(&kept)?.is_none() {
+            continue; // it never went, or is back already
+        }
+        let there = root.stat(&step.path)?.is_some() && root.stat(&aside)?.is_none();
+        if step.replaces && root.same_file(&step.path, &kept)? {
+            // It was set aside, and nothing took its place.
+            root.remove(&kept)?;
+            continue;
+        }
+        if there && step.replaces {
+            set_aside(root, &step.path, &aside, !is_directory(root, &kept)?)?;
+        } else if there {
+            rename(root, &step.path, &aside)?;
+        }
+        if step.replaces {
+            rename(root, &kept, &step.path)?;
+        }
+    }
+    sync(root)?;
+    say_current(root, cache, journal.before.as_deref())?;
+    journal.phase = Phase::RolledBack;
+    journal.write(root, cache)?;
+    Ok(remove::tree(root, &old)?)
+}
+
+fn say_current(root: &Root, cache: &str, hash: Option<&str>) -> Result<(), Failure> {
+    let Some(hash) = hash else { return Ok(()) };
+    let mut publisher = Publisher::new(root, format!("{}/new", state(cache)))?;
+    current::write(&mut publisher, cache, hash)?;
+    Ok(publisher.finish()?)
+}
+
+fn is_plain(root: &Root, path: &str) -> Result<bool, LayoutError> {
+    Ok(root.stat(path)?.is_some_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::RegularFile))
+}
+
+fn is_directory(root: &Root, path: &str) -> Result<bool, LayoutError> {
+    Ok(root.stat(path)?.is_some_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory))
+}
+
+/// Keeps what is at a path under another name. A file keeps its own name too, where something may take its place in one step:
+/// so there is no moment without it.
+fn set_aside(root: &Root, path: &str, aside: &str, in_one_step: bool) -> Result<(), LayoutError> {
+    let Some((from, name)) = root.parent(path)? else { return Ok(()) };
+    let (directory, aside_name) = split(aside);
+    let to = root.make_directory(directory)?;
+    if in_one_step && is_plain(root, path)? {
+        match linkat(&from, name, &to, aside_name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::EXIST) => return Ok(()),
+            // A file system without hard links: there is a moment without the file.
+            Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK) => {}
+            Err(error) => return Err(root.failure(path, error)),
+        }
+    }
+    renameat(&from, name, &to, aside_name).map_err(|error| root.failure(path, error))
+}
+
+fn rename(root: &Root, from: &str, to: &str) -> Result<(), LayoutError> {
+    let (directory, name) = split(to);
+    let target = root.make_directory(directory)?;
+    let (source, from_name) = root.parent(from)?.ok_or_else(|| root.failure(from, Errno::NOENT))?;
+    renameat(&source, from_name, &target, name).map_err(|error| root.failure(to, error))
+}
+
+/// Everything written to the volume so far is on its disk. One call for a hundred thousand files.
+pub fn sync(root: &Root) -> Result<(), Failure> {
+    match syncfs(&root.directory("")?) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(root.failure("", error).into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "switch_tests.rs"]
+mod tests;

@@ -1,0 +1,289 @@
+//! A repository that is written object by object, volumes, and the binary.
+
+use modelcache::agent::backup::repository::list::{At, Chunk, Entry, File, What};
+use modelcache::agent::backup::repository::marker::Owner;
+use modelcache::agent::backup::repository::seal::{Form, Seal};
+use modelcache::agent::backup::repository::snapshot::{Snapshot, VolumeSnapshot};
+use modelcache::agent::backup::repository::store::Store;
+use modelcache::agent::backup::repository::{Repository, names};
+use modelcache::api::backup::BackupContent;
+use modelcache::api::name::hex;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// Content of a volume, by path. A text that begins with `-> ` is a link.
+pub type Tree = BTreeMap<String, Vec<u8>>;
+
+/// Files below this are kept in packs.
+const SMALL: usize = 64 << 10;
+
+pub struct Ground {
+    directory: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+}
+
+pub struct Ran {
+    pub code: i32,
+    pub results: Vec<Value>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub fn tree(files: &[(&str, &[u8])]) -> Tree {
+    files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect()
+}
+
+/// Bytes that no two seeds share and nobody can compress.
+pub fn noise(seed: u8, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 32);
+    let mut block = Sha256::digest([seed]);
+    while bytes.len() < length {
+        bytes.extend_from_slice(&block);
+        block = Sha256::digest(block);
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+impl Ground {
+    pub fn new() -> Self {
+        let ground = Self {
+            directory: tempfile::tempdir().unwrap(),
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+        };
+        std::fs::create_dir_all(ground.path("nas")).unwrap();
+        ground.retention(&json!({"keepLast": 1}));
+        ground
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The volume.
+    pub fn volume(&self) -> PathBuf {
+        self.path("volumes/data")
+    }
+
+    /// The repository's own directory.
+    pub fn store(&self) -> PathBuf {
+        self.path("nas/default/studio")
+    }
+
+    pub fn repository(&self) -> Repository {
+        let owner = Owner { namespace: "default".into(), cache: "studio".into() };
+        let store = Store::in_directory(&self.path("nas"), "default/studio", true).unwrap();
+        self.runtime.block_on(Repository::open_or_create(store, &owner, Seal::default())).unwrap()
+    }
+
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Writes a ModelCache with one volume, `data`, and this retention.
+    pub fn retention(&self, retention: &Value) {
+        let mut spec = Self::spec();
+        spec["backup"]["retention"] = retention.clone();
+        let cache = json!({
+            "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "studio"}, "spec": spec
+        });
+        std::fs::write(self.path("cache.yaml"), cache.to_string()).unwrap();
+    }
+
+    fn spec() -> Value {
+        json!({
+            "volumes": [{"name": "data", "shared": {"size": "10Gi"}}],
+            "backup": {"destination": {"volume": {"claimName": "nas"}}}
+        })
+    }
+
+    /// A snapshot of a tree, as a backup writes it.
+    pub fn snapshot(&self, time: &str, tree: &Tree) -> String {
+        let entries = tree.iter().map(|(path, bytes)| (path.clone(), bytes.clone())).collect::<Vec<_>>();
+        let (repository, time) = (self.repository(), time.parse().unwrap());
+        self.block_on(async {
+            let mut lines = Vec::new();
+            let (mut block, mut packed) = (Vec::new(), Vec::new());
+            for (path, bytes) in &entries {
+                if let Some(target) = bytes.strip_prefix(b"-> ") {
+                    let target = String::from_utf8(target.to_vec()).unwrap();
+                    lines.push(Entry { path: path.clone(), mode: 0o777, what: What::Link { target } });
+                } else if bytes.len() < SMALL {
+                    packed.push((path, block.len() as u64, bytes));
+                    block.extend_from_slice(bytes);
+                } else {
+                    let form = Form::default();
+                    let at = At::Blob { form, stored: bytes.len() as u64 };
+                    repository.store.put_new(&names::blob(&sha256(bytes), form), bytes.clone().into()).await.unwrap();
+                    lines.push(file(path, bytes, at));
+                }
+            }
+            let (pack, form) = (names::unique().unwrap(), Form { zstd: true, age: false });
+            let sealed = repository.seal.seal(&block, form).unwrap();
+            let length = sealed.len() as u64;
+            repository.store.put_new(&names::pack(&pack), sealed.into()).await.unwrap();
+            for (path, start, bytes) in packed {
+                lines.push(file(path, bytes, At::Pack { pack: pack.clone(), offset: 0, length, form, start }));
+            }
+            self.write(&repository, time, lines).await
+        })
+    }
+
+    /// A snapshot with a list that somebody else made up.
+    pub fn planted(&self, time: &str, entries: Vec<Entry>) -> String {
+        let repository = self.repository();
+        self.block_on(self.write(&repository, time.parse().unwrap(), entries))
+    }
+
+    async fn write(&self, repository: &Repository, time: jiff::Timestamp, entries: Vec<Entry>) -> String {
+        let files: Vec<&File> = entries.iter().filter_map(Entry::file).collect();
+        let (count, bytes) = (files.len() as u64, files.iter().map(|it| it.size).sum());
+        let text: Vec<String> = entries.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
+        let text = text.join("\n").into_bytes();
+        let form = Form { zstd: true, age: false };
+        let sealed = repository.seal.seal(&text, form).unwrap();
+        let stored = sealed.len() as u64;
+        repository.store.put_new(&names::blob(&sha256(&text), form), sealed.into()).await.unwrap();
+        let chunk = Chunk { sha256: sha256(&text), form, stored, entries: entries.len() as u64 };
+        let volume =
+            VolumeSnapshot { name: "data".into(), files: count, bytes, list: vec![chunk], ..Default::default() };
+        let id = names::unique().unwrap();
+        let snapshot = Snapshot {
+            version: 1,
+            id: id.clone(),
+            time,
+            repository: repository.marker.repository.clone(),
+            namespace: "default".into(),
+            cache: "studio".into(),
+            content: BackupContent::Full,
+            spec: Self::spec(),
+            volumes: vec![volume],
+            files: count,
+            bytes,
+            new_bytes: bytes,
+            seconds: 1,
+            digest: sha256(&text),
+        };
+        repository.write(&snapshot).await.unwrap();
+        id
+    }
+
+    /// Puts a tree on the volume.
+    pub fn put(&self, tree: &Tree) {
+        for (path, bytes) in tree {
+            let path = self.volume().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match bytes.strip_prefix(b"-> ") {
+                Some(target) => std::os::unix::fs::symlink(std::str::from_utf8(target).unwrap(), path).unwrap(),
+                None => std::fs::write(&path, bytes).unwrap(),
+            }
+        }
+    }
+
+    /// What is on the volume outside `.modelcache`.
+    pub fn on_volume(&self) -> Tree {
+        read(&self.volume())
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelcache"));
+        command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let nas = format!("file://{}", self.path("nas").display());
+        let own =
+            arguments.contains(&"--archive") || arguments.contains(&"--rollback") || arguments.contains(&"--finish");
+        if !own && !arguments.contains(&"--from") {
+            command.args(["--from", &nas]);
+        }
+        if arguments.first() == Some(&"prune") {
+            command.arg("-f").arg(self.path("cache.yaml"));
+        } else if !arguments.contains(&"--to") {
+            command.arg("-f").arg(self.path("cache.yaml")).arg("--volumes-dir").arg(self.path("volumes"));
+        }
+        command.args(["-o", "json"]);
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        ran(self.command(arguments).output().unwrap())
+    }
+
+    #[track_caller]
+    pub fn done(&self, arguments: &[&str]) -> Ran {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {} {}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Ids of the snapshots that there are, oldest first.
+    pub fn ids(&self) -> Vec<String> {
+        let snapshots = self.block_on(self.repository().snapshots()).unwrap();
+        snapshots.into_iter().map(|it| it.id).collect()
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn failed(&self, code: i32, reason: &str, words: &[&str]) {
+        let one = self.results.first().cloned().unwrap_or_default();
+        let message = one["message"].as_str().unwrap_or_default();
+        assert_eq!((self.code, one["reason"].as_str()), (code, Some(reason)), "{} {}", self.stdout, self.stderr);
+        for word in words {
+            assert!(message.contains(word), "{word:?} is not in: {message}");
+        }
+    }
+
+    pub fn message(&self) -> &str {
+        self.results[0]["message"].as_str().unwrap()
+    }
+}
+
+fn ran(output: Output) -> Ran {
+    let Output { status, stdout, stderr } = output;
+    let results = serde_json::from_slice(&stdout).unwrap_or_default();
+    let text = |it: Vec<u8>| String::from_utf8_lossy(&it).into_owned();
+    Ran { code: status.code().unwrap_or(-1), results, stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Every file and link below a directory, but what is ours.
+pub fn read(directory: &Path) -> Tree {
+    let mut found = Tree::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned();
+            let kind = path.symlink_metadata().unwrap();
+            if name == ".modelcache" {
+            } else if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_symlink() {
+                found.insert(name, format!("-> {}", std::fs::read_link(&path).unwrap().display()).into_bytes());
+            } else {
+                found.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+pub fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o7777
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub fn file(path: &str, bytes: &[u8], at: At) -> Entry {
+    let mode = if path.ends_with(".sh") { 0o755 } else { 0o644 };
+    let file = File { size: bytes.len() as u64, sha256: sha256(bytes), stamp: Default::default(), at };
+    Entry { path: path.to_owned(), mode, what: What::File(file) }
+}

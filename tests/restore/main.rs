@@ -1,0 +1,11 @@
+//! Restore and prune as their users run them: the built binary, on real directories, from real repositories.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "all of it is test code; the lint knows only marked functions")]
+
+mod ground;
+
+mod archives;
+mod damage;
+mod killed;
+mod prune;
+mod whole;

@@ -20,7 +20,9 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 11] = [
+const STATES: [Reason; 13] = [
+    Reason::BackingUp,
+    Reason::Restoring,
     Reason::Warmed,
     Reason::BackedUp,
     Reason::Warming,

@@ -60,7 +60,11 @@ pub fn warm_up_job(replica: &str, attempt: u64) -> String {
 /// A Job of it is named after it with 11 more characters, so it is cut where that would be too long.
 pub fn backup(cache: &str) -> String {
     let plain = format!("{cache}-backup");
-    if plain.len() <= CRON_JOB_NAME_LIMIT { plain } else { bounded(&[cache, "backup"], &[cache, "backup"], CRON_JOB_NAME_LIMIT) }
+    if plain.len() <= CRON_JOB_NAME_LIMIT {
+        plain
+    } else {
+        bounded(&[cache, "backup"], &[cache, "backup"], CRON_JOB_NAME_LIMIT)
+    }
 }
 
 /// The `ModelCacheBackup` of a scheduled run: `<cache>-<YYYYmmddHHMM>` in UTC. The same run has the same name, whoever

@@ -90,8 +90,6 @@ pub enum Reason {
     BackedUp,
     /// A backup is being made.
     BackingUp,
-    /// What was backed up is in its place.
-    Restored,
     /// What was backed up is being put in its place.
     Restoring,
     /// The place of the backups holds those of another cache, or something that is not understood.

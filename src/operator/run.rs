@@ -149,7 +149,8 @@ pub fn statements(step: &Step, said: &Said) -> Vec<Statement> {
         }
     };
     let problem = if over && !said.scheduled {
-        let message = format!("{}; given up after {} attempts: mend it and make another", problem.message, said.attempt);
+        let message =
+            format!("{}; given up after {} attempts: mend it and make another", problem.message, said.attempt);
         Problem::new(problem.reason, message)
     } else {
         problem

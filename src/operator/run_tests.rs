@@ -94,7 +94,8 @@ fn what_passes_by_itself_is_tried_again_soon_and_what_a_person_must_mend_slowly(
 
 #[test]
 fn it_is_given_up_after_a_few_attempts_and_a_scheduled_one_is_the_cron_jobs() {
-    let exhausted = Case { failure: failure(Reason::Unreachable), now: 99_999, ..Case::new(attempt(6, RunStage::Done)) };
+    let exhausted =
+        Case { failure: failure(Reason::Unreachable), now: 99_999, ..Case::new(attempt(6, RunStage::Done)) };
     assert_eq!(exhausted.step(), Step::Rest);
     let scheduled = Case { scheduled: true, ..exhausted };
     assert_eq!(Case { attempt: attempt(1, RunStage::Done), ..scheduled }.step(), Step::Rest);

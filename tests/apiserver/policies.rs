@@ -158,9 +158,12 @@ async fn create(client: &Client, resource: &str, document: &Value) -> Result<Val
 #[tokio::test]
 async fn the_operators_own_objects_are_admitted() {
     let (_, operator) = ready().await;
-    for (resource, document) in
-        [("jobs", warm_up_job()), ("jobs", prepare_job()), ("cronjobs", cron_job()), ("persistentvolumes", persistent_volume())]
-    {
+    for (resource, document) in [
+        ("jobs", warm_up_job()),
+        ("jobs", prepare_job()),
+        ("cronjobs", cron_job()),
+        ("persistentvolumes", persistent_volume()),
+    ] {
         let answer = create(&operator, resource, &document).await;
         assert!(answer.is_ok(), "{resource}: {answer:?}");
     }
@@ -280,11 +283,13 @@ async fn the_operator_removes_no_backup_that_somebody_made_by_hand() {
     };
     let by_hand = backup("by-hand", json!({}));
     send(&administrator, "PATCH", &format!("{target}/by-hand?fieldManager=policies"), &by_hand).await.unwrap();
-    let status = send(&operator, "DELETE", &format!("{target}/by-hand?dryRun=All"), &json!({})).await.expect_err("deleted");
+    let status =
+        send(&operator, "DELETE", &format!("{target}/by-hand?dryRun=All"), &json!({})).await.expect_err("deleted");
     assert!(status.message.contains("must not change or delete"), "{}", status.message);
     let record = backup("studio-202611210200", labels(None));
     assert!(send(&operator, "POST", &format!("{target}?dryRun=All"), &record).await.is_ok());
-    let status = send(&operator, "POST", &format!("{target}?dryRun=All"), &backup("x", json!({}))).await.expect_err("made");
+    let status =
+        send(&operator, "POST", &format!("{target}?dryRun=All"), &backup("x", json!({}))).await.expect_err("made");
     assert!(status.message.contains("must carry the label"), "{}", status.message);
 }
 

@@ -43,7 +43,8 @@ mod tests {
     use serde_json::json;
 
     fn record(day: u32, complete: bool, scheduled: bool) -> Arc<ModelCacheBackup> {
-        let annotations = if scheduled { json!({annotation::SCHEDULED: format!("2026-11-{day:02}T02:00:00Z")}) } else { json!({}) };
+        let annotations =
+            if scheduled { json!({annotation::SCHEDULED: format!("2026-11-{day:02}T02:00:00Z")}) } else { json!({}) };
         let snapshot = complete.then_some("abcd");
         let object = json!({
             "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheBackup",
@@ -65,7 +66,13 @@ mod tests {
 
     #[test]
     fn the_newest_of_each_kind_stay_and_failures_do_not_push_out_successes() {
-        let all = [record(1, true, true), record(2, true, true), record(3, true, true), record(4, false, true), record(5, false, true)];
+        let all = [
+            record(1, true, true),
+            record(2, true, true),
+            record(3, true, true),
+            record(4, false, true),
+            record(5, false, true),
+        ];
         assert_eq!(gone(&all, (2, 1)), ["studio-1", "studio-4"]);
         assert_eq!(gone(&all, (3, 2)), Vec::<String>::new());
     }

@@ -14,7 +14,9 @@ const NAMES: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// A schedule that cannot be moved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`backup.jitter` must come with a schedule whose minute and hour are plain numbers, such as `0 2 * * *`, not `{0}`")]
+#[error(
+    "`backup.jitter` must come with a schedule whose minute and hour are plain numbers, such as `0 2 * * *`, not `{0}`"
+)]
 pub struct NotMovable(pub String);
 
 /// Five fields of cron, moved by at most the jitter: by how much follows from the seed. The result is written as Kubernetes
@@ -29,7 +31,8 @@ pub fn moved(cron: &str, jitter: Duration, seed: &str) -> Result<String, NotMova
     };
     let window = (jitter.as_secs() / 60).min(DAY - 1);
     if window == 0 {
-        let weekday = if weekday.contains('7') { turned(weekday, 0).ok_or_else(not_movable)? } else { weekday.to_owned() };
+        let weekday =
+            if weekday.contains('7') { turned(weekday, 0).ok_or_else(not_movable)? } else { weekday.to_owned() };
         return Ok(format!("{minute} {hour} {day} {month} {weekday}"));
     }
     let number = |text: &str, below: u64| text.parse::<u64>().ok().filter(|it| *it < below).ok_or_else(not_movable);
@@ -119,9 +122,11 @@ mod tests {
 
     #[test]
     fn every_minute_of_the_window_is_somebodys() {
-        let all: BTreeSet<String> = (0..4000).map(|it| moved("30 1 * * *", minutes(90), &format!("uid-{it}")).unwrap()).collect();
+        let all: BTreeSet<String> =
+            (0..4000).map(|it| moved("30 1 * * *", minutes(90), &format!("uid-{it}")).unwrap()).collect();
         assert_eq!(all.len(), 91);
-        let day: BTreeSet<String> = (0..40_000).map(|it| moved("30 1 * * *", minutes(9999), &format!("{it}")).unwrap()).collect();
+        let day: BTreeSet<String> =
+            (0..40_000).map(|it| moved("30 1 * * *", minutes(9999), &format!("{it}")).unwrap()).collect();
         assert_eq!(day.len(), 1440);
     }
 

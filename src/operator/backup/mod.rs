@@ -103,7 +103,9 @@ fn ready<'a>(backup: &ModelCacheBackup, observed: &'a Observed) -> Result<(&'a M
     if cache.spec.suspended() {
         return problem(Reason::Suspended, "`spec.suspend` of the cache is true: nothing new is started".into());
     }
-    if let Some(unknown) = backup.spec.volumes.iter().find(|it| !cache.spec.volumes.iter().any(|volume| volume.name == **it)) {
+    if let Some(unknown) =
+        backup.spec.volumes.iter().find(|it| !cache.spec.volumes.iter().any(|volume| volume.name == **it))
+    {
         return problem(Reason::InvalidSpec, format!("ModelCache `{name}` has no volume `{unknown}`"));
     }
     let settings = build::job::settings_of(backup, settings);

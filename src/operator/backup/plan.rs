@@ -67,11 +67,11 @@ fn write(
     let name = name::backup(&cache.name_any());
     let found = observed.cron_jobs.iter().find(|it| it.name_any() == name).cloned();
     let found_map = observed.config_maps.iter().find(|it| it.name_any() == name).cloned();
-    let foreign = found.as_ref().is_some_and(|it| foreign(it, cache)) || found_map.as_ref().is_some_and(|it| foreign(it, cache));
+    let foreign =
+        found.as_ref().is_some_and(|it| foreign(it, cache)) || found_map.as_ref().is_some_and(|it| foreign(it, cache));
     if foreign {
-        let message = format!(
-            "a CronJob or a ConfigMap `{name}` belongs to somebody else: delete it, or rename this cache"
-        );
+        let message =
+            format!("a CronJob or a ConfigMap `{name}` belongs to somebody else: delete it, or rename this cache");
         let problem = Problem::new(Reason::ClaimConflict, message);
         return Planned { problem: Some(problem), ..Planned::default() };
     }

@@ -20,15 +20,23 @@ pub fn summary(
     let mut summary = BackupSummary { schedule: planned.text(cache), ..before.clone() };
     // Records go after a while: what is remembered stands until a newer one ends.
     let ended = |it: &&Arc<ModelCacheBackup>| ended_at(it).is_some();
-    if let Some(last) = backups.iter().filter(ended).max_by_key(|it| ended_at(it)).filter(|it| is_newer(it, before.last_time.as_deref())) {
+    if let Some(last) = backups
+        .iter()
+        .filter(ended)
+        .max_by_key(|it| ended_at(it))
+        .filter(|it| is_newer(it, before.last_time.as_deref()))
+    {
         let status = last.status.clone().unwrap_or_default();
         summary.last = Some(last.name_any());
         summary.last_time.clone_from(&status.completed);
         summary.failure = status.failure.filter(|_| status.snapshot.is_none());
     }
     let good = |it: &&Arc<ModelCacheBackup>| ended(it) && it.status.as_ref().is_some_and(|it| it.is_complete());
-    if let Some(last) =
-        backups.iter().filter(good).max_by_key(|it| ended_at(it)).filter(|it| is_newer(it, before.last_good_time.as_deref()))
+    if let Some(last) = backups
+        .iter()
+        .filter(good)
+        .max_by_key(|it| ended_at(it))
+        .filter(|it| is_newer(it, before.last_good_time.as_deref()))
     {
         let status = last.status.clone().unwrap_or_default();
         summary.last_good = Some(last.name_any());

@@ -1,6 +1,6 @@
 use super::*;
-use crate::operator::modelcache::build::fixtures::{cache, second};
 use crate::operator::job::Problem;
+use crate::operator::modelcache::build::fixtures::{cache, second};
 use serde_json::json;
 
 fn backup(name: &str, completed: i64, failed: bool) -> Arc<ModelCacheBackup> {

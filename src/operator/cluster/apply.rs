@@ -60,7 +60,8 @@ pub enum Removal {
 impl Cluster {
     /// Writes children. Stops at the first error; the next reconcile goes on.
     pub async fn apply(&self, children: Children) -> Result<(), Error> {
-        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } = children;
+        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } =
+            children;
         // First, because it needs the volume as it was observed.
         for volume in rebound {
             self.unbind(&volume).await?;

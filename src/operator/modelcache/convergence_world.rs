@@ -121,7 +121,8 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, children: Children) {
-        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } = children;
+        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } =
+            children;
         for (mut wanted, found) in persistent_volumes {
             wanted.status = found.as_ref().and_then(|it| it.status.clone());
             if let (Some(spec), Some(found)) = (wanted.spec.as_mut(), found.and_then(|it| it.spec)) {

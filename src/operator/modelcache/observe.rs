@@ -82,8 +82,9 @@ pub async fn observe(
     if scheduled && !cron_jobs.iter().any(|it| it.name_any() == backup) {
         cron_jobs.extend(cluster.get(&cron_jobs_api, &backup).await?);
     }
-    let of_cache =
-        |it: &Arc<ModelCacheBackup>| it.spec.cache == cache_name && it.namespace().as_deref() == Some(namespace.as_str());
+    let of_cache = |it: &Arc<ModelCacheBackup>| {
+        it.spec.cache == cache_name && it.namespace().as_deref() == Some(namespace.as_str())
+    };
     let backups = stores.backups.state().into_iter().filter(of_cache).collect();
 
     let ours = format!("{labels},{}={}", label::NAMESPACE, name::label_value(&namespace));

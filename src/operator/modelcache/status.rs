@@ -49,7 +49,8 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         .collect();
     let total = total(&volumes);
     let mut statements = statements(facts, total, &volumes);
-    let backup = facts.wanted.backup.as_ref().map(|planned| summary(facts.cache, &facts.observed.backups, planned, now));
+    let backup =
+        facts.wanted.backup.as_ref().map(|planned| summary(facts.cache, &facts.observed.backups, planned, now));
     let (backup, backed_up) = backup.unzip();
     statements.extend(backed_up);
     let generation = facts.cache.metadata.generation;

@@ -4,8 +4,8 @@
 //! at the same moment cannot both be the last one allowed.
 
 use crate::api::model_cache::Rollout;
-use crate::api::model_cache_replica::AttemptStage;
 use crate::api::model_cache_backup::RunStage;
+use crate::api::model_cache_replica::AttemptStage;
 use crate::api::{ModelCacheReplica, ModelCacheRestore, NodeCachePool};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
@@ -140,7 +140,8 @@ impl Slots {
                 it.spec.claim_name == *claim && it.namespace().as_deref() == Some(namespace)
             };
             let at_work = |it: &Arc<ModelCacheReplica>| {
-                let running = attempt(it).is_some_and(|number| ledger.over.get(&key(it)).is_none_or(|over| number > *over));
+                let running =
+                    attempt(it).is_some_and(|number| ledger.over.get(&key(it)).is_none_or(|over| number > *over));
                 running || ledger.held.contains_key(&key(it))
             };
             if all.iter().filter(on_it).any(at_work) || ledger.restored(namespace, claim, Some(restore)) {
@@ -342,7 +343,11 @@ mod tests {
         assert_eq!(slots.lock("elsewhere", "another-namespace", &claims, &all), Ok(()));
         slots.unlock("restore");
         assert_eq!(slots.take(&all[0], &all, None, None), Ok(()));
-        assert_eq!(slots.lock("restore", &namespace, &claims, &all), Err(claim.clone()), "the watch need not have seen it");
+        assert_eq!(
+            slots.lock("restore", &namespace, &claims, &all),
+            Err(claim.clone()),
+            "the watch need not have seen it"
+        );
         slots.give_back(&all[0], 1);
         let working = [on_node("a", Some(AttemptStage::WarmUp))];
         assert_eq!(Slots::default().lock("restore", &namespace, &claims, &working), Err(claim));

@@ -2,11 +2,13 @@
 
 pub mod build;
 pub mod observe;
+pub mod pins;
 pub mod resolve;
 pub mod status;
 
 use crate::api::model_cache_backup::RunStage;
-use crate::api::{ModelCacheRestore, Reason};
+use crate::api::{ModelCache, ModelCacheRestore, Reason, label, name};
+use crate::contract::plan::Pin;
 use crate::operator::cluster::{Note, Removal};
 use crate::operator::error::Error;
 use crate::operator::job::{ObservedJob, Problem};
@@ -20,6 +22,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
 use resolve::Wanted;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +38,8 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
     let api = cluster.namespaced::<ModelCacheRestore>(&namespace);
     // The watch may be behind what we wrote ourselves: attempts are counted from what is stored.
     let stored = cluster.get(&api, &restore.name_any()).await?;
-    let Some(restore) = stored.filter(|it| it.uid().as_deref() == Some(&uid) && it.metadata.deletion_timestamp.is_none())
+    let Some(restore) =
+        stored.filter(|it| it.uid().as_deref() == Some(&uid) && it.metadata.deletion_timestamp.is_none())
     else {
         context.slots.unlock(&uid);
         return Ok(Action::await_change());
@@ -52,6 +56,10 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
         && let Err(problem) = lock(&restore, &claims, &context)
     {
         step = Step::Wait(problem, None);
+    }
+    // Before the end is recorded: from then on the next warm-up may begin.
+    if let (Step::Succeed(number, outcome), Some(target)) = (&step, &observed.target) {
+        pin(&restore, *number, target, &outcome.pins, &context).await?;
     }
     let status = status::status(&restore, wanted.as_ref().ok(), &step, now);
     if let Err(error) = cluster.apply_status(&api, &restore, restore.status.as_ref(), &status).await {
@@ -74,6 +82,27 @@ fn lock(restore: &ModelCacheRestore, claims: &[String], context: &Context) -> Re
         let message = format!("waits: a warm-up or another restore writes to PersistentVolumeClaim `{claim}`");
         Problem::new(Reason::InUse, message)
     })
+}
+
+/// The snapshot's pins become the plans', so that the next reconcile does not undo the restore.
+async fn pin(
+    restore: &ModelCacheRestore,
+    attempt: i64,
+    target: &ModelCache,
+    pins: &BTreeMap<String, Pin>,
+    context: &Context,
+) -> Result<(), Error> {
+    let cluster = &context.cluster;
+    let namespace = restore.namespace().unwrap_or_default();
+    let api = cluster.namespaced::<ConfigMap>(&namespace);
+    let number = u64::try_from(attempt).unwrap_or(0);
+    let name = name::restore_job(&restore.name_any(), &restore.uid().unwrap_or_default(), number);
+    let Some(begun_with) = cluster.get(&api, &name).await? else { return Ok(()) };
+    let config_maps = cluster.list(&api, &format!("{}={}", label::CACHE, target.name_any())).await?;
+    for plan in pins::plans_with(target, config_maps, &begun_with, pins) {
+        cluster.create(&api, &plan).await?;
+    }
+    Ok(())
 }
 
 fn next_step(
@@ -177,9 +206,12 @@ fn next_look(step: &Step, now: Timestamp) -> Action {
             Action::requeue(pause + Duration::from_millis(100))
         }
         // What is waited for need not wake us: a pod that holds a claim, a slot that is given back.
-        Step::Wait(_, None) | Step::Watch(_) | Step::Begin(_) | Step::CreateJob(_) | Step::Succeed(..) | Step::Fail(..) => {
-            Action::requeue(Duration::from_secs(5))
-        }
+        Step::Wait(_, None)
+        | Step::Watch(_)
+        | Step::Begin(_)
+        | Step::CreateJob(_)
+        | Step::Succeed(..)
+        | Step::Fail(..) => Action::requeue(Duration::from_secs(5)),
         Step::Rest => Action::await_change(),
     }
 }

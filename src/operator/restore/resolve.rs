@@ -104,7 +104,10 @@ pub fn wanted(restore: &ModelCacheRestore, named: Named<'_>) -> Result<Wanted, P
     let name = target_name(restore, named.backup).unwrap_or_default();
     let cache = named.target.filter(|it| it.metadata.deletion_timestamp.is_none()).ok_or_else(|| missing(&name))?;
     if cache.spec.suspended() {
-        return Err(Problem::new(Reason::Suspended, format!("`spec.suspend` of ModelCache `{name}` is true: nothing new is started")));
+        return Err(Problem::new(
+            Reason::Suspended,
+            format!("`spec.suspend` of ModelCache `{name}` is true: nothing new is started"),
+        ));
     }
     let shared: Vec<_> = cache.spec.volumes.iter().filter(|it| it.per_node.is_none()).collect();
     if shared.is_empty() {
@@ -123,12 +126,16 @@ pub fn wanted(restore: &ModelCacheRestore, named: Named<'_>) -> Result<Wanted, P
 fn which(restore: &ModelCacheRestore, backup: Option<&ModelCacheBackup>) -> Result<Which, Problem> {
     let from = &restore.spec.from;
     if let Some(name) = &from.backup {
-        let gone = || Problem::new(Reason::NotFound, format!("there is no ModelCacheBackup `{name}` in this namespace"));
+        let gone =
+            || Problem::new(Reason::NotFound, format!("there is no ModelCacheBackup `{name}` in this namespace"));
         let status = backup.ok_or_else(gone)?.status.clone().unwrap_or_default();
         let over = status.attempt.as_ref().is_some_and(|it| it.stage == RunStage::Done);
         return match status.snapshot.filter(|_| over) {
             Some(snapshot) => Ok(Which::Snapshot(snapshot)),
-            None if over => Err(Problem::new(Reason::NotFound, format!("ModelCacheBackup `{name}` failed: there is nothing to restore"))),
+            None if over => Err(Problem::new(
+                Reason::NotFound,
+                format!("ModelCacheBackup `{name}` failed: there is nothing to restore"),
+            )),
             None => Err(Problem::new(Reason::Pending, format!("waits: ModelCacheBackup `{name}` has not ended yet"))),
         };
     }
@@ -138,13 +145,16 @@ fn which(restore: &ModelCacheRestore, backup: Option<&ModelCacheBackup>) -> Resu
 }
 
 fn missing(name: &str) -> Problem {
-    let message = format!("there is no ModelCache `{name}` in this namespace: make it first; `modelcache restore --print-spec` shows it as it was");
+    let message = format!(
+        "there is no ModelCache `{name}` in this namespace: make it first; `modelcache restore --print-spec` shows it as it was"
+    );
     Problem::new(Reason::NotFound, message)
 }
 
 fn settings(name: &str, source: Option<&ModelCache>) -> Result<Backup, Problem> {
     let source = source.ok_or_else(|| {
-        let message = format!("ModelCache `{name}` is gone, and with it where its backups are: say so in `from.location`");
+        let message =
+            format!("ModelCache `{name}` is gone, and with it where its backups are: say so in `from.location`");
         Problem::new(Reason::NotFound, message)
     })?;
     source.spec.backup.clone().ok_or_else(|| {

@@ -101,10 +101,14 @@ mod tests {
             onto: super::super::resolve::Onto::Volumes(vec![("models".into(), "studio-models".into())]),
         };
         let begun = status(&restore, Some(&wanted), &Step::Begin(1), at(0));
-        assert_eq!((begun.claims.as_slice(), begun.snapshot.as_deref()), (&["studio-models".to_owned()][..], Some("3f9c")));
+        assert_eq!(
+            (begun.claims.as_slice(), begun.snapshot.as_deref()),
+            (&["studio-models".to_owned()][..], Some("3f9c"))
+        );
         restore.status = Some(begun);
         let mut outcome = Outcome::success(Reason::Restored, "done");
-        outcome.restore = Some(Restored { snapshot: "3f9c".into(), files: 3, bytes: 9, seconds: 1, manifest: "d".into() });
+        outcome.restore =
+            Some(Restored { snapshot: "3f9c".into(), files: 3, bytes: 9, seconds: 1, manifest: "d".into() });
         let ended = status(&restore, Some(&wanted), &Step::Succeed(1, Box::new(outcome)), at(9));
         assert!(ended.claims.is_empty() && ended.is_complete());
         insta::assert_yaml_snapshot!(ended);

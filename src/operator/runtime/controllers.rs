@@ -39,8 +39,18 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
     let (backups, backups_writer) = store();
     let (restores, restores_writer) = store();
     let records = future::join(
-        drain(reflect(backups_writer, watch::<ModelCacheBackup>(&client).modify(prune), "modelcachebackups", health.clone())),
-        drain(reflect(restores_writer, watch::<ModelCacheRestore>(&client).modify(prune), "modelcacherestores", health.clone())),
+        drain(reflect(
+            backups_writer,
+            watch::<ModelCacheBackup>(&client).modify(prune),
+            "modelcachebackups",
+            health.clone(),
+        )),
+        drain(reflect(
+            restores_writer,
+            watch::<ModelCacheRestore>(&client).modify(prune),
+            "modelcacherestores",
+            health.clone(),
+        )),
     );
     let feeds = future::join4(
         drain(reflect(nodes_writer, watch::<Node>(&client).modify(prune_node), "nodes", health.clone())),

@@ -31,11 +31,7 @@ pub(super) async fn backups(client: &Client, backups: &Store<ModelCacheBackup>, 
             };
             on_cache.state().into_iter().filter(of_it).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
         })
-        .run(
-            |object, context| observed("modelcachebackup", backup::reconcile, object, context),
-            pause,
-            context.clone(),
-        )
+        .run(|object, context| observed("modelcachebackup", backup::reconcile, object, context), pause, context.clone())
         .for_each(|_| future::ready(()));
     let records = Controller::new(meta::<Job>(client), of_role(JobRole::Backup))
         .with_config(config())

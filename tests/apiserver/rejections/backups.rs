@@ -42,7 +42,8 @@ async fn a_wrong_backup_is_refused_with_a_message_that_says_what_must_hold() {
         ],
     )
     .await;
-    let immutable = &["spec: Invalid value: `spec` is immutable: a backup is of one time; make another ModelCacheBackup"];
+    let immutable =
+        &["spec: Invalid value: `spec` is immutable: a backup is of one time; make another ModelCacheBackup"];
     check_updates(
         BACKUPS,
         &backup(),
@@ -62,8 +63,11 @@ async fn a_wrong_backup_is_refused_with_a_message_that_says_what_must_hold() {
 async fn a_wrong_restore_is_refused_with_a_message_that_says_what_must_hold() {
     let one = &["spec.from: Invalid value: exactly one of `backup`, `latest` and `location` must be set"];
     let whose = &["spec: Invalid value: `from.latest.cache` must say whose backup, unless `to.cache` does"];
-    let location = || json!({"location": {"destination": {"s3": {"bucket": "backups"}}, "namespace": "old", "cache": "studio"}});
-    let where_to = &["spec: Invalid value: a restore from a `location` must name a cache in `to`: it says which volumes there are"];
+    let location =
+        || json!({"location": {"destination": {"s3": {"bucket": "backups"}}, "namespace": "old", "cache": "studio"}});
+    let where_to = &[
+        "spec: Invalid value: a restore from a `location` must name a cache in `to`: it says which volumes there are",
+    ];
     check_creates(
         RESTORES,
         &restore(),

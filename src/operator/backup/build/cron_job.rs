@@ -76,8 +76,7 @@ fn failure_policy() -> PodFailurePolicy {
         operator: "In".into(),
         values: codes.into_iter().filter(|it| *it != i32::from(exit_code::FAILURE)).collect(),
     };
-    let disrupted =
-        PodFailurePolicyOnPodConditionsPattern { type_: "DisruptionTarget".into(), status: "True".into() };
+    let disrupted = PodFailurePolicyOnPodConditionsPattern { type_: "DisruptionTarget".into(), status: "True".into() };
     PodFailurePolicy {
         rules: vec![
             PodFailurePolicyRule {

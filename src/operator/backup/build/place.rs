@@ -62,8 +62,7 @@ pub fn place<'a>(
 
 /// Hostnames of the nodes whose copy is complete, and that answer.
 fn complete_on<'a>(replicas: impl Iterator<Item = &'a ModelCacheReplica>) -> BTreeSet<String> {
-    let ready = |it: &&ModelCacheReplica| {
-        it.status.as_ref().is_some_and(|it| is_true(&it.conditions, ConditionType::Ready))
-    };
+    let ready =
+        |it: &&ModelCacheReplica| it.status.as_ref().is_some_and(|it| is_true(&it.conditions, ConditionType::Ready));
     replicas.filter(ready).filter_map(|it| Some(it.spec.node.as_ref()?.hostname.clone())).collect()
 }

@@ -26,10 +26,8 @@ pub fn agent_job(cache: &ModelCache, backup: &Backup, config_map: String, place:
         }
         (volume, mount)
     });
-    let all = claims
-        .chain([mounted(config_map)])
-        .chain(destination(&backup.destination))
-        .chain(keys(&backup.secrets()));
+    let all =
+        claims.chain([mounted(config_map)]).chain(destination(&backup.destination)).chain(keys(&backup.secrets()));
     let (volumes, mounts) = all.unzip();
     AgentJob {
         namespace: cache.namespace().unwrap_or_default(),
@@ -45,11 +43,11 @@ pub fn agent_job(cache: &ModelCache, backup: &Backup, config_map: String, place:
     }
 }
 
-/// The arguments. With a retention the run ends with a prune by it.
+/// The arguments.
 fn arguments(backup: &Backup) -> Vec<String> {
-    let own = ["backup", "-f", mount::CACHE, "--volumes-dir", mount::VOLUMES, "--secrets-dir", mount::SECRETS];
-    let prune = backup.retention.as_ref().map(|_| "--prune");
-    own.into_iter().chain(prune).map(str::to_owned).collect()
+    let own = ["backup", "-f", mount::CACHE, "--volumes-dir", mount::VOLUMES, "--backup-secrets-dir", mount::SECRETS];
+    let claim = backup.destination.volume.as_ref().map(|_| ["--claim-dir", mount::BACKUP]);
+    own.into_iter().chain(claim.into_iter().flatten()).map(str::to_owned).collect()
 }
 
 /// A claim at `/volumes/<name>`.

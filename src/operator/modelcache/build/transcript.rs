@@ -13,7 +13,8 @@ use std::fmt::Write;
 
 /// Every write that changes something, one per line.
 pub(crate) fn tell(children: &Children) -> String {
-    let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } = children;
+    let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } =
+        children;
     let mut lines = vec![];
     for (wanted, _) in persistent_volumes.iter().filter(|(wanted, found)| differs(wanted, found.as_ref())) {
         let nodes: Vec<String> = recorded_nodes(wanted).into_iter().map(|it| it.name).collect();

@@ -1,6 +1,7 @@
 //! Which commands are there? Parsing and dispatch; what each does is beside its options in `agent/command`.
 
 use clap::{Parser, Subcommand};
+use modelcache::agent::command::backup::Backup;
 use modelcache::agent::command::crds::Crds;
 use modelcache::agent::command::directory::{PrepareDirectory, PurgeDirectory};
 use modelcache::agent::command::du::Du;
@@ -11,6 +12,7 @@ use modelcache::agent::command::prefetch::Prefetch;
 use modelcache::agent::command::prune::Prune;
 use modelcache::agent::command::resolve::Resolve;
 use modelcache::agent::command::restore::Restore;
+use modelcache::agent::command::snapshots::Snapshots;
 use modelcache::agent::command::verify::Verify;
 use modelcache::agent::command::wait::Wait;
 use modelcache::operator::OperatorOptions;
@@ -55,6 +57,21 @@ Examples:
   modelcache verify -f cache.yaml --volumes-dir ./volumes           # hashes every file
   modelcache verify -f cache.yaml --volumes-dir ./volumes --quick   # kinds, sizes, links, modes")]
     Verify(Box<Verify>),
+
+    /// Keep what is on the volumes somewhere else: only new content is read and sent.
+    #[command(after_help = "\
+Examples:
+  modelcache backup -f cache.yaml --volumes-dir ./volumes                # where `backup.destination` says
+  modelcache backup -f cache.yaml --volumes-dir ./volumes --to /mnt/nas  # a directory instead
+  modelcache backup -f cache.yaml --volumes-dir ./volumes --to /mnt/nas --dry-run")]
+    Backup(Box<Backup>),
+
+    /// List the backups of a cache.
+    #[command(after_help = "\
+Examples:
+  modelcache snapshots -f cache.yaml
+  modelcache snapshots -f cache.yaml --from /mnt/nas -o json")]
+    Snapshots(Box<Snapshots>),
 
     /// Say which sources are on volumes, whether they are whole, and where they are loaded from.
     #[command(after_help = "\
@@ -142,6 +159,8 @@ impl Cli {
             Command::Resolve(command) => on_runtime(command.run()),
             Command::Prefetch(command) => on_runtime(command.run()),
             Command::Verify(command) => on_runtime(command.run()),
+            Command::Backup(command) => on_runtime(command.run()),
+            Command::Snapshots(command) => on_runtime(command.run()),
             Command::Ls(command) => command.run(),
             Command::Du(command) => command.run(),
             Command::Materialize(command) => command.run(),

@@ -113,6 +113,7 @@ fn every_link_between_pages_leads_somewhere() {
     for name in [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/backup.md",
         "docs/concepts.md",
         "docs/reasons.md",
         "docs/security.md",

@@ -9,6 +9,7 @@ mod backups;
 mod caches;
 mod pools;
 mod registries;
+mod runs;
 mod schedules;
 mod web;
 

@@ -3,6 +3,7 @@
 //! What works on volumes has two modes. In its pod it reads what the operator mounted and writes its outcome as the termination
 //! message. With `-f cache.yaml` it needs no cluster: `--volumes-dir DIR` has a directory for each volume.
 
+pub mod backup;
 pub mod crds;
 pub mod directory;
 pub mod du;
@@ -18,6 +19,7 @@ pub mod repository;
 pub mod resolve;
 pub mod restore;
 pub mod serve;
+pub mod snapshots;
 pub mod table;
 pub mod verify;
 pub mod wait;

@@ -218,7 +218,8 @@ pub(super) fn aside(name: &str) -> String {
 
 /// A failure at the destination, said so: the disk that is full may be another than the one that is backed up.
 fn told(failure: Failure) -> Failure {
-    Failure { message: format!("the destination of the backup: {}", failure.message), ..failure }
+    let Failure { reason, message } = failure;
+    Failure::new(reason, format!("the destination of the backup: {message}"))
 }
 
 #[cfg(test)]

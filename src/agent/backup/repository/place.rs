@@ -66,12 +66,7 @@ impl Store {
 
     /// A repository in a directory.
     pub fn in_directory(base: &Path, own: &str, make: bool) -> Result<Self, Failure> {
-        match Directory::open(base, own, make)? {
-            Some(directory) => Ok(Self::Directory(directory)),
-            None => {
-                let message = format!("{} has no backup of {own}", base.display());
-                Err(Failure::new(Reason::NotFound, message))
-            }
-        }
+        let missing = || Failure::new(Reason::NotFound, format!("{} has no backup of {own}", base.display()));
+        Directory::open(base, own, make)?.map(Self::Directory).ok_or_else(missing)
     }
 }

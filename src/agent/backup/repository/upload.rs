@@ -46,13 +46,16 @@ enum Target {
     Parts(Box<Parts>),
 }
 
+/// Hears the name and the id of an upload in parts.
+type Begun = Box<dyn FnMut(&str, &str) -> Result<(), Failure> + Send>;
+
 struct Parts {
     bucket: Bucket,
     handle: Handle,
     name: String,
     /// Set once there is more than one part.
     id: Option<String>,
-    begun: Box<dyn FnMut(&str, &str) -> Result<(), Failure> + Send>,
+    begun: Begun,
     buffer: Vec<u8>,
     size: usize,
     sent: Vec<PartId>,
@@ -155,13 +158,12 @@ impl Parts {
     }
 
     fn send(&mut self) -> Result<(), Failure> {
-        let id = match &self.id {
-            Some(id) => id.clone(),
-            None => {
-                let id = self.handle.block_on(self.bucket.begin(&self.name))?;
-                (self.begun)(&self.name, &id)?;
-                self.id.insert(id).clone()
-            }
+        let id = if let Some(id) = &self.id {
+            id.clone()
+        } else {
+            let id = self.handle.block_on(self.bucket.begin(&self.name))?;
+            (self.begun)(&self.name, &id)?;
+            self.id.insert(id).clone()
         };
         let bytes = Bytes::from(std::mem::take(&mut self.buffer));
         let part = self.handle.block_on(self.bucket.part(&self.name, &id, self.sent.len(), bytes))?;
@@ -180,11 +182,11 @@ impl Parts {
             let bytes = Bytes::from(std::mem::take(&mut self.buffer));
             return self.handle.block_on(self.bucket.put(&self.name, bytes, true)).map(drop);
         }
-        if !self.buffer.is_empty() {
-            if let Err(failure) = self.send() {
-                self.abort();
-                return Err(failure);
-            }
+        if !self.buffer.is_empty()
+            && let Err(failure) = self.send()
+        {
+            self.abort();
+            return Err(failure);
         }
         let id = self.id.clone().unwrap_or_default();
         let sent = std::mem::take(&mut self.sent);

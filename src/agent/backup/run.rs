@@ -1,0 +1,327 @@
+//! How does a backup go, from the first look to the snapshot?
+//!
+//! marker ──► what is known ──► each volume ──► everything durable ──► snapshot. Killed anywhere before the last step, it never was.
+
+use super::dry::{Plan, count};
+use super::known::Known;
+use super::lines::{Before, is_whole};
+use super::origin::again;
+use super::owned::Owned;
+use super::repository::at_work::{AtWork, RENEWED, Work};
+use super::repository::marker::{Owner, VERSION};
+use super::repository::snapshot::{Snapshot, VolumeSnapshot};
+use super::repository::{Repository, internal, names};
+use super::send::Sender;
+use super::volume::{Asked, Backed, back_up};
+use crate::agent::failure::Failure;
+use crate::agent::layout::safe_path::Root;
+use crate::agent::source::Origins;
+use crate::api::backup::BackupContent;
+use crate::api::name::hex;
+use crate::api::{ModelCache, Reason};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// How long a prune that is at work is waited for.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How often it is looked whether it is done.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Counters that others may look at while it goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Bytes read.
+    pub read: Arc<AtomicU64>,
+    /// Bytes written.
+    pub sent: Arc<AtomicU64>,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The cache.
+    pub cache: &'a ModelCache,
+    /// Its volumes: name, directory, whether it is a copy on a node.
+    pub volumes: Vec<(String, PathBuf, bool)>,
+    /// How much of each file.
+    pub content: BackupContent,
+    /// Where sources come from.
+    pub origins: &'a Origins,
+    /// When it begins.
+    pub now: Timestamp,
+}
+
+struct Volume {
+    name: String,
+    root: Root,
+    per_node: bool,
+    owned: Owned,
+    again: BTreeSet<String>,
+}
+
+/// Which paths.
+struct Patterns {
+    include: Vec<String>,
+    exclude: Vec<String>,
+}
+
+impl Patterns {
+    fn of(cache: &ModelCache) -> Self {
+        let backup = cache.spec.backup.as_ref();
+        Self {
+            include: backup.map(|it| it.include.clone()).unwrap_or_default(),
+            exclude: backup.map(|it| it.exclude.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Volume {
+    fn asked<'a>(&'a self, patterns: &'a Patterns, content: BackupContent, forbidden: Option<(u64, u64)>) -> Asked<'a> {
+        Asked {
+            root: &self.root,
+            owned: &self.owned,
+            per_node: self.per_node,
+            content,
+            origins: &self.again,
+            include: &patterns.include,
+            exclude: &patterns.exclude,
+            forbidden,
+        }
+    }
+}
+
+/// The directory that a repository is in, by device and inode.
+fn place(repository: &Repository) -> Result<Option<(u64, u64)>, Failure> {
+    let Some(root) = repository.store.root() else { return Ok(None) };
+    let stat = rustix::fs::fstat(root.directory("")?).map_err(internal)?;
+    Ok(Some((stat.st_dev, stat.st_ino)))
+}
+
+/// Backs up the volumes of a cache.
+///
+/// # Errors
+/// `NoFiles` when there is nothing to back up: success over nothing does not exist.
+pub async fn run(
+    repository: &Repository,
+    request: &Request<'_>,
+    progress: &Progress,
+    say: &dyn Fn(&str),
+) -> Result<Snapshot, Failure> {
+    let volumes = volumes(request, say).await?;
+    let id = names::unique()?.chars().take(16).collect::<String>();
+    let at_work = AtWork::begin(repository, Work::Backup, &id).await?;
+    let renewing = {
+        let at_work = at_work.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEWED).await;
+                if let Err(failure) = at_work.renew().await {
+                    tracing::warn!(%failure, "the marker of this backup was not renewed");
+                }
+            }
+        })
+    };
+    let result = guarded(repository, request, volumes, &id, &at_work, progress, say).await;
+    renewing.abort();
+    // What was not removed is stale after a while.
+    let ended = at_work.end().await;
+    let snapshot = result?;
+    if let Err(failure) = ended {
+        say(&format!("the marker of this backup stays for a while: {failure}"));
+    }
+    Ok(snapshot)
+}
+
+/// What a backup would do. Nothing is written.
+///
+/// # Errors
+/// As for a backup.
+pub async fn dry_run(
+    repository: Option<&Repository>,
+    request: &Request<'_>,
+    say: &dyn Fn(&str),
+) -> Result<Vec<(String, Plan)>, Failure> {
+    let volumes = volumes(request, say).await?;
+    let (last, known) = match repository {
+        Some(repository) => {
+            let last = repository.last().await?;
+            let known = Known::read(repository, last.as_ref()).await?;
+            (last, known)
+        }
+        None => (None, Known::default()),
+    };
+    let (repository, handle, patterns) = (repository.cloned(), Handle::current(), Patterns::of(request.cache));
+    let content = request.content;
+    let work = move || {
+        let one = |volume: Volume| {
+            let forbidden = repository.as_ref().map(place).transpose()?.flatten();
+            let chunks = chunks_of(last.as_ref(), &volume.name, &known);
+            let before = repository.as_ref().map(|it| Before::new(it, &handle, chunks));
+            let plan = count(&volume.asked(&patterns, content, forbidden), before, &known)?;
+            Ok((volume.name, plan))
+        };
+        volumes.into_iter().map(one).collect()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(internal)?
+}
+
+async fn volumes(request: &Request<'_>, say: &dyn Fn(&str)) -> Result<Vec<Volume>, Failure> {
+    let cache = request.cache.metadata.name.as_deref().unwrap_or_default();
+    let mut volumes = Vec::new();
+    for (name, path, per_node) in &request.volumes {
+        let root = Root::open(path)?;
+        let owned = Owned::read(&root, cache)?;
+        let spec = &request.cache.spec;
+        let mine = spec.sources.iter().filter(|it| spec.volume_of(it).is_some_and(|it| &it.name == name));
+        let cold: Vec<&str> = mine.map(|it| it.name.as_str()).filter(|it| !owned.pins.contains_key(*it)).collect();
+        if !cold.is_empty() {
+            say(&format!("volume `{name}`: not there yet, so not in this backup: source {}", cold.join(", ")));
+        }
+        let again = again(request.origins, spec, &owned, request.content, say).await;
+        volumes.push(Volume { name: name.clone(), root, per_node: *per_node, owned, again });
+    }
+    Ok(volumes)
+}
+
+async fn guarded(
+    repository: &Repository,
+    request: &Request<'_>,
+    volumes: Vec<Volume>,
+    id: &str,
+    at_work: &AtWork,
+    progress: &Progress,
+    say: &dyn Fn(&str),
+) -> Result<Snapshot, Failure> {
+    let begun = Instant::now();
+    let half_written = repository.store.half_written().await?;
+    wait_for_prune(at_work, say).await?;
+    let others = at_work.others(Work::Backup).await?;
+    at_work.tidy(others.stale).await?;
+    if others.alive.is_empty() {
+        repository.store.remove_half_written(half_written).await?;
+    }
+    let last = repository.last().await?;
+    let known = Known::read(repository, last.as_ref()).await?;
+    let job = Job {
+        repository: repository.clone(),
+        at_work: at_work.clone(),
+        known,
+        last,
+        patterns: Patterns::of(request.cache),
+        content: request.content,
+        progress: progress.clone(),
+        handle: Handle::current(),
+    };
+    let backed = tokio::task::spawn_blocking(move || job.volumes(volumes)).await.map_err(internal)??;
+    let owner = Owner::of(request.cache);
+    let mut digest = Sha256::new();
+    for (volume, one) in &backed {
+        digest.update(format!("{}\0{one}\0", volume.name));
+    }
+    let snapshots: Vec<VolumeSnapshot> = backed.into_iter().map(|(volume, _)| volume).collect();
+    let snapshot = Snapshot {
+        version: VERSION,
+        id: id.to_owned(),
+        time: request.now,
+        repository: repository.marker.repository.clone(),
+        namespace: owner.namespace,
+        cache: owner.cache,
+        content: request.content,
+        spec: serde_json::to_value(&request.cache.spec).map_err(internal)?,
+        files: snapshots.iter().map(|it| it.files).sum(),
+        bytes: snapshots.iter().map(|it| it.bytes).sum(),
+        new_bytes: progress.sent.load(Ordering::Relaxed),
+        seconds: begun.elapsed().as_secs(),
+        digest: hex(&digest.finalize()),
+        volumes: snapshots,
+    };
+    if snapshot.files == 0 {
+        return Err(Failure::new(
+            Reason::NoFiles,
+            "the volumes have no file that the backup covers: nothing was backed up",
+        ));
+    }
+    repository.write(&snapshot).await?;
+    Ok(snapshot)
+}
+
+async fn wait_for_prune(at_work: &AtWork, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    let begun = Instant::now();
+    loop {
+        let others = at_work.others(Work::Prune).await?;
+        if others.alive.is_empty() {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            let message = "a prune is at work on the same repository and does not end: look at its Job, and try again";
+            return Err(Failure::new(Reason::DeadlineExceeded, message));
+        }
+        say("waits for a prune of the same repository");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+struct Job {
+    repository: Repository,
+    at_work: AtWork,
+    known: Known,
+    last: Option<Snapshot>,
+    patterns: Patterns,
+    content: BackupContent,
+    progress: Progress,
+    handle: Handle,
+}
+
+impl Job {
+    fn volumes(&self, volumes: Vec<Volume>) -> Result<Vec<(VolumeSnapshot, String)>, Failure> {
+        let sender = Sender {
+            repository: &self.repository,
+            handle: &self.handle,
+            known: &self.known,
+            at_work: &self.at_work,
+            sent: &self.progress.sent,
+            read: &self.progress.read,
+        };
+        let forbidden = place(&self.repository)?;
+        let threads = std::thread::available_parallelism().map_or(2, |it| it.get().clamp(2, 4));
+        let mut done = Vec::new();
+        for volume in volumes {
+            let asked = volume.asked(&self.patterns, self.content, forbidden);
+            let chunks = chunks_of(self.last.as_ref(), &volume.name, &self.known);
+            let before = Before::new(&self.repository, &self.handle, chunks);
+            let backed = back_up(&asked, before, &sender, threads)?;
+            if backed.total.entries == 0 {
+                let message =
+                    format!("volume `{}` has nothing to back up: is it mounted, and was it warmed?", volume.name);
+                return Err(Failure::new(Reason::NoFiles, message));
+            }
+            let digest = backed.total.digest.clone();
+            done.push((snapshot_of(volume, backed), digest));
+        }
+        Ok(done)
+    }
+}
+
+/// The last list of a volume, if all of it is still there.
+fn chunks_of<'a>(last: Option<&'a Snapshot>, volume: &str, known: &Known) -> &'a [super::repository::list::Chunk] {
+    let found = last.iter().flat_map(|it| &it.volumes).find(|it| it.name == volume);
+    found.map(|it| it.list.as_slice()).filter(|it| is_whole(known, it)).unwrap_or_default()
+}
+
+fn snapshot_of(volume: Volume, backed: Backed) -> VolumeSnapshot {
+    VolumeSnapshot {
+        name: volume.name,
+        files: backed.total.files,
+        bytes: backed.total.bytes,
+        from_origin: backed.total.from_origin,
+        not_covered: backed.not_covered,
+        pins: volume.owned.pins,
+        list: backed.total.chunks,
+    }
+}

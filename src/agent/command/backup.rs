@@ -1,0 +1,228 @@
+//! `backup`: keep what is on the volumes somewhere else.
+
+use super::options::{Input, Network, Say};
+use super::output::{Done, Output, print};
+use crate::agent::backup::access::BackupAccess;
+use crate::agent::backup::dry::Plan;
+use crate::agent::backup::repository::Repository;
+use crate::agent::backup::repository::marker::Owner;
+use crate::agent::backup::repository::place::Directories;
+use crate::agent::backup::repository::snapshot::Snapshot;
+use crate::agent::backup::repository::store::Store;
+use crate::agent::backup::run::{Progress, Request, dry_run, run};
+use crate::agent::failure::Failure;
+use crate::agent::local;
+use crate::api::backup::{BackupContent, BackupFormat};
+use crate::api::quantity::human;
+use crate::api::{ModelCache, Reason};
+use crate::contract::outcome::{self, Outcome};
+use clap::Args;
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Where the backups of a cache are.
+#[derive(Args, Clone, Debug)]
+pub struct Whereabouts {
+    /// Keep the backups in this directory, whatever the ModelCache says: one for each cache below it.
+    #[arg(long = "to", visible_alias = "from", value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+
+    /// The directory that the destination's claim is mounted at, in a pod.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub claim_dir: Option<PathBuf>,
+
+    /// Directory with `.backup/<file>` for each key that the destination names. [default: environment variables]
+    #[arg(long, value_name = "DIR")]
+    pub backup_secrets_dir: Option<PathBuf>,
+}
+
+/// Options of `backup`.
+#[derive(Args, Debug)]
+pub struct Backup {
+    #[command(flatten)]
+    input: Input,
+
+    #[command(flatten)]
+    whereabouts: Whereabouts,
+
+    /// Only say what would be read and sent.
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    network: Network,
+
+    #[command(flatten)]
+    say: Say,
+}
+
+impl Whereabouts {
+    /// The store and the seal of a cache's repository.
+    pub fn store(&self, cache: &ModelCache, network: &Network, make: bool) -> Result<(Store, BackupAccess), Failure> {
+        let backup = cache.spec.backup.as_ref();
+        // A directory that a person gives needs no login; what is encrypted stays so.
+        let access = match (&self.directory, backup) {
+            (Some(_), Some(it)) if it.encryption.is_none() => BackupAccess::default(),
+            (Some(_), Some(it)) => {
+                let mut only_key = it.clone();
+                only_key.destination.s3 = None;
+                only_key.destination.gcs = None;
+                only_key.destination.azure = None;
+                BackupAccess::read(Some(&only_key), self.backup_secrets_dir.as_deref(), &environment)?
+            }
+            _ => BackupAccess::read(backup, self.backup_secrets_dir.as_deref(), &environment)?,
+        };
+        let directories = Directories { given: self.directory.clone(), claim: self.claim_dir.clone() };
+        let store = Store::of(backup, &Owner::of(cache), &directories, &network.origins()?, &access.destination, make)?;
+        Ok((store, access))
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Backup {
+    /// Runs the command.
+    pub async fn run(self) -> ExitCode {
+        let output = self.say.output();
+        if self.dry_run {
+            return match self.plans(&output).await {
+                Ok(plans) => {
+                    print(
+                        self.say.output,
+                        &plans.iter().map(text).collect::<String>(),
+                        &plans.iter().map(document).collect::<Vec<_>>(),
+                    );
+                    ExitCode::SUCCESS
+                }
+                Err(failure) => output.finish(&[Done::of(Outcome::failure(failure.reason, failure.message))]),
+            };
+        }
+        let results = match self.caches() {
+            Err(failure) => vec![Done::of(Outcome::failure(failure.reason, failure.message))],
+            Ok(caches) => {
+                let mut results = Vec::new();
+                for cache in caches {
+                    let outcome = match self.one(&cache, &output).await {
+                        Ok(snapshot) => outcome(&snapshot),
+                        Err(failure) => Outcome::failure(failure.reason, failure.message),
+                    };
+                    results.push(Done { cache: cache.metadata.name.clone(), ..Done::of(outcome) });
+                }
+                results
+            }
+        };
+        if let [one] = results.as_slice() {
+            self.say.leave(&one.outcome);
+        }
+        output.finish(&results)
+    }
+
+    fn caches(&self) -> Result<Vec<ModelCache>, Failure> {
+        let Some(file) = &self.input.file else {
+            return Err(Failure::new(Reason::InvalidSpec, "name a ModelCache with -f"));
+        };
+        local::read(file)
+    }
+
+    async fn one(&self, cache: &ModelCache, output: &Output) -> Result<Snapshot, Failure> {
+        let origins = self.network.origins()?;
+        let request = self.request(cache, &origins)?;
+        if cache.spec.backup.as_ref().is_some_and(|it| it.effective_format() == BackupFormat::Archive) {
+            let message = "`format: Archive` is not written by this version: leave `format` out";
+            return Err(Failure::new(Reason::InvalidSpec, message));
+        }
+        let (store, access) = self.whereabouts.store(cache, &self.network, true)?;
+        let repository = Repository::open_or_create(store, &Owner::of(cache), access.seal).await?;
+        run(&repository, &request, &Progress::default(), &|line| output.line(line)).await
+    }
+
+    async fn plans(&self, output: &Output) -> Result<Vec<(String, String, Plan)>, Failure> {
+        let mut plans = Vec::new();
+        for cache in self.caches()? {
+            let origins = self.network.origins()?;
+            let request = self.request(&cache, &origins)?;
+            let repository = match self.whereabouts.store(&cache, &self.network, false) {
+                Ok((store, access)) => Some(Repository::open(store, &Owner::of(&cache), access.seal).await),
+                Err(failure) => Some(Err(failure)),
+            };
+            let repository = match repository {
+                // The first backup makes it.
+                Some(Err(failure)) if failure.reason == Reason::NotFound => None,
+                other => other.transpose()?,
+            };
+            let name = cache.metadata.name.clone().unwrap_or_default();
+            let found = dry_run(repository.as_ref(), &request, &|line| output.line(line)).await?;
+            plans.extend(found.into_iter().map(|(volume, plan)| (name.clone(), volume, plan)));
+        }
+        Ok(plans)
+    }
+
+    fn request<'a>(
+        &self,
+        cache: &'a ModelCache,
+        origins: &'a crate::agent::source::Origins,
+    ) -> Result<Request<'a>, Failure> {
+        let backup = cache.spec.backup.as_ref();
+        let named = backup.map(|it| it.volumes.as_slice()).unwrap_or_default();
+        if let Some(unknown) = named.iter().find(|name| !cache.spec.volumes.iter().any(|it| it.name == **name)) {
+            let message = format!("`backup.volumes` names {unknown:?}, which is none of `volumes`");
+            return Err(Failure::new(Reason::InvalidSpec, message));
+        }
+        let covered = cache.spec.volumes.iter().filter(|it| backup.is_none_or(|backup| backup.covers(&it.name)));
+        let volumes = covered.map(|it| (it.name.clone(), self.input.volume(&it.name), it.per_node.is_some())).collect();
+        let content = backup.map_or(BackupContent::default(), crate::api::backup::Backup::effective_content);
+        Ok(Request { cache, volumes, content, origins, now: Timestamp::now() })
+    }
+}
+
+fn outcome(snapshot: &Snapshot) -> Outcome {
+    let not_covered = snapshot.not_covered();
+    let mut message = format!(
+        "{} files, {}, of which {} were new to the destination, as {}",
+        snapshot.files,
+        human(snapshot.bytes),
+        human(snapshot.new_bytes),
+        snapshot.id
+    );
+    let again: u64 = snapshot.volumes.iter().map(|it| it.from_origin).sum();
+    if again > 0 {
+        message += &format!("; {again} files are kept by name and hash, as their source fetches them again");
+    }
+    if not_covered.files > 0 {
+        let files = format!("; not covered: {} files, {}", not_covered.files, human(not_covered.bytes));
+        message += &files;
+    }
+    let backup = outcome::Backup {
+        snapshot: snapshot.id.clone(),
+        files: snapshot.files,
+        bytes: snapshot.bytes,
+        new_bytes: snapshot.new_bytes,
+        not_covered: not_covered.files,
+        seconds: snapshot.seconds,
+        manifest: snapshot.digest.clone(),
+    };
+    Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, message) }
+}
+
+fn text((cache, volume, plan): &(String, String, Plan)) -> String {
+    let mut text = format!(
+        "{cache}/{volume}: {} files, {}; would read {} files, {}\n",
+        plan.covered.files,
+        human(plan.covered.bytes),
+        plan.read.files,
+        human(plan.read.bytes)
+    );
+    for (why, count) in &plan.not_covered {
+        text += &format!("  not covered ({why:?}): {} files, {}\n", count.files, human(count.bytes));
+    }
+    text
+}
+
+fn document((cache, volume, plan): &(String, String, Plan)) -> serde_json::Value {
+    serde_json::json!({
+        "cache": cache, "volume": volume, "covered": plan.covered, "read": plan.read, "notCovered": plan.not_covered
+    })
+}

@@ -1,0 +1,104 @@
+//! The same in a bucket of a real S3 server.
+
+use super::bench::{Ran, ran};
+use super::{Place, bytes, minio, whole};
+use modelcache::agent::backup::access::BackupAccess;
+use modelcache::agent::backup::repository::marker::Owner;
+use modelcache::agent::backup::repository::place::Directories;
+use modelcache::agent::backup::repository::store::Store;
+use modelcache::agent::fetch::{ClientOptions, HttpClient};
+use modelcache::agent::source::Origins;
+use serde_json::{Value, json};
+use std::process::{Command, Stdio};
+
+fn destination(bucket: &minio::Bucket) -> Value {
+    let mut s3 = bucket.s3();
+    s3["accessKeyIdSecretRef"] = json!({"name": "minio", "key": "id"});
+    s3["secretAccessKeySecretRef"] = json!({"name": "minio", "key": "secret"});
+    json!({"destination": {"s3": s3, "prefix": "backups/here"}})
+}
+
+fn command(place: &Place) -> Command {
+    let mut command = place.command(&["backup"]);
+    command.env("AWS_ACCESS_KEY_ID", minio::ID).env("AWS_SECRET_ACCESS_KEY", minio::SECRET);
+    command
+}
+
+fn run(place: &Place) -> Ran {
+    ran(command(place).output().unwrap())
+}
+
+fn backup(place: &Place) -> Value {
+    let ran = run(place);
+    assert_eq!(ran.code, 0, "{:?} {}", ran.results, ran.stderr);
+    let said = format!("{:?}{}", ran.results, ran.stderr);
+    assert!(!said.contains(minio::SECRET) && !said.contains("X-Amz-Signature"), "{said}");
+    ran.one()["backup"].clone()
+}
+
+fn store(place: &Place) -> Store {
+    let caches = modelcache::agent::local::read(&place.path("cache.yaml")).unwrap();
+    let key = |name: &str| match name {
+        "AWS_ACCESS_KEY_ID" => Some(minio::ID.to_owned()),
+        "AWS_SECRET_ACCESS_KEY" => Some(minio::SECRET.to_owned()),
+        _ => None,
+    };
+    let backup = caches[0].spec.backup.as_ref();
+    let access = BackupAccess::read(backup, None, &key).unwrap();
+    let origins = Origins::new(HttpClient::new(&ClientOptions::default()).unwrap(), None);
+    let owner = Owner { namespace: "default".into(), cache: "studio".into() };
+    Store::of(backup, &owner, &Directories::default(), &origins, &access.destination, false).unwrap()
+}
+
+#[test]
+fn a_backup_to_a_bucket_is_whole_and_costs_nothing_when_nothing_changed() {
+    let (place, bucket) = (Place::new(), minio::bucket());
+    place.cache(&destination(&bucket));
+    // Larger than a part, so that it is sent in several.
+    place.put("model.safetensors", &bytes(1, 20 << 20));
+    place.put("text.txt", &b"prompt ".repeat(100_000));
+    for number in 0..200 {
+        place.put(&format!("small/{number}"), &bytes(number, 700));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let first = backup(&place);
+    assert_eq!(first["files"], 202);
+    assert_eq!(backup(&place)["newBytes"], 0);
+    let found = whole::read(store(&place), "studio", None);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[1].1["model.safetensors"], bytes(1, 20 << 20));
+    assert_eq!(found[1].1["small/199"], bytes(199, 700));
+}
+
+#[test]
+fn killed_on_its_way_to_a_bucket_it_leaves_no_snapshot_and_the_next_run_is_whole() {
+    let (place, bucket) = (Place::new(), minio::bucket());
+    place.cache(&destination(&bucket));
+    for round in 0..8_u64 {
+        place.put(&format!("{}.bin", round % 2), &bytes(round, 12 << 20));
+        place.put("small", &bytes(round, 100));
+        let mut child = command(&place).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100 + 150 * round));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    backup(&place);
+    let found = whole::read(store(&place), "studio", None);
+    assert_eq!(found.last().unwrap().1["1.bin"], bytes(7, 12 << 20));
+}
+
+#[test]
+fn what_a_bucket_refuses_is_told_with_what_to_do() {
+    let (place, bucket) = (Place::new(), minio::bucket());
+    place.put("a", b"x");
+    place.cache(&destination(&bucket));
+    let wrong = command(&place).env("AWS_SECRET_ACCESS_KEY", "wrong").output().unwrap();
+    ran(wrong).failed(10, "Unauthorized", &["s3:PutObject", "key `secret` of Secret `minio`"]);
+    let mut missing = destination(&bucket);
+    missing["destination"]["s3"]["bucket"] = json!("no-such-bucket");
+    place.cache(&missing);
+    run(&place).failed(12, "NotFound", &["no-such-bucket", "does not exist"]);
+    place.cache(&destination(&bucket));
+    let unset = place.command(&["backup"]).output().unwrap();
+    ran(unset).failed(13, "SecretNotFound", &["AWS_ACCESS_KEY_ID"]);
+}

@@ -20,11 +20,14 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 13] = [
+const STATES: [Reason; 16] = [
     Reason::BackingUp,
     Reason::Restoring,
     Reason::Warmed,
     Reason::BackedUp,
+    Reason::Restored,
+    Reason::RolledBack,
+    Reason::Pruned,
     Reason::Warming,
     Reason::Queued,
     Reason::Preparing,

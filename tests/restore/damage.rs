@@ -34,6 +34,9 @@ fn one_changed_byte_is_named_and_nothing_is_restored_unless_the_rest_is_asked_fo
     let mine = tree(&[("a.bin", b"mine")]);
     ground.put(&mine);
     flip(&blob(&ground, &noise(1, 1 << 20)));
+    ground.done(&["restore", "--verify"]);
+    let ran = ground.run(&["restore", "--verify", "--deep"]);
+    ran.failed(30, "ChecksumMismatch", &["2 files", "a.bin", "cannot be restored whole"]);
     let ran = ground.run(&["restore"]);
     ran.failed(30, "ChecksumMismatch", &["2 files", "a.bin", "same-as-a", "nothing was restored", "--keep-going"]);
     assert!(!ran.message().contains("b.bin"));
@@ -50,6 +53,8 @@ fn a_damaged_pack_and_a_missing_blob_are_named_too() {
     let packs = std::fs::read_dir(ground.store().join("packs")).unwrap().next().unwrap().unwrap().path();
     flip(&std::fs::read_dir(packs).unwrap().next().unwrap().unwrap().path());
     std::fs::remove_file(blob(&ground, &noise(2, 1 << 20))).unwrap();
+    let ran = ground.run(&["restore", "--verify"]);
+    ran.failed(30, "ChecksumMismatch", &["1 files", "b.bin", "is missing"]);
     let ran = ground.run(&["restore", "--keep-going"]);
     ran.failed(30, "ChecksumMismatch", &["2 files", "small", "b.bin", "is missing"]);
     assert_eq!(ground.on_volume().len(), 2);

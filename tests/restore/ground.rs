@@ -88,6 +88,17 @@ impl Ground {
     pub fn retention(&self, retention: &Value) {
         let mut spec = Self::spec();
         spec["backup"]["retention"] = retention.clone();
+        self.write_cache(&spec);
+    }
+
+    /// Writes a ModelCache with this source.
+    pub fn source(&self, source: &Value) {
+        let mut spec = Self::spec();
+        spec["sources"] = json!([source]);
+        self.write_cache(&spec);
+    }
+
+    fn write_cache(&self, spec: &Value) {
         let cache = json!({
             "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "studio"}, "spec": spec
         });
@@ -139,7 +150,57 @@ impl Ground {
         self.block_on(self.write(&repository, time.parse().unwrap(), entries))
     }
 
+    /// A snapshot of what `prefetch` put on the volume, with our manifests and pins. `bytes`: of every file; otherwise they come
+    /// from their origin again.
+    pub fn of_volume(&self, time: &str, source: &Value, bytes: bool) -> String {
+        let (repository, name) = (self.repository(), source["name"].as_str().unwrap());
+        let own = self.volume().join(".modelcache/studio");
+        let pins: Value = serde_json::from_slice(&std::fs::read(own.join("pins.json")).unwrap()).unwrap();
+        let manifest = std::fs::read(own.join(format!("manifests/{name}.json"))).unwrap();
+        let mut spec = Self::spec();
+        spec["sources"] = json!([source]);
+        self.block_on(async {
+            let mut entries = Vec::new();
+            let form = Form::default();
+            for (path, content) in self.on_volume() {
+                if let Some(target) = content.strip_prefix(b"-> ") {
+                    let target = String::from_utf8(target.to_vec()).unwrap();
+                    entries.push(Entry { path, mode: 0o777, what: What::Link { target } });
+                } else if bytes {
+                    let at = At::Blob { form, stored: content.len() as u64 };
+                    let blob = names::blob(&sha256(&content), form);
+                    repository.store.put_new(&blob, content.clone().into()).await.unwrap();
+                    entries.push(file(&path, &content, at));
+                } else {
+                    entries.push(file(&path, &content, At::Origin { source: name.into() }));
+                }
+            }
+            let blob = names::blob(&sha256(&manifest), form);
+            repository.store.put_new(&blob, manifest.clone().into()).await.unwrap();
+            let kept = Chunk { sha256: sha256(&manifest), form, stored: manifest.len() as u64, entries: 0 };
+            let volume = VolumeSnapshot {
+                name: "data".into(),
+                pins: [(name.to_owned(), serde_json::from_value(pins[name]["pin"].clone()).unwrap())].into(),
+                manifests: [(name.to_owned(), kept)].into(),
+                ..Default::default()
+            };
+            self.write_volume(&repository, time.parse().unwrap(), entries, volume, spec).await
+        })
+    }
+
     async fn write(&self, repository: &Repository, time: jiff::Timestamp, entries: Vec<Entry>) -> String {
+        let volume = VolumeSnapshot { name: "data".into(), ..Default::default() };
+        self.write_volume(repository, time, entries, volume, Self::spec()).await
+    }
+
+    async fn write_volume(
+        &self,
+        repository: &Repository,
+        time: jiff::Timestamp,
+        entries: Vec<Entry>,
+        volume: VolumeSnapshot,
+        spec: Value,
+    ) -> String {
         let files: Vec<&File> = entries.iter().filter_map(Entry::file).collect();
         let (count, bytes) = (files.len() as u64, files.iter().map(|it| it.size).sum());
         let text: Vec<String> = entries.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
@@ -149,8 +210,7 @@ impl Ground {
         let stored = sealed.len() as u64;
         repository.store.put_new(&names::blob(&sha256(&text), form), sealed.into()).await.unwrap();
         let chunk = Chunk { sha256: sha256(&text), form, stored, entries: entries.len() as u64 };
-        let volume =
-            VolumeSnapshot { name: "data".into(), files: count, bytes, list: vec![chunk], ..Default::default() };
+        let volume = VolumeSnapshot { files: count, bytes, list: vec![chunk], ..volume };
         let id = names::unique().unwrap();
         let snapshot = Snapshot {
             version: 1,
@@ -160,7 +220,7 @@ impl Ground {
             namespace: "default".into(),
             cache: "studio".into(),
             content: BackupContent::Full,
-            spec: Self::spec(),
+            spec,
             volumes: vec![volume],
             files: count,
             bytes,
@@ -193,8 +253,10 @@ impl Ground {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelcache"));
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let nas = format!("file://{}", self.path("nas").display());
-        let own =
-            arguments.contains(&"--archive") || arguments.contains(&"--rollback") || arguments.contains(&"--finish");
+        let own = matches!(arguments.first(), Some(&"prefetch" | &"verify" | &"wait"))
+            || arguments.contains(&"--archive")
+            || arguments.contains(&"--rollback")
+            || arguments.contains(&"--finish");
         if !own && !arguments.contains(&"--from") {
             command.args(["--from", &nas]);
         }

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "all of it is test code; the lint knows only marked functions")]
 
+#[path = "../support/hub/mod.rs"]
+mod hub;
+
 mod ground;
 
 mod archives;
 mod damage;
 mod killed;
+mod models;
 mod prune;
 mod whole;

@@ -71,8 +71,6 @@ pub struct Staged {
     pub origins: BTreeSet<String>,
     /// Files that cannot be had.
     pub damaged: Vec<Damage>,
-    /// Everything of the cache is on the volume once it is switched: `current` may say so.
-    pub whole: bool,
 }
 
 impl VolumeRestore<'_> {
@@ -100,7 +98,6 @@ impl VolumeRestore<'_> {
             written: 0,
             origins: survey.origins.clone(),
             damaged: vec![],
-            whole: false,
         };
         let mut theirs = own_state::Theirs::read(&root, cache)?;
         for chunk in &self.from.list {
@@ -113,11 +110,10 @@ impl VolumeRestore<'_> {
             return Err(damage(&staged.damaged, "; nothing was restored: --keep-going restores all other files"));
         }
         let fetched = staged.origins.is_empty();
-        let complete = staged.damaged.is_empty() && self.choice.is_all();
+        let complete = staged.damaged.is_empty();
         let manifests = if self.choice.is_all() { self.manifests().await? } else { vec![] };
         let own = Own { target: self.target, from: self.from, then: self.then, choice: self.choice, manifests };
         let hash = own.stage(&root, &stage, theirs)?;
-        staged.whole = complete && hash.is_some();
         staged.journal.current = hash.filter(|_| complete && fetched);
         // What a source fetches is not taken back by a rollback: what was said of the volume then holds no more.
         staged.journal.before = current::read(&root, cache)?.filter(|_| fetched);

@@ -1,0 +1,153 @@
+//! How are the volumes of one snapshot restored? All of them are proven aside before the first is touched.
+
+use super::Restore;
+use crate::agent::backup::check::{self, Check};
+use crate::agent::backup::repository::Repository;
+use crate::agent::backup::repository::snapshot::Snapshot;
+use crate::agent::command::options::local_access;
+use crate::agent::command::output::{Done, Output};
+use crate::agent::failure::Failure;
+use crate::agent::prefetch::report::Report;
+use crate::agent::restore::choice::Choice;
+use crate::agent::restore::origin::{self, Reach};
+use crate::agent::restore::volume::{Staged, VolumeRestore, damage};
+use crate::agent::source::Origins;
+use crate::agent::source::access::Access;
+use crate::api::Reason;
+use crate::api::model_cache::ModelCacheSpec;
+use crate::api::quantity::human;
+use crate::api::source::Source;
+use crate::contract::outcome::{Outcome, Restored};
+use std::time::Instant;
+
+impl Restore {
+    pub(super) async fn results(&self, output: &Output) -> Result<Vec<Done>, Failure> {
+        let origins = self.network.origins()?;
+        let cache = self.cache()?;
+        let repository = self.repositories.open(cache.as_ref(), &origins, self.secrets()).await?;
+        let snapshot = self.chosen(&repository, cache.as_ref()).await?;
+        if self.verify {
+            return Ok(vec![self.verified(&repository, &snapshot).await?]);
+        }
+        let then = spec_of(&snapshot)?;
+        let began = Instant::now();
+        output.line(&format!(
+            "snapshot {} of {}/{}, {}: {} files, {}",
+            snapshot.id,
+            snapshot.namespace,
+            snapshot.cache,
+            snapshot.time,
+            snapshot.files,
+            human(snapshot.bytes)
+        ));
+        let ways = self.ways(&snapshot, &then, cache.as_ref())?;
+        let choice = Choice { include: self.include.clone(), exclude: self.exclude.clone() };
+        let keep_until = self.keep_until()?;
+        let works: Vec<VolumeRestore<'_>> = ways
+            .iter()
+            .map(|way| VolumeRestore {
+                repository: &repository,
+                snapshot: &snapshot,
+                then: &then,
+                from: &way.from,
+                to: &way.to,
+                target: &way.target,
+                choice: &choice,
+                keep_going: self.keep_going,
+                writer: self.writer(),
+                min_free: self.min_free,
+                keep_until,
+            })
+            .collect();
+        // Everything of all volumes is aside and proven before the first of them is touched.
+        let mut staged: Vec<Staged> = Vec::new();
+        for work in &works {
+            staged.push(work.stage().await.map_err(|it| of_volume(it, &work.from.name))?);
+        }
+        let mut done = Vec::new();
+        for (work, staged) in works.iter().zip(staged) {
+            let outcome = self.finish_volume(output, &origins, work, staged, began).await;
+            let outcome = outcome.unwrap_or_else(|it| Outcome::failure(it.reason, it.message));
+            let (cache, volume) = (Some(work.target.cache.clone()), Some(work.from.name.clone()));
+            done.push(Done { cache, volume, ..Done::of(outcome) });
+        }
+        Ok(done)
+    }
+
+    /// Switches a volume, and lets its sources bring what has no bytes in the backup.
+    pub(super) async fn finish_volume(
+        &self,
+        output: &Output,
+        origins: &Origins,
+        work: &VolumeRestore<'_>,
+        staged: Staged,
+        began: Instant,
+    ) -> Result<Outcome, Failure> {
+        let (files, bytes, written) = (staged.files, staged.bytes, staged.written);
+        let (wanted, damaged) = (staged.origins.clone(), staged.damaged.clone());
+        staged.switch(&work.target.cache)?;
+        if !wanted.is_empty() {
+            let report = Report::default();
+            let access = |source: &Source| match &self.file {
+                Some(file) => local_access(source, file),
+                None => Access::local(source, &|name| std::env::var(name).ok(), &|_| None),
+            };
+            let reach = Reach { origins, access: &access, report: &report, say: &|line| output.line(&line) };
+            let fetched = output.follow(&report, origin::fetch(work, &wanted, &reach)).await?;
+            if !fetched.succeeded {
+                let message = format!(
+                    "what the backup has bytes of is restored; the rest comes from its origin, and did not: {}",
+                    fetched.message
+                );
+                return Err(Failure::new(fetched.reason, message));
+            }
+        }
+        if !damaged.is_empty() {
+            return Err(damage(&damaged, "; all other files are restored"));
+        }
+        let snapshot = work.snapshot;
+        let message = format!(
+            "{files} files, {} as of {}, {} written; what was there is kept for {}: --rollback puts it back",
+            human(bytes),
+            snapshot.time,
+            human(written),
+            self.grace
+        );
+        let restored = Restored {
+            snapshot: snapshot.id.clone(),
+            files,
+            bytes,
+            seconds: began.elapsed().as_secs(),
+            manifest: snapshot.digest.clone(),
+        };
+        Ok(Outcome { restore: Some(restored), ..Outcome::success(Reason::Restored, message) })
+    }
+
+    /// Whether a snapshot could be restored.
+    pub(super) async fn verified(&self, repository: &Repository, snapshot: &Snapshot) -> Result<Done, Failure> {
+        let mut check = Check::new(repository, &check::all(repository).await?);
+        let mut damaged = check.quick(snapshot).await?;
+        if self.deep {
+            damaged.extend(check.deep(snapshot).await?);
+            damaged.sort_by(|a, b| a.path.cmp(&b.path));
+            damaged.dedup_by(|a, b| a.path == b.path);
+        }
+        if !damaged.is_empty() {
+            return Err(damage(&damaged, &format!("; snapshot {} cannot be restored whole", snapshot.id)));
+        }
+        let how = if self.deep { "every byte was read" } else { "everything is there, by its size" };
+        let message = format!("snapshot {} of {}: {} files, {how}", snapshot.id, snapshot.time, snapshot.files);
+        Ok(Done { cache: Some(snapshot.cache.clone()), ..Done::of(Outcome::success(Reason::BackedUp, message)) })
+    }
+}
+
+fn spec_of(snapshot: &Snapshot) -> Result<ModelCacheSpec, Failure> {
+    serde_json::from_value(snapshot.spec.clone()).map_err(|error| {
+        let message = format!("the spec in snapshot {} is not understood: {error}", snapshot.id);
+        Failure::new(Reason::ChecksumMismatch, message)
+    })
+}
+
+fn of_volume(failure: Failure, volume: &str) -> Failure {
+    Failure { message: format!("volume `{volume}`: {}", failure.message), ..failure }
+}

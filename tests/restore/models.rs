@@ -1,0 +1,75 @@
+//! The models of a cache: after a restore they are known, whole, pinned, and fetched by nobody.
+
+use crate::ground::{Ground, Tree};
+use crate::hub::Hub;
+use serde_json::{Value, json};
+
+/// A cache with a hub repository, warmed; what is on its volume, and the source.
+fn warmed() -> (Ground, Hub, Value, Tree) {
+    let (ground, hub) = (Ground::new(), Hub::start());
+    hub.repo("org/model=weights.bin:3Mi,config.json:500,part@20:300");
+    let source = json!({"name": "model", "huggingFace": {"repo": "org/model", "endpoint": hub.url}});
+    ground.source(&source);
+    ground.done(&["prefetch"]);
+    let there = ground.on_volume();
+    (ground, hub, source, there)
+}
+
+fn requests(hub: &Hub) -> u64 {
+    hub.counters().requests.values().sum()
+}
+
+fn current(ground: &Ground) -> Option<String> {
+    std::fs::read_to_string(ground.volume().join(".modelcache/studio/current")).ok()
+}
+
+#[test]
+fn a_wiped_volume_is_whole_again_without_its_origin() {
+    let (ground, hub, source, there) = warmed();
+    let said = current(&ground);
+    ground.of_volume("2026-03-01T00:00:00Z", &source, true);
+    std::fs::remove_dir_all(ground.volume()).unwrap();
+    let before = requests(&hub);
+    ground.done(&["restore"]);
+    assert!(ground.on_volume() == there);
+    assert_eq!(current(&ground), said, "`wait` returns");
+    ground.done(&["verify"]);
+    ground.done(&["prefetch"]);
+    ground.done(&["wait", "--timeout", "1s"]);
+    assert_eq!(requests(&hub), before, "nobody was asked for anything");
+}
+
+#[test]
+fn the_pin_of_the_snapshot_holds_although_the_branch_has_moved() {
+    let (ground, hub, source, there) = warmed();
+    ground.of_volume("2026-03-01T00:00:00Z", &source, true);
+    hub.control("move?repo=org/model");
+    ground.done(&["prefetch", "--refresh"]);
+    ground.done(&["restore"]);
+    let before = requests(&hub);
+    ground.done(&["verify"]);
+    ground.done(&["prefetch"]);
+    assert_eq!(requests(&hub), before, "the next run undoes nothing");
+    let main = |tree: &Tree| tree.iter().find(|(path, _)| path.ends_with("refs/main")).map(|it| it.1.clone());
+    assert_eq!(main(&ground.on_volume()), main(&there));
+}
+
+#[test]
+fn a_backup_of_names_and_hashes_fetches_the_very_files_from_their_origin() {
+    let (ground, hub, source, there) = warmed();
+    ground.of_volume("2026-03-01T00:00:00Z", &source, false);
+    std::fs::remove_dir_all(ground.volume()).unwrap();
+    ground.done(&["restore"]);
+    assert!(ground.on_volume() == there);
+    ground.done(&["verify"]);
+    let before = requests(&hub);
+    ground.done(&["prefetch"]);
+    assert_eq!(requests(&hub), before);
+    // And where the origin is gone, nothing says that it is whole.
+    std::fs::remove_dir_all(ground.volume()).unwrap();
+    drop(hub);
+    let ran = ground.run(&["restore"]);
+    assert_ne!(ran.code, 0);
+    assert!(ran.message().contains("comes from its origin"), "{}", ran.message());
+    assert_eq!(current(&ground), None);
+}

@@ -7,10 +7,6 @@
 
 pub mod access;
 pub mod check;
-pub mod prune;
-pub mod repository;
-pub mod retention;
-pub mod retention_why;
 pub mod decide;
 pub mod dry;
 pub mod known;
@@ -18,6 +14,10 @@ pub mod lines;
 pub mod origin;
 pub mod owned;
 pub mod pack;
+pub mod prune;
+pub mod repository;
+pub mod retention;
+pub mod retention_why;
 pub mod run;
 pub mod send;
 pub mod stable;

@@ -322,6 +322,7 @@ fn snapshot_of(volume: Volume, backed: Backed) -> VolumeSnapshot {
         from_origin: backed.total.from_origin,
         not_covered: backed.not_covered,
         pins: volume.owned.pins,
+        manifests: std::collections::BTreeMap::new(),
         list: backed.total.chunks,
     }
 }

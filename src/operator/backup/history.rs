@@ -1,7 +1,7 @@
 //! Which records of scheduled backups may go? Those beyond the limits; never one that was made by hand.
 
-use crate::api::annotation;
-use crate::api::model_cache_backup::{ModelCacheBackup, RunStage};
+use crate::api::model_cache_backup::{ModelCacheBackup, ModelCacheBackupStatus, RunStage};
+use crate::api::{annotation, label};
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub fn superseded(all: &[Arc<ModelCacheBackup>], (successful, failed): (i32, i32
 /// Whether an object is the record of a scheduled run, made by us.
 pub fn is_record(backup: &ModelCacheBackup) -> bool {
     backup.annotations().contains_key(annotation::SCHEDULED)
-        && backup.labels().get(crate::api::label::MANAGED_BY).is_some_and(|it| it == crate::api::label::MANAGER)
+        && backup.labels().get(label::MANAGED_BY).is_some_and(|it| it == label::MANAGER)
 }
 
 /// When a scheduled run was due.
@@ -29,7 +29,7 @@ pub fn due(backup: &ModelCacheBackup) -> Option<jiff::Timestamp> {
 }
 
 fn is_complete(backup: &ModelCacheBackup) -> bool {
-    backup.status.as_ref().is_some_and(|it| it.is_complete())
+    backup.status.as_ref().is_some_and(ModelCacheBackupStatus::is_complete)
 }
 
 fn is_over(backup: &ModelCacheBackup) -> bool {

@@ -40,11 +40,10 @@ pub fn plan(cache: &ModelCache, observed: &Observed, settings: &Settings, childr
     let keeps = planned.as_ref().is_some_and(|it| it.schedule.is_some() || it.problem.is_some());
     if !keeps {
         let name = name::backup(&cache.name_any());
-        let ours = |it: &dyn Fn(&str) -> bool| it(&name);
         let cron_jobs = observed.cron_jobs.iter().filter(|it| is_of(*it, cache));
         children.removals.extend(cron_jobs.cloned().map(Removal::CronJob));
-        let config_maps = observed.config_maps.iter().filter(|it| ours(&|name| it.name_any() == name));
-        children.removals.extend(config_maps.filter(|it| is_of(*it, cache)).cloned().map(Removal::ConfigMap));
+        let config_maps = observed.config_maps.iter().filter(|it| it.name_any() == name && is_of(*it, cache));
+        children.removals.extend(config_maps.cloned().map(Removal::ConfigMap));
     }
     let limits = backup.map_or((3, 1), Backup::effective_history);
     let past = history::superseded(&observed.backups, limits);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::operator::modelcache::build::copies::{Copy, with_copies};
-use crate::operator::modelcache::build::fixtures::{cache, settings, shared_cache};
+use crate::operator::modelcache::build::fixtures::{cache, pin, settings, shared_cache, stored_plan};
 use serde_json::{Value, json};
 
 fn with(mut cache: ModelCache, backup: Value) -> ModelCache {
@@ -23,7 +23,8 @@ fn planned(cache: &ModelCache, observed: &Observed) -> (Planned, Children) {
 }
 
 fn on_nodes(cache: &ModelCache, copies: &[Copy]) -> Observed {
-    with_copies(cache, Observed::empty().with_nodes(&["a", "b", "c"]), copies)
+    let plan = stored_plan(cache, "models", &[(0, pin("a"))], 1);
+    with_copies(cache, Observed::empty().with_nodes(&["a", "b", "c"]).with_config_map(plan), copies)
 }
 
 #[test]
@@ -38,6 +39,7 @@ fn a_scheduled_backup_of_a_per_node_volume_runs_where_the_copy_is_complete() {
     let observed = on_nodes(&cache, &[Copy::Holds, Copy::Working, Copy::Holds]);
     let (planned, children) = planned(&cache, &observed);
     assert_eq!(planned.schedule.as_deref(), Some("0 2 * * *"));
+    assert!(!planned.nowhere);
     insta::assert_yaml_snapshot!(children.cron_jobs[0].0);
     insta::assert_yaml_snapshot!(children.config_maps[0].0);
 }

@@ -4,7 +4,7 @@ use super::plan::Planned;
 use crate::api::condition::{ConditionType, Statement, Truth};
 use crate::api::model_cache::{BackupSummary, Failure, ModelCacheStatus};
 use crate::api::schedule::Schedule;
-use crate::api::{ModelCache, ModelCacheBackup, Reason};
+use crate::api::{ModelCache, ModelCacheBackup, ModelCacheBackupStatus, Reason};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ pub fn summary(
         summary.last_time.clone_from(&status.completed);
         summary.failure = status.failure.filter(|_| status.snapshot.is_none());
     }
-    let good = |it: &&Arc<ModelCacheBackup>| ended(it) && it.status.as_ref().is_some_and(|it| it.is_complete());
+    let good =
+        |it: &&Arc<ModelCacheBackup>| ended(it) && it.status.as_ref().is_some_and(ModelCacheBackupStatus::is_complete);
     if let Some(last) = backups
         .iter()
         .filter(good)

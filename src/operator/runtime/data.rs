@@ -2,7 +2,10 @@
 
 use super::context::Context;
 use super::controllers::{config, meta, observed, of_role, ours, pause};
-use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, label, name};
+use crate::api::{
+    JobRole, ModelCache, ModelCacheBackup, ModelCacheBackupStatus, ModelCacheReplica, ModelCacheRestore,
+    ModelCacheRestoreStatus, label, name,
+};
 use crate::operator::backup::history::due;
 use crate::operator::{backup, restore};
 use futures::{StreamExt, future};
@@ -52,11 +55,11 @@ pub(super) async fn restores(client: &Client, restores: &Store<ModelCacheRestore
         .owns(meta::<Job>(client), ours())
         .watches(meta::<Pod>(client), of_role(JobRole::Restore), by_label)
         .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |it| {
-            open_in(&on_cache, it.namespace())
+            open_in(&on_cache, it.metadata.namespace.as_ref())
         })
         // A warm-up that ends leaves the volume to the restore that waits for it.
         .watches(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default(), move |it| {
-            open_in(&on_replica, it.namespace())
+            open_in(&on_replica, it.metadata.namespace.as_ref())
         })
         .run(|object, context| observed("modelcacherestore", restore::reconcile, object, context), pause, context)
         .for_each(|_| future::ready(()))
@@ -80,13 +83,14 @@ where
 }
 
 fn is_complete(backup: &ModelCacheBackup) -> bool {
-    backup.status.as_ref().is_some_and(|it| it.is_complete())
+    backup.status.as_ref().is_some_and(ModelCacheBackupStatus::is_complete)
 }
 
 /// The restores of a namespace that are not over.
-fn open_in(restores: &Store<ModelCacheRestore>, namespace: Option<String>) -> Vec<ObjectRef<ModelCacheRestore>> {
+fn open_in(restores: &Store<ModelCacheRestore>, namespace: Option<&String>) -> Vec<ObjectRef<ModelCacheRestore>> {
     let open = |it: &Arc<ModelCacheRestore>| {
-        it.namespace() == namespace && !it.status.as_ref().is_some_and(|it| it.is_complete())
+        it.metadata.namespace.as_ref() == namespace
+            && !it.status.as_ref().is_some_and(ModelCacheRestoreStatus::is_complete)
     };
     restores.state().into_iter().filter(open).map(|it| ObjectRef::from_obj(it.as_ref())).collect()
 }

@@ -43,11 +43,12 @@ pub fn agent_job(cache: &ModelCache, backup: &Backup, config_map: String, place:
     }
 }
 
-/// The arguments.
+/// The arguments. With a retention the run ends with a prune by it.
 fn arguments(backup: &Backup) -> Vec<String> {
     let own = ["backup", "-f", mount::CACHE, "--volumes-dir", mount::VOLUMES, "--backup-secrets-dir", mount::SECRETS];
     let claim = backup.destination.volume.as_ref().map(|_| ["--claim-dir", mount::BACKUP]);
-    own.into_iter().chain(claim.into_iter().flatten()).map(str::to_owned).collect()
+    let prune = backup.retention.as_ref().map(|_| "--prune");
+    own.into_iter().chain(claim.into_iter().flatten()).chain(prune).map(str::to_owned).collect()
 }
 
 /// A claim at `/volumes/<name>`.

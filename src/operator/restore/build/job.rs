@@ -1,6 +1,7 @@
 //! The Job of one attempt at a restore, and the ConfigMap with the ModelCache that it works for.
 
-use crate::api::{JobRole, ModelCacheRestore, label, name};
+use crate::api::source::{Oci, Source};
+use crate::api::{JobRole, ModelCache, ModelCacheRestore, label, name};
 use crate::contract::mount;
 use crate::operator::backup::build::config_map::{data, mounted};
 use crate::operator::backup::build::pod::{claim, destination, keys, mounted_claim};
@@ -11,7 +12,9 @@ use crate::operator::pod::{AgentJob, agent_job};
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::restore::resolve::{Onto, Wanted, Which};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, NodeAffinity, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, EnvVar, EnvVarSource, NodeAffinity, SecretKeySelector, Volume, VolumeMount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 
@@ -58,6 +61,7 @@ pub fn job(
         args: arguments(restore, number, wanted),
         volumes,
         mounts,
+        env: stand_ins(&wanted.cache),
         affinity: affinity(wanted, beside),
         deadline_seconds: DEADLINE_SECONDS,
         owner,
@@ -100,6 +104,25 @@ fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<
     arguments.push(format!("--owner={}", restore.uid().unwrap_or_default()));
     arguments.push(format!("--attempt={attempt}"));
     arguments
+}
+
+/// What a backup has no bytes of comes from its source again: with a ModelCache in a file the agent takes the keys of sources
+/// from its environment. None of them holds up the pod.
+fn stand_ins(cache: &ModelCache) -> Vec<EnvVar> {
+    let mut all: Vec<EnvVar> = vec![];
+    for key in cache.spec.sources.iter().flat_map(Source::secrets).filter(|it| it.stand_in != Oci::STAND_IN) {
+        if all.iter().any(|it| it.name == key.stand_in) {
+            continue;
+        }
+        let selector = SecretKeySelector {
+            name: key.reference.name.clone(),
+            key: key.reference.key.clone(),
+            optional: Some(true),
+        };
+        let value_from = Some(EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() });
+        all.push(EnvVar { name: key.stand_in.to_owned(), value: None, value_from });
+    }
+    all
 }
 
 fn affinity(wanted: &Wanted, beside: &Beside) -> Option<NodeAffinity> {

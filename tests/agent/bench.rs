@@ -134,6 +134,13 @@ impl Ran {
         self.one()["evidence"]["fetchedBytes"].as_u64().unwrap()
     }
 
+    /// It fetched so many bytes, and few of them twice: a connection that a busy machine holds up for a second gets help.
+    #[track_caller]
+    pub fn fetched_once(&self, bytes: u64) {
+        let fetched = self.fetched();
+        assert!((bytes..=bytes + bytes / 4).contains(&fetched), "{fetched} bytes were fetched for {bytes}");
+    }
+
     /// It failed for this reason, and says these words.
     #[track_caller]
     pub fn failed(&self, code: i32, reason: &str, words: &[&str]) {

@@ -31,6 +31,12 @@ async fn ready() -> (Client, Client) {
     let probes = [
         ("jobs", changed(&warm_up_job(), container, json!("busybox")), "every container must run"),
         ("jobs", changed(&prepare_job(), path, json!("/modelcache")), "NodeCachePool policy-pool"),
+        (
+            "jobs",
+            changed(&prepare_job(), "/metadata/labels", labels(Some("policy-other"))),
+            "NodeCachePool policy-other",
+        ),
+        ("jobs", changed(&warm_up_job(), "/metadata/namespace", json!("modelcache-system")), "its own namespace"),
         ("persistentvolumes", changed(&persistent_volume(), "/spec/local/path", json!("/etc")), "must be local"),
         ("persistentvolumes", changed(&persistent_volume(), "/metadata/labels", json!({})), "must carry the label"),
     ];

@@ -13,6 +13,7 @@ mod archives;
 mod nltk;
 mod python;
 mod speech;
+mod wheels;
 
 use hub::Hub;
 use modelcache::agent::layout::environment::environment;
@@ -68,7 +69,7 @@ fn prefetched(directory: &Path, spec: &Value) -> ModelCacheSpec {
     let mut prefetch = Command::new(env!("CARGO_BIN_EXE_modelcache"));
     prefetch.arg("prefetch").arg("-f").arg(file).arg("--volumes-dir").arg(directory.join("volumes"));
     let output = prefetch.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
     serde_json::from_value(spec.clone()).unwrap()
 }
 

@@ -3,10 +3,11 @@
 use std::{
     env,
     io::Write as _,
+    os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use modelcache::agent::fetch::{FetchOptions, Writer};
@@ -18,9 +19,9 @@ use crate::{
 
 const SIZE: usize = 192 << 20;
 
-/// The windows of a 2 GiB download, at its scale.
-fn scaled() -> FetchOptions {
-    FetchOptions { connections: 2, part_size: 4 << 20, dirty_window: 2 << 20, ..options() }
+/// The windows of a 2 GiB download, at the scale of one of this size.
+fn scaled(size: u64) -> FetchOptions {
+    FetchOptions { connections: 2, part_size: size / 48, dirty_window: size / 96, ..options() }
 }
 
 /// Not a test: what the child process of the tests here does.
@@ -33,8 +34,9 @@ fn child() {
     let mut wanted = content(&url, &[]);
     let digest = modelcache::agent::fetch::unhex(&sha256).unwrap().try_into().unwrap();
     wanted.digest = Some(modelcache::agent::fetch::Digest::Sha256(digest));
-    wanted.size = Some(SIZE as u64);
-    fetch_onto(Path::new(&volume), Writer::Local, vec![wanted], &scaled(), &Arc::default()).unwrap();
+    let size = env::var("KILL_SIZE").unwrap().parse().unwrap();
+    wanted.size = Some(size);
+    fetch_onto(Path::new(&volume), Writer::Local, vec![wanted], &scaled(size), &Arc::default()).unwrap();
 }
 
 fn spawn(volume: &Volume, url: &str, body: &[u8]) -> Child {
@@ -43,6 +45,7 @@ fn spawn(volume: &Volume, url: &str, body: &[u8]) -> Child {
         .args(["--exact", "kill::child"])
         .env("KILL_VOLUME", volume.path())
         .env("KILL_URL", url)
+        .env("KILL_SIZE", body.len().to_string())
         .env("KILL_SHA256", modelcache::agent::fetch::hex(&sha256))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -74,26 +77,45 @@ fn after_a_kill_at_half_hardly_a_byte_is_fetched_twice() {
     });
 }
 
+/// Kills of [`killed_at_a_hundred_random_points_nothing_wrong_is_seen_and_the_end_is_right`].
+const KILLS: usize = 100;
+/// Small enough for a hundred, with windows of the same scale.
+const SMALL: usize = 12 << 20;
+
 #[test]
-fn a_run_that_is_killed_again_and_again_comes_to_the_right_end() {
-    let (server, volume) = (Server::start(), Volume::new());
-    let body = bytes(2, SIZE);
-    server.put("/model", body.clone(), |_| Reply::Good);
-    let url = server.url("/model");
-    for kill in 1..=6_u64 {
-        let mut child = spawn(&volume, &url, &body);
-        let mark = server.sent() + SIZE as u64 / 9 + kill * 1_234_567;
-        until("a bit more is sent", || server.sent() >= mark || child_ended(&volume));
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    assert!(spawn(&volume, &url, &body).wait().unwrap().success());
-    assert!(volume.published(0).is_some_and(|published| published == body));
-    assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new());
+fn killed_at_a_hundred_random_points_nothing_wrong_is_seen_and_the_end_is_right() {
+    let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos());
+    let (volumes, lanes) = (10, 4);
+    std::thread::scope(|scope| {
+        for lane in 0..lanes {
+            let of_lane = (lane..volumes).step_by(lanes);
+            scope.spawn(|| of_lane.for_each(|volume| killed_at_random(seed + volume as u64, KILLS / volumes)));
+        }
+    });
 }
 
-fn child_ended(volume: &Volume) -> bool {
-    volume.path().join("0").exists()
+fn killed_at_random(seed: u64, kills: usize) {
+    let (server, volume) = (Server::start(), Volume::new());
+    let body = bytes(seed, SMALL);
+    server.put("/model", body.clone(), |_| Reply::Slow(8 << 20));
+    let url = server.url("/model");
+    let (mut random, mut killed) = (bytes(seed + 1, 8 * 100 * kills).into_iter(), 0);
+    while killed < kills {
+        let number: Vec<u8> = random.by_ref().take(8).collect();
+        let further =
+            u64::from_le_bytes(number.try_into().unwrap_or_else(|_| panic!("hardly a run was there to be killed")));
+        let mut child = spawn(&volume, &url, &body);
+        let point = server.sent() + further % SMALL as u64;
+        until("the point is reached", || server.sent() >= point || child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        // One that was quicker has all of it: the next begins anew.
+        killed += usize::from(child.wait().unwrap().signal().is_some());
+        let wrong = volume.published(0).is_some_and(|published| published != body);
+        assert!(!wrong, "wrong bytes were published: seed {seed}, after {killed} kills");
+    }
+    assert!(spawn(&volume, &url, &body).wait().unwrap().success(), "seed {seed}");
+    assert!(volume.published(0).is_some_and(|published| published == body), "seed {seed}");
+    assert_eq!(volume.left(), Vec::<std::path::PathBuf>::new(), "seed {seed}");
 }
 
 #[test]

@@ -147,7 +147,7 @@ pub(crate) fn undisturbed(promise: impl Fn()) {
 }
 
 /// Waits until something holds; fails with its name when it does not in time.
-pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(240);
     while !holds() {
         assert!(std::time::Instant::now() < deadline, "in vain: {what}");

@@ -38,7 +38,7 @@ spec:
 pub fn without_claim(namespace: &str, name: &str, node: &str, command: &[&str]) -> String {
     let all = pod(namespace, name, Some(node), "none", "localhost/busybox:test", command);
     let lines = all.lines().filter(|it| !it.contains("volumeMounts:") && !it.starts_with("  volumes:"));
-    lines.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Runs Python in a pod and gives back what it printed. Panics when it fails.

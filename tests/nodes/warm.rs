@@ -6,6 +6,7 @@ use crate::runner::Scenario;
 use crate::scenario;
 use crate::wait::until;
 use crate::world::{SOON, World};
+use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,13 +88,19 @@ async fn a_small_model_is_ready_within_twenty_seconds_of_its_apply(world: Arc<Wo
 async fn bare_pods(world: &World, name: &str) -> Duration {
     let started = Instant::now();
     for turn in ["one", "two"] {
-        let of = |node: &str| format!("{name}-{turn}-{node}");
-        for node in ["node-1", "node-2"] {
-            world.apply(&reader::without_claim("quick", &of(node), node, &["true"]));
-        }
-        for node in ["node-1", "node-2"] {
-            reader::ended(world, "quick", &of(node)).await;
-        }
+        let pods = ["node-1", "node-2"]
+            .map(|node| reader::without_claim("quick", &format!("bare-{name}-{turn}-{node}"), node, &["true"]));
+        world.apply(&pods.concat());
+        until("pods that do nothing", SOON, || async {
+            let pods = world.pods("quick").await;
+            let phases = pods
+                .iter()
+                .filter(|it| it.name_any().starts_with("bare-"))
+                .map(|it| it.status.as_ref()?.phase.as_deref());
+            let left = phases.filter(|it| *it != Some("Succeeded")).count();
+            if left == 0 { Ok(()) } else { Err(format!("{left} have not ended")) }
+        })
+        .await;
     }
     started.elapsed()
 }

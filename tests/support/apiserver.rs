@@ -66,18 +66,33 @@ impl ControlPlane {
         let plane = Self { kubeconfig: path("kubeconfig"), kubectl: path("kubectl"), _guard: guard };
         plane.kubectl(&["apply", "--server-side", "-k", "config/default"]);
         plane.kubectl(&["wait", "--for=condition=Established", "--timeout=240s", "crd", "--all"]);
+        plane.wait_for_kinds();
         plane
+    }
+
+    /// A kind that is established is served a moment later.
+    fn wait_for_kinds(&self) {
+        let start = Instant::now();
+        for (_, crd) in modelcache::api::crds::all() {
+            let plural = crd["spec"]["names"]["plural"].as_str().unwrap();
+            let path = format!("/apis/{}/v1alpha1/{plural}", modelcache::api::GROUP);
+            let ask = || self.command(&["get", "--raw", &path]).output().is_ok_and(|it| it.status.success());
+            while !ask() {
+                assert!(start.elapsed() < DEADLINE, "{path} is not served");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.args(arguments).current_dir(repository()).env("KUBECONFIG", &self.kubeconfig).stdin(Stdio::null());
+        command
     }
 
     /// Runs kubectl in the repository, as the administrator.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        output(
-            Command::new(&self.kubectl)
-                .args(arguments)
-                .current_dir(repository())
-                .env("KUBECONFIG", &self.kubeconfig)
-                .stdin(Stdio::null()),
-        )
+        output(&mut self.command(arguments))
     }
 
     async fn client(&self, user: Option<(&str, Vec<String>)>) -> Client {
@@ -115,18 +130,22 @@ pub async fn user(name: &str, groups: &[&str]) -> Client {
     control_plane().await.client(Some((name, groups))).await
 }
 
-/// A request with a JSON body, and its answer: the object, or the refusal.
+/// A request with a JSON body, and its answer: the object, or the refusal. A server that has no time is asked again.
 pub async fn send(client: &Client, method: &str, path: &str, body: &Value) -> Result<Value, Box<Status>> {
-    let request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", if method == "PATCH" { "application/apply-patch+yaml" } else { "application/json" })
-        .body(serde_json::to_vec(body).unwrap())
-        .unwrap();
-    match client.request(request).await {
-        Ok(answer) => Ok(answer),
-        Err(kube::Error::Api(status)) => Err(status),
-        Err(other) => panic!("{method} {path}: {other}"),
+    let start = Instant::now();
+    loop {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", if method == "PATCH" { "application/apply-patch+yaml" } else { "application/json" })
+            .body(serde_json::to_vec(body).unwrap())
+            .unwrap();
+        match client.request(request).await {
+            Ok(answer) => return Ok(answer),
+            Err(kube::Error::Api(status)) if !matches!(status.code, 429 | 503 | 504) => return Err(status),
+            Err(other) => assert!(start.elapsed() < DEADLINE, "{method} {path}: {other}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

@@ -158,7 +158,9 @@ fn every_field_has_a_description() {
 fn no_reference_names_a_namespace() {
     let mut found = vec![];
     with_every_place(|place| {
-        if place.in_spec() && place.path.ends_with(".namespace") {
+        // Where backups lie in a bucket, read with keys of the restore's own namespace: no object of another one.
+        let of_a_backup = place.path == "modelcacherestores.spec.from.location.namespace";
+        if place.in_spec() && place.path.ends_with(".namespace") && !of_a_backup {
             found.push(place.path.clone());
         }
     });

@@ -20,7 +20,9 @@ fn reasons() -> Vec<Reason> {
 }
 
 /// States: they are no failure, so that they have neither a class nor an exit code.
-const STATES: [Reason; 18] = [
+const STATES: [Reason; 20] = [
+    Reason::BackingUp,
+    Reason::Restoring,
     Reason::Warmed,
     Reason::Cleaned,
     Reason::BackedUp,
@@ -126,6 +128,7 @@ fn every_link_between_pages_leads_somewhere() {
         "docs/inspect-and-repair.md",
         "docs/clean-up.md",
         "docs/environment.md",
+        "docs/backup-in-a-cluster.md",
         "docs/sources.md",
     ] {
         let text = page(name);

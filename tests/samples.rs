@@ -4,7 +4,7 @@
 
 mod support;
 
-use modelcache::api::{ModelCache, NodeCachePool};
+use modelcache::api::{ModelCache, ModelCacheBackup, ModelCacheRestore, NodeCachePool};
 use serde_json::Value;
 use support::samples::{Sample, all};
 
@@ -40,6 +40,8 @@ fn every_sample_has_known_fields_only_and_keeps_every_rule() {
     for sample in all() {
         let result = match sample.kind() {
             "ModelCache" => kube::core::cel::validate_cel(&reads_back::<ModelCache>(&sample)),
+            "ModelCacheBackup" => kube::core::cel::validate_cel(&reads_back::<ModelCacheBackup>(&sample)),
+            "ModelCacheRestore" => kube::core::cel::validate_cel(&reads_back::<ModelCacheRestore>(&sample)),
             "NodeCachePool" => kube::core::cel::validate_cel(&reads_back::<NodeCachePool>(&sample)),
             other => panic!("{}: no sample may be of kind {other}", sample.file),
         };

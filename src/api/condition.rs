@@ -25,6 +25,10 @@ pub enum ConditionType {
     Verified,
     /// What is pinned is what the origins have, when they were last asked. Stated while `refresh` asks.
     UpToDate,
+    /// The last backup succeeded. Only where backups are asked for.
+    BackedUp,
+    /// A backup or a restore is done, for good.
+    Complete,
     /// A NodeCachePool has matching nodes.
     NodesMatched,
 }

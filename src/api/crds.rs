@@ -1,13 +1,20 @@
 //! Which CRDs are there, in which order, and how do they look on the wire?
 
-use super::{ModelCache, ModelCacheReplica, NodeCachePool};
+use super::{ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
 
 /// Every CRD, as it is written to `crds/` and printed by `modelcache crds`: file name and document.
 pub fn all() -> Vec<(String, Value)> {
-    [ModelCache::crd(), ModelCacheReplica::crd(), NodeCachePool::crd()].into_iter().map(document).collect()
+    let crds = [
+        ModelCache::crd(),
+        ModelCacheReplica::crd(),
+        ModelCacheBackup::crd(),
+        ModelCacheRestore::crd(),
+        NodeCachePool::crd(),
+    ];
+    crds.into_iter().map(document).collect()
 }
 
 fn document(crd: CustomResourceDefinition) -> (String, Value) {

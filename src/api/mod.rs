@@ -10,7 +10,9 @@ pub mod duration;
 mod embedded;
 pub mod expiry;
 pub mod model_cache;
+pub mod model_cache_backup;
 pub mod model_cache_replica;
+pub mod model_cache_restore;
 pub mod name;
 pub mod node_cache_pool;
 pub mod object_store;
@@ -25,7 +27,9 @@ pub mod volume;
 
 pub use condition::ConditionType;
 pub use model_cache::{ModelCache, ModelCacheSpec, ModelCacheStatus};
+pub use model_cache_backup::{ModelCacheBackup, ModelCacheBackupSpec, ModelCacheBackupStatus};
 pub use model_cache_replica::{ModelCacheReplica, ModelCacheReplicaSpec, ModelCacheReplicaStatus};
+pub use model_cache_restore::{ModelCacheRestore, ModelCacheRestoreSpec, ModelCacheRestoreStatus};
 pub use node_cache_pool::{NodeCachePool, NodeCachePoolSpec, NodeCachePoolStatus};
 pub use reason::{FailureClass, Reason};
 
@@ -56,6 +60,10 @@ pub mod label {
     pub const REPLICA: &str = "modelcache.dev/replica";
     /// Name of the `NodeCachePool`.
     pub const POOL: &str = "modelcache.dev/pool";
+    /// Name of the `ModelCacheBackup`, on the Jobs of one that was made by hand.
+    pub const BACKUP: &str = "modelcache.dev/backup";
+    /// Name of the `ModelCacheRestore`.
+    pub const RESTORE: &str = "modelcache.dev/restore";
     /// On a purge Job: name of the PersistentVolume whose data it removes.
     pub const PURGED_VOLUME: &str = "modelcache.dev/persistent-volume";
     /// What a Job does: see [`super::JobRole`].
@@ -76,6 +84,11 @@ pub mod annotation {
     pub const SPEC_HASH: &str = "modelcache.dev/spec-hash";
     /// On a plan `ConfigMap`: its place in the order of the plans of a volume; the highest is the memory of the pins.
     pub const SEQUENCE: &str = "modelcache.dev/sequence";
+    /// On a `ModelCacheBackup` of a scheduled run: when it was due, RFC 3339.
+    pub const SCHEDULED: &str = "modelcache.dev/scheduled-at";
+    /// On a Job that a `CronJob` made, by Kubernetes: when it was due, RFC 3339
+    /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp>).
+    pub const CRON_JOB_SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 }
 
 /// What a Job of ours does: the value of [`label::JOB`].
@@ -93,6 +106,10 @@ pub enum JobRole {
     Verify,
     /// Removes the directory of a volume from a node.
     Purge,
+    /// Sends what is on the volumes to the place of the backups.
+    Backup,
+    /// Puts what was backed up onto volumes.
+    Restore,
 }
 
 impl JobRole {
@@ -105,6 +122,8 @@ impl JobRole {
             Self::WarmUp => "warm-up",
             Self::Verify => "verify",
             Self::Purge => "purge",
+            Self::Backup => "backup",
+            Self::Restore => "restore",
         }
     }
 }

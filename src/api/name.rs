@@ -7,6 +7,10 @@ const JOB_NAME_LIMIT: usize = 63;
 /// Room for `-w9999` behind a Replica's name in a Job's name.
 const REPLICA_NAME_LIMIT: usize = JOB_NAME_LIMIT - 8;
 
+/// The longest name of a `CronJob`: the controller appends 11 characters for its Jobs
+/// (<https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/>).
+const CRON_JOB_NAME_LIMIT: usize = 52;
+
 /// The claim that pods mount: `<cache>-<volume>`. Known to users and to the admission policy, so never hashed.
 /// Two caches can want the same name (`a-b` + `c`, `a` + `b-c`); the second one is told `ClaimConflict`.
 pub fn claim(cache: &str, volume: &str) -> String {
@@ -61,6 +65,33 @@ pub fn verify_job(replica: &str, attempt: u64) -> String {
 /// The warm-up Job of a Replica's attempt.
 pub fn warm_up_job(replica: &str, attempt: u64) -> String {
     format!("{replica}-w{attempt}")
+}
+
+/// The `CronJob` of a cache's backups, and the `ConfigMap` with the document that its pods read: `<cache>-backup`.
+/// A Job of it is named after it with 11 more characters, so it is cut where that would be too long.
+pub fn backup(cache: &str) -> String {
+    let plain = format!("{cache}-backup");
+    if plain.len() <= CRON_JOB_NAME_LIMIT {
+        plain
+    } else {
+        bounded(&[cache, "backup"], &[cache, "backup"], CRON_JOB_NAME_LIMIT)
+    }
+}
+
+/// The `ModelCacheBackup` of a scheduled run: `<cache>-<YYYYmmddHHMM>` in UTC. The same run has the same name, whoever
+/// records it and however often.
+pub fn scheduled_backup(cache: &str, due: jiff::Timestamp) -> String {
+    format!("{cache}-{}", due.strftime("%Y%m%d%H%M"))
+}
+
+/// The Job of an attempt of a `ModelCacheBackup`, and the `ConfigMap` with the document that its pod reads.
+pub fn backup_job(backup: &str, uid: &str, attempt: u64) -> String {
+    format!("{}-b{attempt}", bounded(&[backup], &[backup, uid], REPLICA_NAME_LIMIT))
+}
+
+/// The Job of an attempt of a `ModelCacheRestore`, and the `ConfigMap` with the document that its pod reads.
+pub fn restore_job(restore: &str, uid: &str, attempt: u64) -> String {
+    format!("{}-t{attempt}", bounded(&[restore], &[restore, uid], REPLICA_NAME_LIMIT))
 }
 
 /// The prepare Job of a Replica's attempt. It lives in the node-jobs namespace, so the namespace is part of the key.
@@ -142,6 +173,9 @@ mod tests {
                 plan(&cache, &volume, "hash"),
                 persistent_volume("uid", "studio", &cache, &volume),
                 purge_job(&persistent_volume("uid", "studio", &cache, &volume), "uid"),
+                backup_job(&node, "uid", attempt),
+                restore_job(&node, "uid", attempt),
+                format!("{}-29412345678", backup(&cache)),
             ];
             for name in names {
                 prop_assert!(name.len() <= 63, "{name}");

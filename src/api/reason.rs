@@ -94,6 +94,10 @@ pub enum Reason {
     Damaged,
     /// A backup is complete at its destination.
     BackedUp,
+    /// A backup is being made.
+    BackingUp,
+    /// What was backed up is being put in its place.
+    Restoring,
     /// The place of the backups holds those of another cache, or something that is not understood.
     ForeignBackup,
     /// Volumes hold again what a backup has of them.

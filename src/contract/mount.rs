@@ -6,6 +6,10 @@ pub const VOLUMES: &str = "/volumes";
 pub const PLAN: &str = "/etc/modelcache/plan.json";
 /// Directory of the plan.
 pub const PLAN_DIRECTORY: &str = "/etc/modelcache";
+/// The ModelCache, for what works on a whole cache: backup, prune, restore.
+pub const CACHE: &str = "/etc/modelcache/cache.yaml";
+/// Key of the ModelCache in its `ConfigMap`: the name of the file.
+pub const CACHE_FILE: &str = "cache.yaml";
 /// Secrets: `/secrets/<source>/<key>`. Mounted `optional`: a missing one is the agent's to report.
 pub const SECRETS: &str = "/secrets";
 /// The directory below [`SECRETS`] of what the backup's destination and encryption name. No source can be called so.

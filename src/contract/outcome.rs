@@ -5,6 +5,7 @@ use super::{ContractError, VERSION, read};
 use crate::api::Reason;
 use crate::api::condition::truncate;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Kubernetes cuts a termination message at this many bytes
 /// (<https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>).
@@ -40,6 +41,9 @@ pub struct Outcome {
     /// What was restored. Restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restored>,
+    /// What sources are pinned to by what is on their volumes now, by name: as many as fit. Restore.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, Pin>,
 }
 
 /// What a clean-up did, over all rules and volumes of a run.
@@ -174,6 +178,7 @@ impl Outcome {
             verify: None,
             backup: None,
             restore: None,
+            pins: BTreeMap::new(),
         }
     }
 
@@ -189,14 +194,31 @@ impl Outcome {
 
     /// The outcome as JSON that fits a termination message.
     pub fn to_json(&self) -> String {
-        let cut = Self { message: truncate(&self.message, 2048), ..self.clone() };
-        serde_json::to_string(&cut).unwrap_or_default()
+        let mut cut = Self { message: truncate(&self.message, 2048), ..self.clone() };
+        loop {
+            let text = serde_json::to_string(&cut).unwrap_or_default();
+            // A source without its pin is resolved as it was before; a message that is cut off says nothing at all.
+            if text.len() <= LIMIT || cut.pins.pop_last().is_none() {
+                return text;
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pins_that_do_not_fit_are_left_out_and_the_rest_is_read() {
+        let pin = Pin { revision: "r".repeat(64), files: u64::MAX, bytes: u64::MAX, digest: "d".repeat(64) };
+        let mut outcome = Outcome::success(Reason::Restored, "done");
+        outcome.pins = (0..32).map(|it| (format!("source-{it:02}"), pin.clone())).collect();
+        let text = outcome.to_json();
+        assert!(text.len() <= LIMIT);
+        let read = Outcome::parse(&text).unwrap();
+        assert!(read.succeeded && (8..32).contains(&read.pins.len()), "{}", read.pins.len());
+    }
 
     #[test]
     fn an_outcome_fits_the_termination_message_with_room_to_spare() {

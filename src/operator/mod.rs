@@ -3,11 +3,14 @@
 //! - [`modelcache`]: a cache to volumes, pins, plans and Replicas.
 //! - [`replica`]: a Replica to attempts: prepare, warm up, check, record.
 //! - [`due`]: when work on schedule is due.
+//! - [`backup`]: one backup, by hand or on schedule, to its record.
+//! - [`restore`]: what was backed up, back onto volumes.
 //! - [`pool`]: what a pool has and gives.
 //! - [`tombstone`]: data that is to be removed from nodes, as they answer.
 //! - [`cluster`]: the only room that writes to the API server.
 //! - [`runtime`]: watches, leadership, health, metrics.
 
+pub mod backup;
 pub mod cluster;
 pub mod due;
 pub mod error;
@@ -18,7 +21,9 @@ pub mod placement;
 pub mod pod;
 pub mod pool;
 pub mod replica;
+pub mod restore;
 pub mod retry;
+pub mod run;
 pub mod runtime;
 pub mod tombstone;
 

@@ -106,12 +106,25 @@ pub fn tolerations(pool: &NodeCachePoolSpec) -> Vec<Toleration> {
 /// Required affinity to one node, by the value of its hostname label; never `spec.nodeName`, which skips the scheduler
 /// and leaves WaitForFirstConsumer claims pending.
 pub fn pinned_to(hostname: &str) -> NodeAffinity {
+    on_one_of(vec![hostname.to_owned()])
+}
+
+/// Required affinity to one of several nodes, by the values of their hostname labels.
+pub fn on_one_of(hostnames: Vec<String>) -> NodeAffinity {
     required(NodeSelector {
         node_selector_terms: vec![NodeSelectorTerm {
-            match_expressions: Some(vec![requirement(HOSTNAME, "In", Some(vec![hostname.to_owned()]))]),
+            match_expressions: Some(vec![requirement(HOSTNAME, "In", Some(hostnames))]),
             match_fields: None,
         }],
     })
+}
+
+/// Required affinity to nodes with these labels; none when there are none.
+pub fn labelled(labels: &BTreeMap<String, String>) -> Option<NodeAffinity> {
+    let expressions: Vec<_> =
+        labels.iter().map(|(key, value)| requirement(key, "In", Some(vec![value.clone()]))).collect();
+    let term = NodeSelectorTerm { match_expressions: Some(expressions), match_fields: None };
+    (!labels.is_empty()).then(|| required(NodeSelector { node_selector_terms: vec![term] }))
 }
 
 /// Required affinity to the node of that name, for a claim that one node has mounted.

@@ -112,6 +112,15 @@ fn prepare_job() -> Value {
     })
 }
 
+/// The same as a CronJob.
+fn cron_job() -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "CronJob",
+        "metadata": {"generateName": "backup-", "namespace": "tenant", "labels": labels(None)},
+        "spec": {"schedule": "0 2 * * *", "jobTemplate": {"spec": warm_up_job()["spec"]}}
+    })
+}
+
 /// The `PersistentVolume` of a per-node volume.
 fn persistent_volume() -> Value {
     json!({
@@ -145,7 +154,7 @@ fn changed(document: &Value, pointer: &str, value: Value) -> Value {
 }
 
 async fn create(client: &Client, resource: &str, document: &Value) -> Result<Value, String> {
-    let group = if resource == "jobs" { "/apis/batch/v1" } else { "/api/v1" };
+    let group = if matches!(resource, "jobs" | "cronjobs") { "/apis/batch/v1" } else { "/api/v1" };
     let namespace =
         document["metadata"]["namespace"].as_str().map(|it| format!("/namespaces/{it}")).unwrap_or_default();
     let path = format!("{group}{namespace}/{resource}?dryRun=All&fieldValidation=Strict");
@@ -155,9 +164,12 @@ async fn create(client: &Client, resource: &str, document: &Value) -> Result<Val
 #[tokio::test]
 async fn the_operators_own_objects_are_admitted() {
     let (_, operator) = ready().await;
-    for (resource, document) in
-        [("jobs", warm_up_job()), ("jobs", prepare_job()), ("persistentvolumes", persistent_volume())]
-    {
+    for (resource, document) in [
+        ("jobs", warm_up_job()),
+        ("jobs", prepare_job()),
+        ("cronjobs", cron_job()),
+        ("persistentvolumes", persistent_volume()),
+    ] {
         let answer = create(&operator, resource, &document).await;
         assert!(answer.is_ok(), "{resource}: {answer:?}");
     }
@@ -244,6 +256,47 @@ async fn a_job_of_the_operator_is_bound_to_our_image_and_our_volumes() {
         let message = answer.expect_err(&format!("{pointer} = {value} was admitted"));
         assert!(message.contains(expected), "{pointer} = {value}: {message}");
     }
+}
+
+#[tokio::test]
+async fn a_cron_job_of_the_operator_is_bound_as_its_jobs_are() {
+    let (_, operator) = ready().await;
+    let pod = "/spec/jobTemplate/spec/template/spec";
+    for (pointer, value, expected) in [
+        (format!("{pod}/containers/0/image"), json!("busybox"), "every container must run the image"),
+        (format!("{pod}/volumes/-"), json!({"name": "x", "hostPath": {"path": POOL_PATH}}), "hostPath belongs to"),
+        (format!("{pod}/automountServiceAccountToken"), json!(true), "automountServiceAccountToken must be false"),
+        (format!("{pod}/nodeName"), json!("node-1"), "spec.nodeName must not be set"),
+        ("/metadata/labels".to_owned(), json!({}), "must carry the label"),
+        ("/metadata/namespace".to_owned(), json!("modelcache-system"), "must not write into its own namespace"),
+        ("/metadata/namespace".to_owned(), json!("modelcache-node-jobs"), "a CronJob must not be made in"),
+    ] {
+        let answer = create(&operator, "cronjobs", &changed(&cron_job(), &pointer, value.clone())).await;
+        let message = answer.expect_err(&format!("{pointer} = {value} was admitted"));
+        assert!(message.contains(expected), "{pointer} = {value}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn the_operator_removes_no_backup_that_somebody_made_by_hand() {
+    let (administrator, operator) = ready().await;
+    let target = "/apis/modelcache.dev/v1alpha1/namespaces/tenant/modelcachebackups";
+    let backup = |name: &str, labels: Value| {
+        json!({
+            "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheBackup",
+            "metadata": {"name": name, "labels": labels}, "spec": {"cache": "studio"}
+        })
+    };
+    let by_hand = backup("by-hand", json!({}));
+    send(&administrator, "PATCH", &format!("{target}/by-hand?fieldManager=policies"), &by_hand).await.unwrap();
+    let status =
+        send(&operator, "DELETE", &format!("{target}/by-hand?dryRun=All"), &json!({})).await.expect_err("deleted");
+    assert!(status.message.contains("must not change or delete"), "{}", status.message);
+    let record = backup("studio-202611210200", labels(None));
+    assert!(send(&operator, "POST", &format!("{target}?dryRun=All"), &record).await.is_ok());
+    let status =
+        send(&operator, "POST", &format!("{target}?dryRun=All"), &backup("x", json!({}))).await.expect_err("made");
+    assert!(status.message.contains("must carry the label"), "{}", status.message);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod caches;
 mod cleanup;
 mod pools;
 mod registries;
+mod runs;
 mod schedules;
 mod web;
 

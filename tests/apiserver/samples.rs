@@ -11,6 +11,12 @@ fn path(sample: &Sample) -> String {
         ("ModelCache", Some(namespace)) => {
             format!("/apis/modelcache.dev/v1alpha1/namespaces/{namespace}/modelcaches/{name}")
         }
+        ("ModelCacheBackup", Some(namespace)) => {
+            format!("/apis/modelcache.dev/v1alpha1/namespaces/{namespace}/modelcachebackups/{name}")
+        }
+        ("ModelCacheRestore", Some(namespace)) => {
+            format!("/apis/modelcache.dev/v1alpha1/namespaces/{namespace}/modelcacherestores/{name}")
+        }
         ("NodeCachePool", None) => format!("/apis/modelcache.dev/v1alpha1/nodecachepools/{name}"),
         (kind, namespace) => panic!("{}: {kind} in {namespace:?}", sample.file),
     }

@@ -4,23 +4,30 @@ use super::options::{Input, Network, Say};
 use super::output::{Done, Output, print};
 use crate::agent::backup::access::BackupAccess;
 use crate::agent::backup::dry::Plan;
+use crate::agent::backup::prune::Prune;
 use crate::agent::backup::repository::Repository;
 use crate::agent::backup::repository::marker::Owner;
 use crate::agent::backup::repository::place::Directories;
 use crate::agent::backup::repository::snapshot::Snapshot;
 use crate::agent::backup::repository::store::Store;
+use crate::agent::backup::retention::Policy;
 use crate::agent::backup::run::{Progress, Request, dry_run, run};
 use crate::agent::failure::Failure;
 use crate::agent::local;
-use crate::api::backup::{BackupContent, BackupFormat};
+use crate::api::backup::{BackupContent, BackupFormat, Retention};
 use crate::api::quantity::human;
+use crate::api::schedule::{InvalidSchedule, zone};
 use crate::api::{ModelCache, Reason};
 use crate::contract::mount;
 use crate::contract::outcome::{self, Outcome};
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// How long what no backup needs stays after it was written, as in `prune`.
+const GRACE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where the backups of a cache are.
 #[derive(Args, Clone, Debug)]
@@ -47,6 +54,10 @@ pub struct Backup {
 
     #[command(flatten)]
     whereabouts: Whereabouts,
+
+    /// Then remove the backups that `backup.retention` does not keep, as `prune` does.
+    #[arg(long)]
+    prune: bool,
 
     /// Only say what would be read and sent.
     #[arg(long)]
@@ -112,7 +123,7 @@ impl Backup {
                 let mut results = Vec::new();
                 for cache in caches {
                     let outcome = match self.one(&cache, &output).await {
-                        Ok(snapshot) => outcome(&snapshot),
+                        Ok((snapshot, pruned)) => outcome(&snapshot, &pruned),
                         Err(failure) => Outcome::failure(failure.reason, failure.message),
                     };
                     results.push(Done { cache: cache.metadata.name.clone(), ..Done::of(outcome) });
@@ -133,12 +144,22 @@ impl Backup {
         local::read(file)
     }
 
-    async fn one(&self, cache: &ModelCache, output: &Output) -> Result<Snapshot, Failure> {
+    async fn one(&self, cache: &ModelCache, output: &Output) -> Result<(Snapshot, String), Failure> {
         let origins = self.network.origins()?;
         let request = self.request(cache, &origins)?;
         let (store, access) = self.whereabouts.store(cache, &self.network, true)?;
         let repository = Repository::open_or_create(store, &Owner::of(cache), access.seal).await?;
-        run(&repository, &request, &Progress::default(), &|line| output.line(line)).await
+        let snapshot = run(&repository, &request, &Progress::default(), &|line| output.line(line)).await?;
+        let retention = cache.spec.backup.as_ref().and_then(|it| it.retention.as_ref()).filter(|_| self.prune);
+        let pruned = match retention {
+            None => String::new(),
+            // The backup is there, whatever becomes of older ones.
+            Some(retention) => match prune(cache, retention, &repository).await {
+                Ok(removed) => format!("; {removed} older backups removed, as `retention` says"),
+                Err(failure) => format!("; no older backup removed: {}", failure.message),
+            },
+        };
+        Ok((snapshot, pruned))
     }
 
     async fn plans(&self, output: &Output) -> Result<Vec<(String, String, Plan)>, Failure> {
@@ -181,7 +202,22 @@ impl Backup {
     }
 }
 
-fn outcome(snapshot: &Snapshot) -> Outcome {
+/// Removes what retention does not keep; how many backups went.
+async fn prune(cache: &ModelCache, retention: &Retention, repository: &Repository) -> Result<usize, Failure> {
+    let invalid = |error: InvalidSchedule| Failure::new(Reason::InvalidSpec, error.to_string());
+    let work = Prune {
+        repository,
+        policy: Policy::of(retention)?,
+        pinned: BTreeSet::new(),
+        zone: zone(cache.spec.time_zone.as_deref()).map_err(invalid)?,
+        grace: GRACE,
+        acknowledged: false,
+        dry_run: false,
+    };
+    Ok(work.run().await?.rulings.removed().count())
+}
+
+fn outcome(snapshot: &Snapshot, pruned: &str) -> Outcome {
     let not_covered = snapshot.not_covered();
     let mut parts = vec![format!(
         "{} files, {}, of which {} were new to the destination, as {}",
@@ -206,7 +242,7 @@ fn outcome(snapshot: &Snapshot) -> Outcome {
         seconds: snapshot.seconds,
         manifest: snapshot.digest.clone(),
     };
-    Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, parts.join("; ")) }
+    Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, parts.join("; ") + pruned) }
 }
 
 fn text((cache, volume, plan): &(String, String, Plan)) -> String {

@@ -14,7 +14,7 @@ use crate::agent::source::access::Access;
 use crate::api::Reason;
 use crate::api::source::Source;
 use crate::contract::outcome::Outcome;
-use crate::contract::plan::{Plan, PlannedSource};
+use crate::contract::plan::{Pin, Plan, PlannedSource};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How origins are reached.
@@ -58,6 +58,12 @@ pub async fn fetch(
         proven(work).await?;
     }
     Ok(outcome)
+}
+
+/// The pins of the snapshot that hold for the sources of a volume as they are now.
+pub fn pins(work: &VolumeRestore<'_>) -> BTreeMap<String, Pin> {
+    let planned = plan(work, &BTreeSet::new()).map(|it| it.sources).unwrap_or_default();
+    planned.into_iter().map(|it| (it.source.name, it.pin)).collect()
 }
 
 fn plan(work: &VolumeRestore<'_>, wanted: &BTreeSet<String>) -> Result<Plan, Failure> {

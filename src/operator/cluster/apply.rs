@@ -2,9 +2,9 @@
 
 use super::unchanged::contains;
 use super::{Cluster, write_error};
-use crate::api::{FIELD_MANAGER, FINALIZER, ModelCache, ModelCacheReplica, STATUS_FIELD_MANAGER};
+use crate::api::{FIELD_MANAGER, FINALIZER, ModelCache, ModelCacheBackup, ModelCacheReplica, STATUS_FIELD_MANAGER};
 use crate::operator::error::Error;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
@@ -29,6 +29,8 @@ pub struct Children {
     pub config_maps: Vec<(ConfigMap, Option<ConfigMap>)>,
     /// Applied.
     pub replicas: Vec<(ModelCacheReplica, Option<ModelCacheReplica>)>,
+    /// Applied.
+    pub cron_jobs: Vec<(CronJob, Option<CronJob>)>,
     /// Created: the templates of Jobs are immutable.
     pub jobs: Vec<Job>,
     /// Deleted, last.
@@ -41,6 +43,10 @@ pub struct Children {
 pub enum Removal {
     /// A Job with its pods.
     Job(Job),
+    /// A CronJob; what it has begun goes with it.
+    CronJob(CronJob),
+    /// The record of a scheduled backup: the object, not the data.
+    Backup(ModelCacheBackup),
     /// A Replica, after what it owns.
     Replica(ModelCacheReplica),
     /// A ConfigMap.
@@ -54,7 +60,8 @@ pub enum Removal {
 impl Cluster {
     /// Writes children. Stops at the first error; the next reconcile goes on.
     pub async fn apply(&self, children: Children) -> Result<(), Error> {
-        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
+        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } =
+            children;
         // First, because it needs the volume as it was observed.
         for volume in rebound {
             self.unbind(&volume).await?;
@@ -72,6 +79,9 @@ impl Cluster {
             self.apply_one(&self.namespaced(&wanted.namespace().unwrap_or_default()), wanted, found).await?;
         }
         for (wanted, found) in replicas {
+            self.apply_one(&self.namespaced(&wanted.namespace().unwrap_or_default()), wanted, found).await?;
+        }
+        for (wanted, found) in cron_jobs {
             self.apply_one(&self.namespaced(&wanted.namespace().unwrap_or_default()), wanted, found).await?;
         }
         for job in jobs {
@@ -141,6 +151,8 @@ impl Cluster {
     pub async fn remove(&self, removal: Removal) -> Result<(), Error> {
         match removal {
             Removal::Job(it) => self.remove_one(it, PropagationPolicy::Foreground).await,
+            Removal::CronJob(it) => self.remove_one(it, PropagationPolicy::Background).await,
+            Removal::Backup(it) => self.remove_one(it, PropagationPolicy::Background).await,
             Removal::Replica(it) => self.remove_one(it, PropagationPolicy::Foreground).await,
             Removal::ConfigMap(it) => self.remove_one(it, PropagationPolicy::Background).await,
             Removal::Claim(it) => self.remove_one(it, PropagationPolicy::Background).await,

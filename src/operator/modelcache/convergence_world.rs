@@ -136,7 +136,8 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, children: Children) {
-        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
+        let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } =
+            children;
         for (mut wanted, found) in persistent_volumes {
             wanted.status = found.as_ref().and_then(|it| it.status.clone());
             if let (Some(spec), Some(found)) = (wanted.spec.as_mut(), found.and_then(|it| it.spec)) {
@@ -172,6 +173,7 @@ impl World {
             wanted.status = found.and_then(|it| it.status);
             put(&mut self.observed.replicas, wanted);
         }
+        assert!(cron_jobs.is_empty(), "no backups here");
         for job in jobs {
             let again = job.labels().get(label::JOB).is_some_and(|it| it == JobRole::Refresh.as_str());
             self.asked += u32::from(again);

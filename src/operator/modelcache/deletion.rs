@@ -69,8 +69,12 @@ impl Deletion<'_> {
         // What asks an origin writes nothing: it is told to go, and not waited for.
         let asking = self.observed.resolve_jobs.iter().chain(&self.observed.refresh_jobs);
         let asking = asking.map(|it| &it.job).filter(|it| !is_ending(*it));
+        // What a CronJob has begun goes with it: nothing new holds the claims.
+        let cron_jobs = self.observed.cron_jobs.iter().filter(|it| is_of(*it, self.cache) && !is_ending(*it));
+        let cron_jobs = cron_jobs.cloned().map(Removal::CronJob);
         let removals: Vec<Removal> = (replicas.clone().filter(|it| !is_ending(*it)).cloned().map(Removal::Replica))
             .chain(node_jobs.clone().filter(|it| !is_ending(*it)).chain(asking).cloned().map(Removal::Job))
+            .chain(cron_jobs)
             .collect();
         if !removals.is_empty() {
             return Some(DeletionStep::Remove(removals));

@@ -69,6 +69,7 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     let applied = Box::pin(context.cluster.apply(std::mem::take(&mut decided.wanted.children))).await;
     let status = status::status(&decided.facts(&cache, &observed, applied.as_ref().err()), now);
     context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
+    context.metrics.last_backup(&namespace, &cache.name_any(), crate::operator::backup::summary::last_good(&status));
     context.cluster.publish(notes(&cache, &decided, &status), &cache.object_ref(&())).await;
     applied?;
     for answer in decided.freshness.iter().filter_map(|it| it.result) {
@@ -224,6 +225,7 @@ async fn delete(cache: &ModelCache, context: &Context) -> Result<Action, Error> 
         DeletionStep::Done(note) => {
             context.cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
             context.cluster.set_finalizer(cache, false).await?;
+            context.metrics.last_backup(&cache.namespace().unwrap_or_default(), &cache.name_any(), None);
             Ok(Action::await_change())
         }
     }

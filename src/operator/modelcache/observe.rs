@@ -2,13 +2,14 @@
 
 use crate::api::source::Source;
 use crate::api::timetable::RefreshPolicy;
-use crate::api::{JobRole, ModelCache, NodeCachePool, label, name};
+use crate::api::{JobRole, ModelCache, ModelCacheBackup, NodeCachePool, label, name};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::replica::observe::beside;
 use crate::operator::runtime::Stores;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -31,7 +32,11 @@ pub struct Observed {
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
     /// PersistentVolumes of this cache.
     pub persistent_volumes: Vec<PersistentVolume>,
-    /// Plans of this cache, and `<cache>-env`, whoever's it is.
+    /// CronJobs of this cache, and `<cache>-backup`, whoever's it is.
+    pub cron_jobs: Vec<CronJob>,
+    /// Backups of this cache.
+    pub backups: Vec<Arc<ModelCacheBackup>>,
+    /// Plans of this cache, and `<cache>-env` and `<cache>-backup`, whoever's they are.
     pub config_maps: Vec<ConfigMap>,
     /// Replicas of this cache.
     pub replicas: Vec<crate::api::ModelCacheReplica>,
@@ -81,10 +86,22 @@ pub async fn observe(
 
     let config_maps_api = cluster.namespaced::<ConfigMap>(&namespace);
     let mut config_maps = cluster.list(&config_maps_api, &labels).await?;
-    let environment = name::environment(&cache_name);
-    if !config_maps.iter().any(|it| it.name_any() == environment) {
-        config_maps.extend(cluster.get(&config_maps_api, &environment).await?);
+    let scheduled = cache.spec.backup.as_ref().is_some_and(|it| it.schedule.is_some());
+    let backup = name::backup(&cache_name);
+    for known in [name::environment(&cache_name)].into_iter().chain(scheduled.then(|| backup.clone())) {
+        if !config_maps.iter().any(|it| it.name_any() == known) {
+            config_maps.extend(cluster.get(&config_maps_api, &known).await?);
+        }
     }
+    let cron_jobs_api = cluster.namespaced::<CronJob>(&namespace);
+    let mut cron_jobs = cluster.list(&cron_jobs_api, &labels).await?;
+    if scheduled && !cron_jobs.iter().any(|it| it.name_any() == backup) {
+        cron_jobs.extend(cluster.get(&cron_jobs_api, &backup).await?);
+    }
+    let of_cache = |it: &Arc<ModelCacheBackup>| {
+        it.spec.cache == cache_name && it.namespace().as_deref() == Some(namespace.as_str())
+    };
+    let backups = stores.backups.state().into_iter().filter(of_cache).collect();
 
     let mut places = BTreeMap::new();
     for claim in claims_to_read(cache) {
@@ -107,6 +124,8 @@ pub async fn observe(
         nodes: stores.nodes.state(),
         claims,
         persistent_volumes: cluster.list(&cluster.global::<PersistentVolume>(), &ours).await?,
+        cron_jobs,
+        backups,
         config_maps,
         replicas: cluster.list(&cluster.namespaced(&namespace), &labels).await?,
         resolve_jobs,

@@ -13,6 +13,7 @@ use crate::api::model_cache_replica::AttemptStage;
 use crate::api::quantity::signed;
 use crate::api::timetable::{InvalidTimetable, Timetable};
 use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
+use crate::operator::backup::summary::summary;
 use crate::operator::error::Error;
 use crate::operator::placement::{NodeState, node_state};
 use jiff::Timestamp;
@@ -54,7 +55,11 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         .map(|(model, wanted)| volume_status(facts, model, wanted))
         .collect();
     let total = total(&volumes);
-    let statements = statements(facts, total, &volumes);
+    let mut statements = statements(facts, total, &volumes);
+    let backup =
+        facts.wanted.backup.as_ref().map(|planned| summary(facts.cache, &facts.observed.backups, planned, now));
+    let (backup, backed_up) = backup.unzip();
+    statements.extend(backed_up);
     let generation = facts.cache.metadata.generation;
     let bytes = volumes.iter().filter_map(|it| it.bytes).fold(0_i64, i64::saturating_add);
     ModelCacheStatus {
@@ -69,6 +74,7 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         nodes: Some(format!("{}/{}", total.ready, total.desired)),
         size: (bytes > 0).then(|| quantity::human(u64::try_from(bytes).unwrap_or(0))),
         verification: scheduled_conditions::summary(facts),
+        backup,
         sources: facts
             .resolutions
             .iter()

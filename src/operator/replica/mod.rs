@@ -113,6 +113,7 @@ fn take_slot(replica: &ModelCacheReplica, observed: &Observed, context: &Context
     if let Some(rollout) = rollout.as_mut().filter(|_| attempt.stage.verifies()) {
         rollout.max_failures = None;
     }
+    context.slots.adopt(&context.stores.restores.state());
     match context.slots.take(replica, &context.stores.replicas.state(), rollout.as_ref(), observed.pool.as_deref()) {
         Ok(()) => {
             let failure = replica.status.as_ref().and_then(|it| it.failure.clone());

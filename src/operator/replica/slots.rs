@@ -4,7 +4,8 @@
 //! at the same moment cannot both be the last one allowed.
 
 use crate::api::model_cache::Rollout;
-use crate::api::{ModelCacheReplica, NodeCachePool};
+use crate::api::model_cache_backup::RunStage;
+use crate::api::{ModelCacheReplica, ModelCacheRestore, NodeCachePool};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -32,6 +33,10 @@ struct Ledger {
     held: BTreeMap<String, Holder>,
     /// The last attempt of each Replica that is known to be over: the watch may still show it at work.
     over: BTreeMap<String, i64>,
+    /// Which claims restores write to, by the restore's UID: namespace and names.
+    restores: BTreeMap<String, (String, Vec<String>)>,
+    /// Whether the restores that ran before this process led are among them.
+    adopted: bool,
 }
 
 /// Why there is no slot.
@@ -43,6 +48,8 @@ pub enum NoSlot {
     Pool(usize),
     /// More copies failed than `rollout.maxFailures` allows.
     Failures(usize),
+    /// A restore writes to the volume.
+    Restore,
 }
 
 impl Slots {
@@ -55,6 +62,9 @@ impl Slots {
         pool: Option<&NodeCachePool>,
     ) -> Result<(), NoSlot> {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if ledger.restored(&replica.namespace().unwrap_or_default(), &replica.spec.claim_name, None) {
+            return Err(NoSlot::Restore);
+        }
         ledger.over.retain(|held, _| all.iter().any(|it| key(it) == *held));
         ledger.held.retain(|held, _| all.iter().any(|it| key(it) == *held) || *held == key(replica));
         let mut held = ledger.held.clone();
@@ -93,6 +103,66 @@ impl Slots {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.held.remove(&key(replica));
         ledger.over.insert(key(replica), attempt);
+    }
+}
+
+impl Slots {
+    /// Takes over the restores that ran before this process led. Later ones take their claims themselves.
+    pub fn adopt(&self, all: &[Arc<ModelCacheRestore>]) {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut ledger.adopted, true) {
+            return;
+        }
+        for restore in all {
+            let Some(status) = &restore.status else { continue };
+            if status.attempt.as_ref().is_some_and(|it| it.stage == RunStage::Running) {
+                let claims = (restore.namespace().unwrap_or_default(), status.claims.clone());
+                ledger.restores.insert(restore.uid().unwrap_or_default(), claims);
+            }
+        }
+    }
+
+    /// Takes claims for a restore, unless a warm-up or another restore writes to one of them.
+    ///
+    /// # Errors
+    /// The claim.
+    pub fn lock(
+        &self,
+        restore: &str,
+        namespace: &str,
+        claims: &[String],
+        all: &[Arc<ModelCacheReplica>],
+    ) -> Result<(), String> {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        for claim in claims {
+            let on_it = |it: &&Arc<ModelCacheReplica>| {
+                it.spec.claim_name == *claim && it.namespace().as_deref() == Some(namespace)
+            };
+            let at_work = |it: &Arc<ModelCacheReplica>| {
+                let running =
+                    attempt(it).is_some_and(|number| ledger.over.get(&key(it)).is_none_or(|over| number > *over));
+                running || ledger.held.contains_key(&key(it))
+            };
+            if all.iter().filter(on_it).any(at_work) || ledger.restored(namespace, claim, Some(restore)) {
+                return Err(claim.clone());
+            }
+        }
+        ledger.restores.insert(restore.to_owned(), (namespace.to_owned(), claims.to_vec()));
+        Ok(())
+    }
+
+    /// Gives the claims of a restore back.
+    pub fn unlock(&self, restore: &str) {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.restores.remove(restore);
+    }
+}
+
+impl Ledger {
+    /// Whether a restore, other than this one, writes to a claim.
+    fn restored(&self, namespace: &str, claim: &str, but: Option<&str>) -> bool {
+        let others = self.restores.iter().filter(|(uid, _)| Some(uid.as_str()) != but);
+        others.map(|(_, held)| held).any(|(of, claims)| of == namespace && claims.iter().any(|it| it == claim))
     }
 }
 
@@ -257,6 +327,47 @@ mod tests {
         let (a, b) = (on_node("a", None), on_node("b", None));
         assert_eq!(slots.take(&a, &[a.clone(), b.clone()], Some(&rollout(1)), None), Ok(()));
         assert_eq!(slots.take(&b, std::slice::from_ref(&b), Some(&rollout(1)), None), Ok(()));
+    }
+
+    #[test]
+    fn a_restore_and_a_warm_up_never_write_to_one_claim_together() {
+        let slots = Slots::default();
+        let all = [on_node("a", None), on_node("b", None)];
+        let (namespace, claim) = (all[0].namespace().unwrap_or_default(), all[0].spec.claim_name.clone());
+        let claims = [claim.clone()];
+        assert_eq!(slots.lock("restore", &namespace, &claims, &all), Ok(()));
+        assert_eq!(slots.lock("restore", &namespace, &claims, &all), Ok(()), "asking twice is asking once");
+        assert_eq!(slots.take(&all[0], &all, None, None), Err(NoSlot::Restore));
+        assert_eq!(slots.lock("another", &namespace, &claims, &all), Err(claim.clone()));
+        assert_eq!(slots.lock("elsewhere", "another-namespace", &claims, &all), Ok(()));
+        slots.unlock("restore");
+        assert_eq!(slots.take(&all[0], &all, None, None), Ok(()));
+        assert_eq!(
+            slots.lock("restore", &namespace, &claims, &all),
+            Err(claim.clone()),
+            "the watch need not have seen it"
+        );
+        slots.give_back(&all[0], 1);
+        let working = [on_node("a", Some(AttemptStage::WarmUp))];
+        assert_eq!(Slots::default().lock("restore", &namespace, &claims, &working), Err(claim));
+    }
+
+    #[test]
+    fn a_restore_that_ran_before_this_process_led_holds_its_claims() {
+        let slots = Slots::default();
+        let all = [on_node("a", None)];
+        let restore = serde_json::from_value(serde_json::json!({
+            "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheRestore",
+            "metadata": {"name": "back", "namespace": all[0].namespace(), "uid": "restore"},
+            "spec": {"from": {"latest": {"cache": "studio"}}},
+            "status": {"attempt": {"number": 1, "stage": "Running"}, "claims": [all[0].spec.claim_name.clone()]}
+        }));
+        let restore: Arc<ModelCacheRestore> = Arc::new(restore.unwrap());
+        slots.adopt(std::slice::from_ref(&restore));
+        assert_eq!(slots.take(&all[0], &all, None, None), Err(NoSlot::Restore));
+        slots.unlock("restore");
+        slots.adopt(&[restore]);
+        assert_eq!(slots.take(&all[0], &all, None, None), Ok(()), "what the watch still shows as running is over");
     }
 
     #[test]

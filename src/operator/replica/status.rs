@@ -146,6 +146,7 @@ fn queued(no_slot: &NoSlot) -> Problem {
             Reason::Queued,
             format!("waits: `rollout.maxParallel` allows {limit} warm-ups of this cache at once"),
         ),
+        NoSlot::Restore => Problem::new(Reason::Queued, "waits: a restore writes to the volume"),
         NoSlot::Pool(limit) => Problem::new(Reason::Queued, format!("waits: the pool allows {limit} warm-ups at once")),
         NoSlot::Failures(limit) => Problem::new(
             Reason::TooManyFailures,

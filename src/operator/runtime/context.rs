@@ -1,7 +1,7 @@
 //! What is a reconcile given?
 
 use super::metrics::Metrics;
-use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool};
+use crate::api::{ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool};
 use crate::operator::cluster::Cluster;
 use crate::operator::options::Settings;
 use crate::operator::replica::slots::Slots;
@@ -32,6 +32,10 @@ pub struct Stores {
     pub caches: Store<ModelCache>,
     /// All Replicas.
     pub replicas: Store<ModelCacheReplica>,
+    /// All backups.
+    pub backups: Store<ModelCacheBackup>,
+    /// All restores.
+    pub restores: Store<ModelCacheRestore>,
     /// All pools.
     pub pools: Store<NodeCachePool>,
     /// All nodes, without what we do not read of them.

@@ -1,16 +1,17 @@
 //! Who wakes whom? The wiring diagram, in code.
 
 use super::context::{Context, Stores};
+use super::data;
 use super::health::Health;
 use super::throttle::Throttle;
-use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label};
+use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool, label};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::options::Settings;
 use crate::operator::replica::slots::Slots;
 use crate::operator::{modelcache, pool, replica, tombstone};
 use futures::{Stream, StreamExt, future};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
@@ -35,6 +36,22 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
     let (pools, pools_writer) = store();
     let (caches, caches_writer) = store();
     let (replicas, replicas_writer) = store();
+    let (backups, backups_writer) = store();
+    let (restores, restores_writer) = store();
+    let records = future::join(
+        drain(reflect(
+            backups_writer,
+            watch::<ModelCacheBackup>(&client).modify(prune),
+            "modelcachebackups",
+            health.clone(),
+        )),
+        drain(reflect(
+            restores_writer,
+            watch::<ModelCacheRestore>(&client).modify(prune),
+            "modelcacherestores",
+            health.clone(),
+        )),
+    );
     let feeds = future::join4(
         drain(reflect(nodes_writer, watch::<Node>(&client).modify(prune_node), "nodes", health.clone())),
         drain(reflect(pools_writer, watch::<NodeCachePool>(&client), "nodecachepools", health.clone())),
@@ -51,6 +68,8 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
         stores: Stores {
             caches: caches.clone(),
             replicas: replicas.clone(),
+            backups: backups.clone(),
+            restores: restores.clone(),
             pools: pools.clone(),
             nodes: nodes.clone(),
         },
@@ -68,17 +87,22 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
             replicas.wait_until_ready(),
         );
         let _ = seen.await;
+        let _ = future::join(backups.wait_until_ready(), restores.wait_until_ready()).await;
         health.ready();
         tracing::info!("has seen everything, and works");
-        future::join4(
+        let data = future::join(
+            data::backups(&client, &backups, context.clone()),
+            data::restores(&client, &restores, context.clone()),
+        );
+        let content = future::join4(
             cache_controller(&client, &caches, context.clone()),
             replica_controller(&client, &namespace, &replicas, context.clone()),
             pool_controller(&client, &pools, context.clone()),
             tombstone_controller(&client, &namespace, context.clone()),
-        )
-        .await;
+        );
+        future::join(Box::pin(content), Box::pin(data)).await;
     };
-    future::join(Box::pin(feeds), Box::pin(work)).await;
+    future::join3(Box::pin(feeds), Box::pin(records), Box::pin(work)).await;
 }
 
 async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: Arc<Context>) {
@@ -98,6 +122,10 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
         .owns(meta::<Job>(client), ours())
         .watches(meta::<Pod>(client), of_roles(&[JobRole::Resolve, JobRole::Refresh]), move |it| {
             by_label(PartialMeta::of(&it))
+        })
+        .owns(meta::<CronJob>(client), ours())
+        .watches(Api::<ModelCacheBackup>::all(client.clone()), watcher::Config::default(), |it| {
+            Some(ObjectRef::<ModelCache>::new(&it.spec.cache).within(it.metadata.namespace.as_deref()?))
         })
         .watches(meta::<PersistentVolumeClaim>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
         .watches(meta::<ConfigMap>(client), ours(), move |it| by_label(PartialMeta::of(&it)))
@@ -223,7 +251,7 @@ where
 }
 
 /// Runs a reconcile, counts it, and reports its error: here and nowhere else.
-async fn observed<K, F, R>(
+pub(super) async fn observed<K, F, R>(
     controller: &'static str,
     reconcile: F,
     object: Arc<K>,
@@ -253,30 +281,30 @@ where
 
 /// The pause after an error: longer the more there were in a row for this object.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-fn pause<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &Error, context: Arc<Context>) -> Action {
+pub(super) fn pause<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &Error, context: Arc<Context>) -> Action {
     let suffix = format!("/{}/{}", object.meta().namespace.clone().unwrap_or_default(), object.name_any());
     let errors = context.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let count = errors.iter().filter(|(key, _)| key.ends_with(&suffix)).map(|(_, count)| *count).max().unwrap_or(1);
     Action::requeue(error.pause(count.saturating_sub(1)))
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config::default().concurrency(CONCURRENCY)
 }
 
-fn ours() -> watcher::Config {
+pub(super) fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::MANAGER))
 }
 
 /// What is ours and does one of these.
-fn of_roles(roles: &[JobRole]) -> watcher::Config {
+pub(super) fn of_roles(roles: &[JobRole]) -> watcher::Config {
     let roles: Vec<&str> = roles.iter().map(|it| it.as_str()).collect();
     let (manager, roles) = (label::MANAGER, roles.join(","));
     watcher::Config::default().labels(&format!("{} in ({roles}),{}={manager}", label::JOB, label::MANAGED_BY))
 }
 
 /// Only the metadata of a kind: every change of an object moves its resourceVersion, and that is all a wake-up needs.
-fn meta<K>(client: &Client) -> Api<PartialObjectMeta<K>>
+pub(super) fn meta<K>(client: &Client) -> Api<PartialObjectMeta<K>>
 where
     K: Resource<DynamicType = ()>,
     PartialObjectMeta<K>: Resource<DynamicType = ()>,

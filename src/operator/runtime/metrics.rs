@@ -8,6 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -35,6 +36,19 @@ struct RefreshLabels {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    namespace: String,
+    cache: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    namespace: String,
+    cache: String,
+    result: &'static str,
+}
+
 /// The metric families.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -43,6 +57,9 @@ pub struct Metrics {
     errors: Family<ErrorLabels, Counter>,
     checks: Family<CheckLabels, Counter>,
     refreshes: Family<RefreshLabels, Counter>,
+    last_backups: Family<CacheLabels, Gauge>,
+    backups: Family<RunLabels, Counter>,
+    restores: Family<RunLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -58,7 +75,13 @@ impl Default for Metrics {
         registry.register("reconcile_errors", "Reconciles that failed, by class", errors.clone());
         registry.register("verifications", "Checks of copies that ended, by depth and result", checks.clone());
         registry.register("refreshes", "Times that an origin was asked whether it moved, by result", refreshes.clone());
-        Self { registry: Arc::new(registry), durations, errors, checks, refreshes }
+        let last_backups = Family::default();
+        let (backups, restores) = (Family::default(), Family::default());
+        let help = "When the last backup that succeeded ended, in seconds since 1970";
+        registry.register("backup_last_success_timestamp_seconds", help, last_backups.clone());
+        registry.register("backup_runs", "Backups that ended, by result", backups.clone());
+        registry.register("restore_runs", "Restores that ended, by result", restores.clone());
+        Self { registry: Arc::new(registry), durations, errors, checks, refreshes, last_backups, backups, restores }
     }
 }
 
@@ -92,6 +115,25 @@ impl Metrics {
         self.refreshes.get_or_create(&RefreshLabels { result }).inc();
     }
 
+    /// Says when the last backup of a cache that succeeded ended; forgets a cache that has none.
+    pub fn last_backup(&self, namespace: &str, cache: &str, ended: Option<jiff::Timestamp>) {
+        let labels = CacheLabels { namespace: namespace.to_owned(), cache: cache.to_owned() };
+        match ended {
+            Some(ended) => _ = self.last_backups.get_or_create(&labels).set(ended.as_second()),
+            None => _ = self.last_backups.remove(&labels),
+        }
+    }
+
+    /// Counts a backup that ended.
+    pub fn backup_ended(&self, namespace: &str, cache: &str, succeeded: bool) {
+        self.backups.get_or_create(&run(namespace, cache, succeeded)).inc();
+    }
+
+    /// Counts a restore that ended.
+    pub fn restore_ended(&self, namespace: &str, cache: &str, succeeded: bool) {
+        self.restores.get_or_create(&run(namespace, cache, succeeded)).inc();
+    }
+
     /// The text format of Prometheus.
     pub(super) fn encode(&self) -> String {
         let mut text = String::new();
@@ -100,4 +142,9 @@ impl Metrics {
         }
         text
     }
+}
+
+fn run(namespace: &str, cache: &str, succeeded: bool) -> RunLabels {
+    let result = if succeeded { "succeeded" } else { "failed" };
+    RunLabels { namespace: namespace.to_owned(), cache: cache.to_owned(), result }
 }

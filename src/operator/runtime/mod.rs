@@ -2,6 +2,7 @@
 
 mod context;
 mod controllers;
+mod data;
 mod health;
 mod metrics;
 mod permissions;

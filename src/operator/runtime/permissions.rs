@@ -23,11 +23,15 @@ const WRITES: &[(&str, &str, &[&str])] = &[
     ("", "persistentvolumeclaims", &["create", "patch", "delete"]),
     ("", "configmaps", &["create", "patch", "delete"]),
     ("batch", "jobs", &["create", "delete"]),
+    ("batch", "cronjobs", &["create", "patch", "delete"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     (GROUP, "modelcaches", &["patch"]),
     (GROUP, "modelcaches/status", &["patch"]),
     (GROUP, "modelcachereplicas", &["create", "patch", "delete"]),
     (GROUP, "modelcachereplicas/status", &["patch"]),
+    (GROUP, "modelcachebackups", &["create", "delete"]),
+    (GROUP, "modelcachebackups/status", &["patch"]),
+    (GROUP, "modelcacherestores/status", &["patch"]),
     (GROUP, "nodecachepools/status", &["patch"]),
 ];
 
@@ -35,6 +39,8 @@ const WRITES: &[(&str, &str, &[&str])] = &[
 const READS: &[(&str, &str, &str, &str)] = &[
     (GROUP, VERSION, "ModelCache", "modelcaches"),
     (GROUP, VERSION, "ModelCacheReplica", "modelcachereplicas"),
+    (GROUP, VERSION, "ModelCacheBackup", "modelcachebackups"),
+    (GROUP, VERSION, "ModelCacheRestore", "modelcacherestores"),
     (GROUP, VERSION, "NodeCachePool", "nodecachepools"),
     ("", "v1", "Node", "nodes"),
     ("", "v1", "Namespace", "namespaces"),
@@ -44,6 +50,7 @@ const READS: &[(&str, &str, &str, &str)] = &[
     ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
     ("", "v1", "ConfigMap", "configmaps"),
     ("batch", "v1", "Job", "jobs"),
+    ("batch", "v1", "CronJob", "cronjobs"),
 ];
 
 /// Returns when nothing is missing.

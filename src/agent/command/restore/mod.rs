@@ -15,6 +15,7 @@ use crate::agent::local;
 use crate::agent::restore::which::{self, Which};
 use crate::api::schedule::zone;
 use crate::api::{ModelCache, Reason, duration};
+use crate::contract::outcome::Outcome;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -133,7 +134,14 @@ impl Restore {
 
     fn end(&self, output: &Output, results: Result<Vec<Done>, Failure>) -> ExitCode {
         let input = Input { file: self.file.clone(), volumes_dir: self.volumes_dir.clone(), plan: PathBuf::new() };
-        self.say.finish(&input, output, results)
+        let together = match &results {
+            Ok(results) => together(results),
+            Err(failure) => Outcome::failure(failure.reason, failure.message.clone()),
+        };
+        let code = self.say.finish(&input, output, results);
+        // One message for all volumes, also with --file: in a pod of the operator that is how it works.
+        self.say.leave(&together);
+        code
     }
 
     async fn chosen(&self, repository: &Repository, cache: Option<&ModelCache>) -> Result<Snapshot, Failure> {
@@ -187,4 +195,25 @@ impl Restore {
         let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
         Ok(Timestamp::now().checked_add(grace).unwrap_or(Timestamp::MAX))
     }
+}
+
+/// One outcome for all volumes: the first failure, or what was restored in all.
+fn together(results: &[Done]) -> Outcome {
+    if let Some(failed) = results.iter().find(|it| !it.outcome.succeeded) {
+        let volume = failed.volume.as_ref().map_or_else(String::new, |it| format!("volume `{it}`: "));
+        return Outcome::failure(failed.outcome.reason, format!("{volume}{}", failed.outcome.message));
+    }
+    let mut outcomes = results.iter().map(|it| it.outcome.clone());
+    let Some(mut all) = outcomes.next() else {
+        return Outcome::failure(Reason::NoFiles, "nothing was restored");
+    };
+    for outcome in outcomes {
+        if let (Some(sum), Some(more)) = (all.restore.as_mut(), outcome.restore) {
+            sum.files += more.files;
+            sum.bytes += more.bytes;
+            sum.seconds = sum.seconds.max(more.seconds);
+        }
+        all.pins.extend(outcome.pins);
+    }
+    all
 }

@@ -17,6 +17,7 @@ use crate::api::model_cache::ModelCacheSpec;
 use crate::api::quantity::human;
 use crate::api::source::Source;
 use crate::contract::outcome::{Outcome, Restored};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 impl Restore {
@@ -119,7 +120,9 @@ impl Restore {
             seconds: began.elapsed().as_secs(),
             manifest: snapshot.digest.clone(),
         };
-        Ok(Outcome { restore: Some(restored), ..Outcome::success(Reason::Restored, message) })
+        // A few files of another time are no revision.
+        let pins = if work.choice.is_all() { origin::pins(work) } else { BTreeMap::new() };
+        Ok(Outcome { restore: Some(restored), pins, ..Outcome::success(Reason::Restored, message) })
     }
 
     /// Whether a snapshot could be restored.

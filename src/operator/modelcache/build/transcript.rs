@@ -13,7 +13,8 @@ use std::fmt::Write;
 
 /// Every write that changes something, one per line.
 pub(crate) fn tell(children: &Children) -> String {
-    let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, jobs, removals } = children;
+    let Children { persistent_volumes, rebound, claims, grown, config_maps, replicas, cron_jobs, jobs, removals } =
+        children;
     let mut lines = vec![];
     for (wanted, _) in persistent_volumes.iter().filter(|(wanted, found)| differs(wanted, found.as_ref())) {
         let nodes: Vec<String> = recorded_nodes(wanted).into_iter().map(|it| it.name).collect();
@@ -31,6 +32,9 @@ pub(crate) fn tell(children: &Children) -> String {
         let plan = spec.plan.as_ref().map_or("no plan yet", |it| it.config_map.as_str());
         let claim = spec.claim_uid.as_deref().unwrap_or("no claim yet");
         lines.push(format!("apply ModelCacheReplica {} on {node}: {plan}, {claim}", wanted.name_any()));
+    }
+    for (wanted, _) in cron_jobs.iter().filter(|(wanted, found)| differs(wanted, found.as_ref())) {
+        lines.push(format!("apply CronJob {}", wanted.name_any()));
     }
     lines.extend(jobs.iter().map(|it| format!("create Job {}", it.name_any())));
     lines.extend(removals.iter().map(|it| format!("delete {}", name_of(it))));
@@ -55,6 +59,8 @@ fn differs<K: Serialize>(wanted: &K, found: Option<&K>) -> bool {
 pub(crate) fn name_of(removal: &Removal) -> String {
     match removal {
         Removal::Job(it) => format!("Job {}", it.name_any()),
+        Removal::CronJob(it) => format!("CronJob {}", it.name_any()),
+        Removal::Backup(it) => format!("ModelCacheBackup {}", it.name_any()),
         Removal::Replica(it) => format!("ModelCacheReplica {}", it.name_any()),
         Removal::ConfigMap(it) => format!("ConfigMap {}", it.name_any()),
         Removal::Claim(it) => format!("PersistentVolumeClaim {}", it.name_any()),

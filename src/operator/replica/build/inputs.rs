@@ -69,7 +69,8 @@ fn config_volume(source: &str, reference: &ConfigMapKeyRef) -> (Volume, VolumeMo
     (volume, VolumeMount { name, mount_path, read_only: Some(true), ..VolumeMount::default() })
 }
 
-fn secret_volume(source: &str, secrets: &[SecretFile<'_>]) -> Option<(Volume, VolumeMount)> {
+/// The Secrets of a source as files of one directory, `/secrets/<source>`.
+pub fn secret_volume(source: &str, secrets: &[SecretFile<'_>]) -> Option<(Volume, VolumeMount)> {
     let item = |key: &str, file: &str| Some(vec![KeyToPath { key: key.into(), path: file.into(), mode: None }]);
     let name = format!("secret-{}", short_hash(&[source]));
     let mut volume = Volume { name: name.clone(), ..Volume::default() };

@@ -9,8 +9,7 @@ use crate::operator::placement;
 use crate::operator::pod::{AgentJob, agent_job};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
-    PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
+    ConfigMapVolumeSource, NodeAffinity, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
@@ -149,20 +148,7 @@ pub(super) fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: 
     if let Some(there) = beside.affinity() {
         return Some(there);
     }
-    let labels = cache.spec.placement.as_ref().map(|it| &it.node_selector).filter(|it| !it.is_empty())?;
-    let expressions = labels
-        .iter()
-        .map(|(key, value)| NodeSelectorRequirement {
-            key: key.clone(),
-            operator: "In".into(),
-            values: Some(vec![value.clone()]),
-        })
-        .collect();
-    let term = NodeSelectorTerm { match_expressions: Some(expressions), match_fields: None };
-    Some(NodeAffinity {
-        required_during_scheduling_ignored_during_execution: Some(NodeSelector { node_selector_terms: vec![term] }),
-        ..NodeAffinity::default()
-    })
+    placement::labelled(cache.spec.placement.as_ref().map(|it| &it.node_selector)?)
 }
 
 #[cfg(test)]

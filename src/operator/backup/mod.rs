@@ -1,0 +1,183 @@
+//! The reconcile of a `ModelCacheBackup`: a table of contents.
+
+pub mod build;
+pub mod history;
+pub mod jitter;
+pub mod observe;
+pub mod plan;
+pub mod record;
+pub mod status;
+pub mod summary;
+
+use crate::api::backup::Backup;
+use crate::api::{ModelCache, ModelCacheBackup, Reason};
+use crate::operator::cluster::{Note, Removal};
+use crate::operator::error::Error;
+use crate::operator::job::{ObservedJob, Problem};
+use crate::operator::modelcache::resolution::attempt_of;
+use crate::operator::placement;
+use crate::operator::replica::build::warm_up_job::Beside;
+use crate::operator::run::{Situation, Step};
+use crate::operator::runtime::Context;
+use build::place::{Place, place};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use observe::Observed;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs a backup that was made by hand, once, and records how any backup ends.
+///
+/// # Guarantees
+/// An attempt is recorded before its Job is created, and a Job is deleted only after its result is recorded. One that is
+/// complete never runs again.
+pub async fn reconcile(backup: Arc<ModelCacheBackup>, context: Arc<Context>) -> Result<Action, Error> {
+    let cluster = &context.cluster;
+    let api = cluster.namespaced::<ModelCacheBackup>(&backup.namespace().unwrap_or_default());
+    // The watch may be behind what we wrote ourselves: attempts are counted from what is stored.
+    let Some(backup) = cluster.get(&api, &backup.name_any()).await? else { return Ok(Action::await_change()) };
+    if backup.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let now = Timestamp::now();
+    let observed = observe::observe(cluster, &context.stores, &backup).await?;
+    let ready = ready(&backup, &observed);
+    let step = next_step(&backup, &observed, ready.as_ref().err(), &context, now);
+    let status = status::status(&backup, &step, now);
+    cluster.apply_status(&api, &backup, backup.status.as_ref(), &status).await?;
+    say(&backup, &observed, &step, &context).await;
+    match (&step, &ready) {
+        (Step::CreateJob(number), Ok((cache, settings, place))) => {
+            let (config_map, job) = build::job::job(&backup, *number, cache, settings, place, &context.settings);
+            let namespace = backup.namespace().unwrap_or_default();
+            cluster.create(&cluster.namespaced(&namespace), &config_map).await?;
+            cluster.create(&cluster.namespaced(&namespace), &job).await?;
+        }
+        (Step::Rest | Step::Wait(..), _) if !tidy(&backup, &observed, &context).await? => {
+            return Ok(Action::requeue(Duration::from_secs(2)));
+        }
+        _ => {}
+    }
+    Ok(next_look(&step, now))
+}
+
+fn next_step(
+    backup: &ModelCacheBackup,
+    observed: &Observed,
+    obstacle: Option<&Problem>,
+    context: &Context,
+    now: Timestamp,
+) -> Step {
+    let status = backup.status.clone().unwrap_or_default();
+    let number = status.attempt.as_ref().map_or(0, |it| it.number);
+    let scheduled = history::due(backup).is_some();
+    let of_attempt = |it: &&ObservedJob| scheduled || i64::try_from(attempt_of(it)) == Ok(number);
+    let situation = Situation {
+        attempt: status.attempt.as_ref(),
+        failure: status.failure.as_ref(),
+        complete: status.is_complete(),
+        job: observed.jobs.iter().find(of_attempt).map(ObservedJob::state),
+        obstacle: obstacle.filter(|_| !scheduled).cloned(),
+        scheduled,
+        evidence: |outcome| outcome.backup.is_some(),
+        retry: &context.settings.retry,
+        seed: &backup.name_any(),
+        now,
+    };
+    situation.next_step()
+}
+
+/// What a Job is made from, or what keeps it from being made.
+fn ready<'a>(backup: &ModelCacheBackup, observed: &'a Observed) -> Result<(&'a ModelCache, Backup, Place), Problem> {
+    let name = &backup.spec.cache;
+    let problem = |reason, message: String| Err(Problem::new(reason, message));
+    let Some(cache) = observed.cache.as_deref().filter(|it| it.metadata.deletion_timestamp.is_none()) else {
+        return problem(Reason::NotFound, format!("there is no ModelCache `{name}` in this namespace"));
+    };
+    let Some(settings) = &cache.spec.backup else {
+        let message = format!("ModelCache `{name}` has no `spec.backup`: say there where its backups go");
+        return problem(Reason::InvalidSpec, message);
+    };
+    if cache.spec.suspended() {
+        return problem(Reason::Suspended, "`spec.suspend` of the cache is true: nothing new is started".into());
+    }
+    if let Some(unknown) =
+        backup.spec.volumes.iter().find(|it| !cache.spec.volumes.iter().any(|volume| volume.name == **it))
+    {
+        return problem(Reason::InvalidSpec, format!("ModelCache `{name}` has no volume `{unknown}`"));
+    }
+    let settings = build::job::settings_of(backup, settings);
+    let (replicas, pools) = (observed.replicas.iter().map(AsRef::as_ref), observed.pools.iter().map(AsRef::as_ref));
+    let mut place = place(cache, &settings, replicas, pools);
+    if place.nowhere {
+        return problem(Reason::Pending, "waits: no node has a complete copy of the volumes yet".into());
+    }
+    match &observed.beside {
+        Err(busy) => return problem(Reason::VolumePending, busy.clone()),
+        // Nodes with a copy are fewer: they count.
+        Ok(Beside::Node(node)) if !cache.spec.volumes.iter().any(|it| it.per_node.is_some()) => {
+            place.affinity = Some(placement::beside(node));
+        }
+        Ok(_) => {}
+    }
+    Ok((cache, settings, place))
+}
+
+/// Removes Jobs whose result is recorded. Whether none is left that must be waited for: a CronJob that misses a Job which it
+/// believes to run would warn of it.
+async fn tidy(backup: &ModelCacheBackup, observed: &Observed, context: &Context) -> Result<bool, Error> {
+    let cluster = &context.cluster;
+    let namespace = backup.namespace().unwrap_or_default();
+    let mut done = true;
+    for job in &observed.jobs {
+        if job.job.uid().is_some_and(|it| observed.active.contains(&it)) {
+            done = false;
+            continue;
+        }
+        cluster.remove(Removal::Job(job.job.clone())).await?;
+        if history::due(backup).is_none() {
+            let config_map = cluster.get(&cluster.namespaced::<ConfigMap>(&namespace), job.name()).await?;
+            if let Some(config_map) = config_map {
+                cluster.remove(Removal::ConfigMap(config_map)).await?;
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Counts a run that ended, and says so.
+async fn say(backup: &ModelCacheBackup, observed: &Observed, step: &Step, context: &Context) {
+    let name = backup.name_any();
+    let note = match step {
+        Step::Succeed(_, outcome) => {
+            Note::normal(Reason::BackedUp, "Backup", format!("backup `{name}`: {}", outcome.message))
+        }
+        Step::Fail(_, failure) => {
+            Note::warning(failure.reason, "Backup", format!("backup `{name}`: {}", failure.message))
+        }
+        _ => return,
+    };
+    let namespace = backup.namespace().unwrap_or_default();
+    context.metrics.backup_ended(&namespace, &backup.spec.cache, matches!(step, Step::Succeed(..)));
+    if let Some(cache) = &observed.cache {
+        context.cluster.publish(vec![note.clone()], &cache.object_ref(&())).await;
+    }
+    context.cluster.publish(vec![note], &backup.object_ref(&())).await;
+}
+
+fn next_look(step: &Step, now: Timestamp) -> Action {
+    match step {
+        Step::Wait(_, Some(due)) => {
+            let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+            Action::requeue(pause + Duration::from_millis(100))
+        }
+        // What is waited for need not wake us: a pod that holds a claim, a copy that is made elsewhere.
+        Step::Wait(_, None) => Action::requeue(Duration::from_secs(10)),
+        Step::Watch(_) | Step::Begin(_) | Step::CreateJob(_) | Step::Succeed(..) | Step::Fail(..) => {
+            Action::requeue(Duration::from_secs(5))
+        }
+        Step::Rest => Action::await_change(),
+    }
+}

@@ -1,0 +1,100 @@
+//! What does a cache's schedule of backups mean, and what is to be written for it?
+
+use super::build::config_map::config_map;
+use super::build::cron_job::cron_job;
+use super::build::place::place;
+use super::{history, jitter};
+use crate::api::backup::Backup;
+use crate::api::schedule::Schedule;
+use crate::api::{ModelCache, Reason, duration, name};
+use crate::operator::cluster::{Children, Removal};
+use crate::operator::job::Problem;
+use crate::operator::modelcache::build::is_of;
+use crate::operator::modelcache::observe::Observed;
+use crate::operator::options::Settings;
+use kube::{Resource, ResourceExt};
+use std::time::Duration;
+
+/// What a cache's backups are to be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Planned {
+    /// The schedule in effect, moved by the jitter, when there is one.
+    pub schedule: Option<String>,
+    /// Why nothing can be scheduled.
+    pub problem: Option<Problem>,
+    /// Whether scheduled runs wait for a first complete copy.
+    pub nowhere: bool,
+}
+
+impl Planned {
+    /// The schedule and its time zone, as the status says them.
+    pub fn text(&self, cache: &ModelCache) -> Option<String> {
+        Some(format!("{} {}", self.schedule.as_ref()?, cache.spec.time_zone.as_deref().unwrap_or("UTC")))
+    }
+}
+
+/// Decides what is written for the backups of a cache, and adds it to its children.
+pub fn plan(cache: &ModelCache, observed: &Observed, settings: &Settings, children: &mut Children) -> Option<Planned> {
+    let backup = cache.spec.backup.as_ref();
+    let planned = backup.map(|it| write(cache, it, observed, settings, children));
+    let keeps = planned.as_ref().is_some_and(|it| it.schedule.is_some() || it.problem.is_some());
+    if !keeps {
+        let name = name::backup(&cache.name_any());
+        let cron_jobs = observed.cron_jobs.iter().filter(|it| is_of(*it, cache));
+        children.removals.extend(cron_jobs.cloned().map(Removal::CronJob));
+        let config_maps = observed.config_maps.iter().filter(|it| it.name_any() == name && is_of(*it, cache));
+        children.removals.extend(config_maps.cloned().map(Removal::ConfigMap));
+    }
+    let limits = backup.map_or((3, 1), Backup::effective_history);
+    let past = history::superseded(&observed.backups, limits);
+    children.removals.extend(past.into_iter().map(|it| Removal::Backup(it.as_ref().clone())));
+    planned
+}
+
+fn write(
+    cache: &ModelCache,
+    backup: &Backup,
+    observed: &Observed,
+    settings: &Settings,
+    children: &mut Children,
+) -> Planned {
+    let Some(cron) = &backup.schedule else { return Planned::default() };
+    let schedule = match effective(cache, backup, cron) {
+        Ok(schedule) => schedule,
+        Err(problem) => return Planned { problem: Some(problem), ..Planned::default() },
+    };
+    let name = name::backup(&cache.name_any());
+    let found = observed.cron_jobs.iter().find(|it| it.name_any() == name).cloned();
+    let found_map = observed.config_maps.iter().find(|it| it.name_any() == name).cloned();
+    let foreign =
+        found.as_ref().is_some_and(|it| foreign(it, cache)) || found_map.as_ref().is_some_and(|it| foreign(it, cache));
+    if foreign {
+        let message =
+            format!("a CronJob or a ConfigMap `{name}` belongs to somebody else: delete it, or rename this cache");
+        let problem = Problem::new(Reason::ClaimConflict, message);
+        return Planned { problem: Some(problem), ..Planned::default() };
+    }
+    let pools = observed.pools.iter().map(AsRef::as_ref);
+    let place = place(cache, backup, observed.replicas.iter(), pools);
+    children.config_maps.push((config_map(cache, backup), found_map));
+    children.cron_jobs.push((cron_job(cache, backup, &schedule, &place, settings), found));
+    Planned { schedule: Some(schedule), problem: None, nowhere: place.nowhere }
+}
+
+fn foreign<K: Resource>(object: &K, cache: &ModelCache) -> bool {
+    !is_of(object, cache)
+}
+
+/// The schedule as Kubernetes is to read it.
+fn effective(cache: &ModelCache, backup: &Backup, cron: &str) -> Result<String, Problem> {
+    let invalid = |what: String| Problem::new(Reason::InvalidSpec, what);
+    let zone = cache.spec.time_zone.as_deref();
+    Schedule::parse(cron, zone).map_err(|error| invalid(format!("spec.backup.schedule: {error}")))?;
+    let jitter = backup.jitter.as_deref().map_or(Ok(Duration::ZERO), duration::parse);
+    let jitter = jitter.map_err(|error| invalid(format!("spec.backup.jitter: {error}")))?;
+    jitter::moved(cron, jitter, &cache.uid().unwrap_or_default()).map_err(|error| invalid(error.to_string()))
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

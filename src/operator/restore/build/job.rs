@@ -1,0 +1,183 @@
+//! The Job of one attempt at a restore, and the ConfigMap with the ModelCache that it works for.
+
+use crate::api::source::{Oci, Source};
+use crate::api::{JobRole, ModelCache, ModelCacheRestore, label, name};
+use crate::contract::mount;
+use crate::operator::backup::build::config_map::{data, mounted};
+use crate::operator::backup::build::pod::{claim, destination, keys, mounted_claim};
+use crate::operator::modelcache::build::labels;
+use crate::operator::options::Settings;
+use crate::operator::placement;
+use crate::operator::pod::{AgentJob, agent_job};
+use crate::operator::replica::build::warm_up_job::Beside;
+use crate::operator::restore::resolve::{Onto, Wanted, Which};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, EnvVar, EnvVarSource, NodeAffinity, SecretKeySelector, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::{Resource, ResourceExt};
+
+/// Seconds that a restore may run: a day, as a warm-up.
+const DEADLINE_SECONDS: i64 = 86_400;
+/// Where a claim is mounted that is no volume of a cache.
+const TARGET: &str = "/volumes/target";
+
+/// Job and ConfigMap, both of one name.
+pub fn job(
+    restore: &ModelCacheRestore,
+    attempt: i64,
+    wanted: &Wanted,
+    beside: &Beside,
+    settings: &Settings,
+) -> (ConfigMap, Job) {
+    let number = u64::try_from(attempt).unwrap_or(0);
+    let name = name::restore_job(&restore.name_any(), &restore.uid().unwrap_or_default(), number);
+    let owner = restore.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it });
+    let mut own = labels(&wanted.cache, None);
+    own.insert(label::RESTORE.into(), name::label_value(&restore.name_any()));
+    let config_map = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: restore.namespace(),
+            labels: Some(own.clone()),
+            owner_references: owner.clone().map(|it| vec![it]),
+            ..ObjectMeta::default()
+        },
+        data: Some(data(&wanted.cache, &wanted.backup)),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    };
+    let all = targets(&wanted.onto)
+        .into_iter()
+        .chain([mounted(name.clone())])
+        .chain(destination(&wanted.backup.destination))
+        .chain(keys(&wanted.backup.secrets()));
+    let (volumes, mounts) = all.unzip();
+    let job = AgentJob {
+        name,
+        namespace: restore.namespace().unwrap_or_default(),
+        labels: own,
+        args: arguments(restore, number, wanted),
+        volumes,
+        mounts,
+        env: stand_ins(&wanted.cache),
+        affinity: affinity(wanted, beside),
+        deadline_seconds: DEADLINE_SECONDS,
+        owner,
+        give_volume_to_group: true,
+        ..AgentJob::default()
+    };
+    (config_map, agent_job(job, JobRole::Restore, &wanted.cache.spec.effective_pod_template(), settings))
+}
+
+fn targets(onto: &Onto) -> Vec<(Volume, VolumeMount)> {
+    match onto {
+        Onto::Volumes(volumes) => volumes.iter().map(|(name, claim_name)| claim(name, claim_name, false)).collect(),
+        Onto::Directory(directory) => {
+            vec![mounted_claim("target".into(), &directory.claim_name, TARGET.into(), false)]
+        }
+    }
+}
+
+fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<String> {
+    let directory = match &wanted.onto {
+        Onto::Volumes(_) => mount::VOLUMES.to_owned(),
+        Onto::Directory(it) => it.path.as_ref().map_or_else(|| TARGET.to_owned(), |path| format!("{TARGET}/{path}")),
+    };
+    let (namespace, cache) = &wanted.of;
+    let mut arguments: Vec<String> = ["restore", "-f", mount::CACHE, "--volumes-dir", &directory]
+        .into_iter()
+        .chain(["--secrets-dir", mount::SECRETS, "--of", &format!("{namespace}/{cache}")])
+        .map(str::to_owned)
+        .collect();
+    match &wanted.which {
+        Which::Latest => {}
+        Which::AsOf(time) => arguments.push(format!("--as-of={time}")),
+        Which::Snapshot(id) => arguments.push(format!("--snapshot={id}")),
+    }
+    arguments.extend(wanted.volumes.iter().map(|it| format!("--volume={it}")));
+    arguments.extend(restore.spec.include.iter().map(|it| format!("--include={it}")));
+    arguments.extend(restore.spec.exclude.iter().map(|it| format!("--exclude={it}")));
+    arguments.extend(restore.spec.keep_going.unwrap_or(false).then(|| "--keep-going".to_owned()));
+    // A killed pod that still writes gives way to the attempt after it.
+    arguments.push(format!("--owner={}", restore.uid().unwrap_or_default()));
+    arguments.push(format!("--attempt={attempt}"));
+    arguments
+}
+
+/// What a backup has no bytes of comes from its source again: with a ModelCache in a file the agent takes the keys of sources
+/// from its environment. None of them holds up the pod.
+fn stand_ins(cache: &ModelCache) -> Vec<EnvVar> {
+    let mut all: Vec<EnvVar> = vec![];
+    for key in cache.spec.sources.iter().flat_map(Source::secrets).filter(|it| it.stand_in != Oci::STAND_IN) {
+        if all.iter().any(|it| it.name == key.stand_in) {
+            continue;
+        }
+        let selector = SecretKeySelector {
+            name: key.reference.name.clone(),
+            key: key.reference.key.clone(),
+            optional: Some(true),
+        };
+        let value_from = Some(EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() });
+        all.push(EnvVar { name: key.stand_in.to_owned(), value: None, value_from });
+    }
+    all
+}
+
+fn affinity(wanted: &Wanted, beside: &Beside) -> Option<NodeAffinity> {
+    match beside {
+        Beside::Node(name) => Some(placement::beside(name)),
+        Beside::Anywhere => wanted.cache.spec.placement.as_ref().and_then(|it| placement::labelled(&it.node_selector)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model_cache_restore::RestoreClaim;
+    use crate::operator::modelcache::build::fixtures::{settings, shared_cache};
+    use serde_json::json;
+
+    fn restore() -> ModelCacheRestore {
+        serde_json::from_value(json!({
+            "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheRestore",
+            "metadata": {"name": "back", "namespace": "ns", "uid": "restore-uid"},
+            "spec": {"from": {"latest": {"cache": "studio"}}, "include": ["images/*", "-x"], "exclude": ["*.tmp"], "keepGoing": true}
+        }))
+        .unwrap()
+    }
+
+    fn wanted(onto: Onto) -> Wanted {
+        let backup = json!({"destination": {"s3": {
+            "bucket": "backups",
+            "accessKeyIdSecretRef": {"name": "minio", "key": "id"},
+            "secretAccessKeySecretRef": {"name": "minio", "key": "secret"}
+        }}});
+        Wanted {
+            cache: shared_cache(),
+            backup: serde_json::from_value(backup).unwrap(),
+            of: ("ns".into(), "studio".into()),
+            which: Which::Snapshot("3f9c".into()),
+            volumes: vec![],
+            onto,
+        }
+    }
+
+    #[test]
+    fn a_restore_writes_to_the_claims_of_the_volumes_and_is_fenced_by_its_attempt() {
+        let wanted = wanted(Onto::Volumes(vec![("models".into(), "studio-models".into())]));
+        let (config_map, job) = job(&restore(), 2, &wanted, &Beside::Node("node-7".into()), &settings());
+        assert_eq!(config_map.metadata.name, job.metadata.name);
+        insta::assert_yaml_snapshot!(job);
+    }
+
+    #[test]
+    fn a_pattern_that_begins_with_a_dash_is_no_option() {
+        let claim = RestoreClaim { claim_name: "nas".into(), path: Some("old/studio".into()) };
+        let (_, job) = job(&restore(), 1, &wanted(Onto::Directory(claim)), &Beside::Anywhere, &settings());
+        let arguments = job.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
+        assert!(arguments.contains(&"--include=-x".to_owned()), "{arguments:?}");
+        assert!(arguments.contains(&"/volumes/target/old/studio".to_owned()), "{arguments:?}");
+    }
+}

@@ -1,0 +1,3 @@
+//! What is made for a restore: one builder. Pure.
+
+pub mod job;

@@ -1,0 +1,63 @@
+//! What is there? All reads of a restore's reconcile.
+
+use super::resolve::{Named, source_name, target_name};
+use crate::api::{ModelCache, ModelCacheBackup, ModelCacheRestore, label, name};
+use crate::operator::cluster::Cluster;
+use crate::operator::error::Error;
+use crate::operator::job::ObservedJob;
+use crate::operator::replica::build::warm_up_job::Beside;
+use crate::operator::replica::observe::beside;
+use crate::operator::runtime::Stores;
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// What is there.
+#[derive(Debug)]
+pub struct Observed {
+    /// The backup that the restore names.
+    pub backup: Option<ModelCacheBackup>,
+    /// The cache that it is of.
+    pub source: Option<Arc<ModelCache>>,
+    /// The cache that is restored to.
+    pub target: Option<Arc<ModelCache>>,
+    /// Jobs of this restore.
+    pub jobs: Vec<ObservedJob>,
+}
+
+impl Observed {
+    /// What the restore names.
+    pub fn named(&self) -> Named<'_> {
+        Named { backup: self.backup.as_ref(), source: self.source.as_deref(), target: self.target.as_deref() }
+    }
+}
+
+/// Reads everything.
+pub async fn observe(cluster: &Cluster, stores: &Stores, restore: &ModelCacheRestore) -> Result<Observed, Error> {
+    let namespace = restore.namespace().unwrap_or_default();
+    let backup = match &restore.spec.from.backup {
+        Some(name) => cluster.get(&cluster.namespaced::<ModelCacheBackup>(&namespace), name).await?,
+        None => None,
+    };
+    let cache = |name: Option<String>| {
+        let name = name?;
+        stores.caches.find(|it| it.name_any() == name && it.namespace().as_deref() == Some(namespace.as_str()))
+    };
+    let source = cache(source_name(restore, backup.as_ref()));
+    let target = cache(target_name(restore, backup.as_ref()));
+    let labels = format!("{}={}", label::RESTORE, name::label_value(&restore.name_any()));
+    let mut jobs = cluster.jobs(&namespace, &labels).await?;
+    let uid = restore.uid();
+    jobs.retain(|it| it.job.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref()));
+    Ok(Observed { backup, source, target, jobs })
+}
+
+/// Where a pod that mounts these claims must run, or what it must wait for.
+pub async fn place(cluster: &Cluster, namespace: &str, claims: &[String]) -> Result<Result<Beside, String>, Error> {
+    for claim in claims {
+        match beside(cluster, namespace, claim).await? {
+            Ok(Beside::Anywhere) => {}
+            found => return Ok(found),
+        }
+    }
+    Ok(Ok(Beside::Anywhere))
+}

@@ -110,7 +110,7 @@ fn ready<'a>(backup: &ModelCacheBackup, observed: &'a Observed) -> Result<(&'a M
     }
     let settings = build::job::settings_of(backup, settings);
     let (replicas, pools) = (observed.replicas.iter().map(AsRef::as_ref), observed.pools.iter().map(AsRef::as_ref));
-    let mut place = place(cache, &settings, replicas, pools);
+    let mut place = place(cache, &settings, &replicas, &pools);
     if place.nowhere {
         return problem(Reason::Pending, "waits: no node has a complete copy of the volumes yet".into());
     }

@@ -75,7 +75,7 @@ fn write(
         return Planned { problem: Some(problem), ..Planned::default() };
     }
     let pools = observed.pools.iter().map(AsRef::as_ref);
-    let place = place(cache, backup, observed.replicas.iter(), pools);
+    let place = place(cache, backup, &observed.replicas.iter(), &pools);
     children.config_maps.push((config_map(cache, backup), found_map));
     children.cron_jobs.push((cron_job(cache, backup, &schedule, &place, settings), found));
     Planned { schedule: Some(schedule), problem: None, nowhere: place.nowhere }

@@ -119,7 +119,7 @@ fn a_job_of_a_backup_that_was_made_by_hand_has_a_document_of_its_own() {
     }))
     .unwrap();
     let own = super::super::build::job::settings_of(&object, cache.spec.backup.as_ref().unwrap());
-    let place = place(&cache, &own, std::iter::empty(), std::iter::empty());
+    let place = place(&cache, &own, &std::iter::empty(), &std::iter::empty());
     let (config_map, job) = super::super::build::job::job(&object, 2, &cache, &own, &place, &settings());
     insta::assert_yaml_snapshot!(job);
     assert!(config_map.data.unwrap()["cache.yaml"].contains(r#""content":"Full""#));

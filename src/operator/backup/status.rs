@@ -77,7 +77,7 @@ mod tests {
     use crate::contract::outcome::Backup;
     use serde_json::json;
 
-    fn backup(annotations: serde_json::Value) -> ModelCacheBackup {
+    fn backup(annotations: &serde_json::Value) -> ModelCacheBackup {
         serde_json::from_value(json!({
             "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheBackup",
             "metadata": {"name": "studio-1", "generation": 1, "annotations": annotations},
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_backup_that_is_done_shows_its_evidence() {
-        let mut object = backup(json!({"modelcache.dev/scheduled-at": "2026-11-21T02:00:00Z"}));
+        let mut object = backup(&json!({"modelcache.dev/scheduled-at": "2026-11-21T02:00:00Z"}));
         object.status = Some(status(&object, &Step::Begin(1), at(0)));
         let mut outcome = Outcome::success(Reason::BackedUp, "done");
         outcome.backup = Some(Backup {
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn looking_again_says_the_same() {
-        let mut object = backup(json!({}));
+        let mut object = backup(&json!({}));
         let failure = crate::operator::retry::next_failure(None, Reason::Unreachable, "no answer", at(0));
         object.status = Some(status(&object, &Step::Fail(6, failure), at(3)));
         assert_eq!(Some(status(&object, &Step::Rest, at(99))), object.status);

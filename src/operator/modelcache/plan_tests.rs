@@ -304,7 +304,7 @@ fn a_claim_is_made_once_and_an_existing_one_never() {
     let mut existing = shared_cache();
     existing.spec.volumes =
         serde_json::from_value(json!([{"name": "models", "existingClaim": {"claimName": "theirs"}}])).unwrap();
-    for (cache, observed, expected) in [
+    for (cache, observed, expected) in vec![
         (cache(), Observed::empty().with_nodes(&["a"]), 1),
         (cache(), Observed::empty().with_nodes(&["a"]).with_claim(claim("models")), 0),
         (shared_cache(), Observed::empty(), 1),

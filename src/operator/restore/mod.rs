@@ -69,7 +69,8 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
         }
         return Err(error);
     }
-    carry_out(&restore, &observed, &step, wanted.as_ref().ok(), &place.unwrap_or_default(), &context).await?;
+    let place = place.unwrap_or_default();
+    Box::pin(carry_out(&restore, &observed, &step, wanted.as_ref().ok(), &place, &context)).await?;
     Ok(next_look(&step, now))
 }
 

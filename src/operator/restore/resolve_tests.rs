@@ -2,7 +2,7 @@ use super::*;
 use crate::operator::modelcache::build::fixtures::{cache, shared_cache};
 use serde_json::{Value, json};
 
-fn restore(spec: Value) -> ModelCacheRestore {
+fn restore(spec: &Value) -> ModelCacheRestore {
     serde_json::from_value(json!({
         "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheRestore",
         "metadata": {"name": "back", "namespace": "ns"}, "spec": spec
@@ -10,7 +10,7 @@ fn restore(spec: Value) -> ModelCacheRestore {
     .unwrap()
 }
 
-fn backup(status: Value) -> ModelCacheBackup {
+fn backup(status: &Value) -> ModelCacheBackup {
     serde_json::from_value(json!({
         "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheBackup",
         "metadata": {"name": "nightly", "namespace": "ns"}, "spec": {"cache": "studio"}, "status": status
@@ -26,9 +26,9 @@ fn backed_up(mut cache: ModelCache) -> ModelCache {
 #[test]
 fn a_backup_of_the_cluster_is_restored_to_its_own_cache_by_its_snapshot() {
     let (cache, backup) =
-        (backed_up(shared_cache()), backup(json!({"attempt": {"number": 1, "stage": "Done"}, "snapshot": "3f9c"})));
+        (backed_up(shared_cache()), backup(&json!({"attempt": {"number": 1, "stage": "Done"}, "snapshot": "3f9c"})));
     let named = Named { backup: Some(&backup), source: Some(&cache), target: Some(&cache) };
-    let wanted = wanted(&restore(json!({"from": {"backup": "nightly"}})), named).unwrap();
+    let wanted = wanted(&restore(&json!({"from": {"backup": "nightly"}})), named).unwrap();
     assert_eq!(wanted.which, Which::Snapshot("3f9c".into()));
     assert_eq!(wanted.of, ("ns".into(), "studio".into()));
     assert_eq!(wanted.onto.claims(), ["studio-models"]);
@@ -42,7 +42,7 @@ fn from_a_location_nothing_of_the_cluster_is_needed_but_where_to() {
     }});
     let cache = shared_cache();
     let named = Named { target: Some(&cache), ..Named::default() };
-    let wanted = wanted(&restore(json!({"from": location, "to": {"cache": "studio"}})), named).unwrap();
+    let wanted = wanted(&restore(&json!({"from": location, "to": {"cache": "studio"}})), named).unwrap();
     assert_eq!(wanted.of, ("gone".into(), "old".into()));
     assert_eq!(wanted.which, Which::Snapshot("abcd1234".into()));
     assert!(wanted.backup.destination.s3.is_some());
@@ -55,7 +55,7 @@ fn to_a_claim_the_volumes_are_those_that_were_backed_up() {
     let spec = json!({
         "from": {"latest": {"cache": "studio", "asOf": "2026-11-20T18:00:00Z"}}, "to": {"claim": {"claimName": "nas", "path": "old"}}
     });
-    let wanted = wanted(&restore(spec), named).unwrap();
+    let wanted = wanted(&restore(&spec), named).unwrap();
     assert_eq!(wanted.which, Which::AsOf("2026-11-20T18:00:00Z".into()));
     assert_eq!(wanted.onto.claims(), ["nas"]);
 }
@@ -63,10 +63,10 @@ fn to_a_claim_the_volumes_are_those_that_were_backed_up() {
 #[test]
 fn what_cannot_be_restored_says_why() {
     let (shared, per_node) = (backed_up(shared_cache()), backed_up(cache()));
-    let failed = backup(json!({"attempt": {"number": 1, "stage": "Done"}}));
-    let running = backup(json!({"attempt": {"number": 1, "stage": "Running"}}));
-    let from_backup = || restore(json!({"from": {"backup": "nightly"}}));
-    let latest = || restore(json!({"from": {"latest": {"cache": "studio"}}}));
+    let failed = backup(&json!({"attempt": {"number": 1, "stage": "Done"}}));
+    let running = backup(&json!({"attempt": {"number": 1, "stage": "Running"}}));
+    let from_backup = || restore(&json!({"from": {"backup": "nightly"}}));
+    let latest = || restore(&json!({"from": {"latest": {"cache": "studio"}}}));
     let of = |cache| Named { backup: None, source: Some(cache), target: Some(cache) };
     let plain = shared_cache();
     for (restore, named, reason, words) in [

@@ -94,13 +94,13 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
             data::backups(&client, &backups, context.clone()),
             data::restores(&client, &restores, context.clone()),
         );
-        let content = future::join4(
+        let copies = future::join4(
             cache_controller(&client, &caches, context.clone()),
             replica_controller(&client, &namespace, &replicas, context.clone()),
             pool_controller(&client, &pools, context.clone()),
             tombstone_controller(&client, &namespace, context.clone()),
         );
-        future::join(Box::pin(content), Box::pin(data)).await;
+        future::join(Box::pin(copies), Box::pin(data)).await;
     };
     future::join3(Box::pin(feeds), Box::pin(records), Box::pin(work)).await;
 }

@@ -28,8 +28,8 @@ pub struct Place {
 pub fn place<'a>(
     cache: &ModelCache,
     backup: &Backup,
-    replicas: impl Iterator<Item = &'a ModelCacheReplica> + Clone,
-    pools: impl Iterator<Item = &'a NodeCachePool> + Clone,
+    replicas: &(impl Iterator<Item = &'a ModelCacheReplica> + Clone),
+    pools: &(impl Iterator<Item = &'a NodeCachePool> + Clone),
 ) -> Place {
     let covered = cache.spec.volumes.iter().filter(|it| backup.covers(&it.name));
     let mut complete: Option<BTreeSet<String>> = None;

@@ -53,13 +53,13 @@ fn arguments(backup: &Backup) -> Vec<String> {
 
 /// A claim at `/volumes/<name>`.
 pub fn claim(name: &str, claim_name: &str, read_only: bool) -> (Volume, VolumeMount) {
-    mounted_claim(format!("volume-{name}"), claim_name, format!("{}/{name}", mount::VOLUMES), read_only)
+    mounted_claim(&format!("volume-{name}"), claim_name, format!("{}/{name}", mount::VOLUMES), read_only)
 }
 
 /// The claim that a destination is on.
 pub fn destination(destination: &Destination) -> Option<(Volume, VolumeMount)> {
     let claim = destination.volume.as_ref()?;
-    Some(mounted_claim("destination".into(), &claim.claim_name, mount::BACKUP.into(), false))
+    Some(mounted_claim("destination", &claim.claim_name, mount::BACKUP.into(), false))
 }
 
 /// The Secrets of destination and encryption: none of them holds up the pod.
@@ -68,10 +68,10 @@ pub fn keys(secrets: &[SecretFile<'_>]) -> Option<(Volume, VolumeMount)> {
 }
 
 /// A claim in a pod. Read only where it is mounted, not where it is attached: other pods may write to it.
-pub fn mounted_claim(name: String, claim_name: &str, path: String, read_only: bool) -> (Volume, VolumeMount) {
+pub fn mounted_claim(name: &str, claim_name: &str, path: String, read_only: bool) -> (Volume, VolumeMount) {
     let source = PersistentVolumeClaimVolumeSource { claim_name: claim_name.to_owned(), read_only: None };
     // Labels of volumes in a pod end at 63 characters, as those of ours do before something stands in front of them.
-    let name = crate::api::name::label_value(&name);
+    let name = crate::api::name::label_value(name);
     let volume = Volume { name: name.clone(), persistent_volume_claim: Some(source), ..Volume::default() };
     (volume, VolumeMount { name, mount_path: path, read_only: read_only.then_some(true), ..VolumeMount::default() })
 }

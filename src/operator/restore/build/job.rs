@@ -75,7 +75,7 @@ fn targets(onto: &Onto) -> Vec<(Volume, VolumeMount)> {
     match onto {
         Onto::Volumes(volumes) => volumes.iter().map(|(name, claim_name)| claim(name, claim_name, false)).collect(),
         Onto::Directory(directory) => {
-            vec![mounted_claim("target".into(), &directory.claim_name, TARGET.into(), false)]
+            vec![mounted_claim("target", &directory.claim_name, TARGET.into(), false)]
         }
     }
 }

@@ -71,9 +71,14 @@ impl Work<'_> {
     pub fn wants(&self, manifest: &Manifest) -> bool {
         let named = self.sources.iter().find(|it| it.name == manifest.source);
         let Some(source) = named else { return false };
-        // Laid out otherwise it is another record, and no prefetch ever takes this one up again.
-        let of = |key: &serde_json::Value| manifest.layout == *key || manifest.layout.get(0) == Some(key);
-        if layout::key(source).is_ok_and(|key| !of(&key)) {
+        // Laid out otherwise it is another record: once the one that is asked for is there, nothing takes this one up again.
+        let is_asked = |it: &Manifest| {
+            let of = |key: &serde_json::Value| it.layout == *key || it.layout.get(0) == Some(key);
+            layout::key(source).map_or(true, |key| of(&key))
+        };
+        let mine = self.caches.iter().filter(|it| it.name == self.cache).flat_map(|it| &it.revisions);
+        let mut live = mine.filter(|it| it.current && it.manifest.source == manifest.source);
+        if !is_asked(manifest) && live.any(|it| is_asked(&it.manifest)) {
             return false;
         }
         let planned = self.plan.into_iter().flat_map(|it| &it.sources);

@@ -46,6 +46,8 @@ pub struct Inventory {
     pub all_there: bool,
     /// How many files were read and hashed to say so.
     pub hashed: u64,
+    /// It is all somebody's own, and stays where it is.
+    pub adopted: bool,
 }
 
 /// What came out of an archive.

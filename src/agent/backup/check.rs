@@ -10,6 +10,8 @@ use crate::agent::failure::Failure;
 use crate::agent::fetch::unhex;
 use crate::agent::restore::bytes::Objects;
 use crate::agent::restore::fill::{Damage, Wanted, fill};
+use crate::agent::restore::volume::MANIFEST_LIMIT;
+use crate::api::Reason;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -53,7 +55,7 @@ impl<'a> Check<'a> {
         let mut damaged = Vec::new();
         for (source, manifest) in snapshot.volumes.iter().flat_map(|it| &it.manifests) {
             let why = self.lacks_blob(&manifest.sha256, manifest.form, manifest.stored);
-            damaged.extend(why.map(|why| Damage { path: format!("the manifest of source `{source}`"), why }));
+            damaged.extend(why.map(|why| Damage { path: of_source(source), why }));
         }
         for chunk in lists(snapshot) {
             if !self.looked_at.contains_key(&chunk.sha256) {
@@ -73,6 +75,15 @@ impl<'a> Check<'a> {
     /// When a list cannot be read, or the store not at all.
     pub async fn deep(&mut self, snapshot: &Snapshot) -> Result<Vec<Damage>, Failure> {
         let mut damaged = Vec::new();
+        for (source, kept) in snapshot.volumes.iter().flat_map(|it| &it.manifests) {
+            match self.repository.blob(&kept.sha256, kept.form, MANIFEST_LIMIT).await {
+                Ok(_) => {}
+                Err(failure) if failure.reason == Reason::ChecksumMismatch => {
+                    damaged.push(Damage { path: of_source(source), why: failure.message });
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
         for chunk in lists(snapshot) {
             let entries = self.repository.entries(chunk).await?;
             let wanted = entries.into_iter().filter_map(|it| {
@@ -121,6 +132,10 @@ impl Check<'_> {
             Some(_) => None,
         }
     }
+}
+
+fn of_source(source: &str) -> String {
+    format!("the manifest of source `{source}`")
 }
 
 /// The content, and where it is.

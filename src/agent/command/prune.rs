@@ -37,7 +37,7 @@ pub struct Prune {
     #[arg(long)]
     acknowledge: bool,
 
-    /// Snapshots that stay whatever the rules say, by id.
+    /// A snapshot that stays whatever the rules say, by its id or the beginning of it; `NotFound` when there is none.
     #[arg(long = "pin", value_name = "ID")]
     pinned: Vec<String>,
 

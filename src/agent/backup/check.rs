@@ -7,7 +7,7 @@ use super::repository::seal::Form;
 use super::repository::snapshot::Snapshot;
 use super::repository::store::Found;
 use crate::agent::failure::Failure;
-use crate::agent::fetch::unhex;
+use crate::agent::fetch::unhex_array;
 use crate::agent::restore::bytes::Objects;
 use crate::agent::restore::fill::{Damage, Wanted, fill};
 use crate::agent::restore::volume::MANIFEST_LIMIT;
@@ -37,7 +37,7 @@ impl<'a> Check<'a> {
         let (mut blobs, mut packs) = (HashMap::new(), HashMap::new());
         for found in objects {
             if let Some((sha256, form)) = names::parse_blob(&found.name)
-                && let Some(hash) = unhex(&sha256).and_then(|it| it.try_into().ok())
+                && let Some(hash) = unhex_array(&sha256)
             {
                 blobs.insert((hash, form), found.size);
             } else {
@@ -125,7 +125,7 @@ impl<'a> Check<'a> {
 impl Check<'_> {
     fn lacks_blob(&self, sha256: &str, form: Form, stored: u64) -> Option<String> {
         let name = self.repository.store.shown_name(&names::blob(sha256, form));
-        let hash: Option<[u8; 32]> = unhex(sha256).and_then(|it| it.try_into().ok());
+        let hash: Option<[u8; 32]> = unhex_array(sha256);
         match hash.and_then(|hash| self.blobs.get(&(hash, form))) {
             None => Some(format!("{name} is missing")),
             Some(size) if *size != stored => Some(format!("{name} has {size} bytes instead of {stored}")),

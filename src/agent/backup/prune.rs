@@ -20,7 +20,7 @@ use super::repository::store::Found;
 use super::repository::{Repository, names};
 use super::retention::{Candidate, Policy, Rulings, rule};
 use crate::agent::failure::Failure;
-use crate::agent::fetch::unhex;
+use crate::agent::fetch::unhex_array;
 use crate::api::Reason;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -254,7 +254,7 @@ impl Prune<'_> {
 
 impl Needed {
     fn blob(&mut self, sha256: &str, form: Form) -> Result<(), Failure> {
-        let hash = unhex(sha256).and_then(|it| it.try_into().ok()).ok_or_else(|| {
+        let hash = unhex_array(sha256).ok_or_else(|| {
             let message = format!("a list names {sha256:?}, which is no SHA-256; nothing was removed");
             Failure::new(Reason::ChecksumMismatch, message)
         })?;
@@ -265,7 +265,7 @@ impl Needed {
     /// Whether an object is needed; `None` when it is nothing that we put there.
     fn wants(&self, name: &str) -> Option<bool> {
         if let Some((sha256, form)) = names::parse_blob(name) {
-            let hash: [u8; 32] = unhex(&sha256)?.try_into().ok()?;
+            let hash: [u8; 32] = unhex_array(&sha256)?;
             return Some(self.blobs.contains(&(hash, form)));
         }
         let id = name.strip_prefix("packs/")?.split_once('/')?.1;

@@ -75,7 +75,7 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// What is deleted, rotated and mended on the volumes.
+    /// What is deleted, rotated and mended on the volumes, by `modelcache clean`. On a cluster nothing runs it by itself yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<Cleanup>,
 
@@ -92,7 +92,8 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
 
-    /// Backups of the volumes: when, where to, how long they are kept.
+    /// Backups of the volumes: when, where to, how long they are kept. `modelcache backup` and `modelcache prune` act on it; on a
+    /// cluster nothing runs them by itself yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
 

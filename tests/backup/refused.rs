@@ -34,6 +34,32 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_read_is_named_unless_it_is_excluded() {
+    let place = Place::new();
+    place.put("a", b"x");
+    place.put("private/b", b"x");
+    std::fs::create_dir(place.volume().join("lost+found")).unwrap();
+    for closed in ["private", "lost+found"] {
+        std::fs::set_permissions(place.volume().join(closed), std::fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    std::fs::set_permissions(place.to(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(place.directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let run = || {
+        let mut command = place.local();
+        if rustix::process::getuid().is_root() {
+            command.uid(65534).gid(65534);
+        }
+        super::bench::ran(command.output().unwrap())
+    };
+    run().failed(41, "VolumeError", &["private", "backup.exclude"]);
+    place.cache(&serde_json::json!({"destination": {"volume": {"claimName": "nas"}}, "exclude": ["private/"]}));
+    let ran = run();
+    assert_eq!(ran.code, 0, "{:?} {}", ran.results, ran.stderr);
+    let said = &ran.one()["backup"];
+    assert_eq!((said["files"].as_u64(), said["notCovered"].as_u64()), (Some(1), Some(1)), "{said}");
+}
+
+#[test]
 fn a_file_that_never_stops_changing_fails_the_backup_by_name_and_is_never_torn() {
     let place = Place::new();
     place.put("busy.db", &bytes(1, 200_000));

@@ -21,6 +21,7 @@ mod desk;
 
 mod cache;
 mod cache_caps;
+mod cache_foreign;
 mod files;
 mod guides;
 mod hostile;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub fn scenarios() -> Vec<Scenario> {
-    vec![scenario!(alone an_idle_minute_has_no_write_but_the_lease_and_the_operator_is_small)]
+    vec![scenario!(first an_idle_minute_has_no_write_but_the_lease_and_the_operator_is_small)]
 }
 
 const OPERATOR: &str = "system:serviceaccount:modelcache-system:modelcache-operator";

@@ -40,6 +40,21 @@ fn a_wiped_volume_is_whole_again_without_its_origin() {
 }
 
 #[test]
+fn a_damaged_manifest_of_a_source_is_found_by_a_deep_look() {
+    let (ground, _hub, source, _) = warmed();
+    ground.of_volume("2026-03-01T00:00:00Z", &source, true);
+    let snapshots = ground.block_on(ground.repository().snapshots()).unwrap();
+    let kept = snapshots[0].volumes[0].manifests["model"].sha256.clone();
+    let blob = ground.store().join("blobs/sha256").join(&kept[..2]).join(&kept);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    ground.done(&["restore", "--verify"]);
+    let ran = ground.run(&["restore", "--verify", "--deep"]);
+    ran.failed(30, "ChecksumMismatch", &["1 files", "the manifest of source `model`", &kept]);
+}
+
+#[test]
 fn the_pin_of_the_snapshot_holds_although_the_branch_has_moved() {
     let (ground, hub, source, there) = warmed();
     ground.of_volume("2026-03-01T00:00:00Z", &source, true);
@@ -65,6 +80,12 @@ fn a_backup_of_names_and_hashes_fetches_the_very_files_from_their_origin() {
     let before = requests(&hub);
     ground.done(&["prefetch"]);
     assert_eq!(requests(&hub), before);
+    // Bytes that went wrong in place, with the size and name that they had, are not taken for right.
+    let wrong = ground.volume().join(there.iter().find(|it| it.1.len() == 3 << 20).unwrap().0);
+    std::fs::write(&wrong, vec![7; 3 << 20]).unwrap();
+    ground.done(&["restore"]);
+    assert!(ground.on_volume() == there, "it was fetched again");
+    ground.done(&["verify"]);
     // And where the origin is gone, nothing says that it is whole.
     std::fs::remove_dir_all(ground.volume()).unwrap();
     hub.state.lock().repos.clear();

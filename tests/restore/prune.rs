@@ -82,6 +82,19 @@ fn more_than_may_go_at_once_is_held_until_somebody_agrees() {
 }
 
 #[test]
+fn a_pin_that_names_nothing_stops_it_before_anything_goes() {
+    let (ground, ids) = ground();
+    ground.retention(&json!({"keepLast": 4}));
+    for pin in ["ffff0000ffff0000", ""] {
+        let ran = ground.run(&["prune", "--pin", &ids[0], "--pin", pin]);
+        ran.failed(12, "NotFound", &[&format!("{pin:?}"), "--pin", "nothing was removed"]);
+    }
+    assert_eq!(ground.ids(), ids);
+    ground.done(&["prune", "--pin", &format!("20260301T100000Z-{}", ids[0])]);
+    assert_eq!(ground.ids(), ids, "an object's name is as good as an id");
+}
+
+#[test]
 fn what_cannot_be_read_stops_it_before_anything_goes() {
     let (ground, ids) = ground();
     ground.retention(&json!({"keepLast": 4}));

@@ -48,7 +48,7 @@ impl Archive {
     pub fn volume(&mut self, name: &str, asked: &Asked<'_>) -> Result<Backed, Failure> {
         let (mut backed, mut lines, mut digest) = (Backed::default(), Vec::new(), Sha256::new());
         let (mut opener, mut seen) = (Opener::new(asked.root), 0);
-        walk(asked.root, asked.forbidden, &mut |found| {
+        walk(asked.root, asked.forbidden, asked.exclude, &mut |found| {
             let owned = asked.owned.entries.get(&found.path);
             seen += usize::from(owned.is_some());
             if let Some(why) = asked.not_covered(&found, owned) {
@@ -98,7 +98,7 @@ impl Archive {
         let Found { path, kind, stat } = found;
         let (mode, name) = (stat.st_mode & 0o7777, format!("{volume}/{path}"));
         let what = match kind {
-            Kind::Special | Kind::OtherFileSystem => return Ok(None),
+            Kind::Special | Kind::OtherFileSystem | Kind::Closed => return Ok(None),
             Kind::Directory => {
                 self.append(&name, &mut header(EntryType::Directory, mode, 0), &[])?;
                 What::Directory

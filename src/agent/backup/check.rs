@@ -7,9 +7,11 @@ use super::repository::seal::Form;
 use super::repository::snapshot::Snapshot;
 use super::repository::store::Found;
 use crate::agent::failure::Failure;
-use crate::agent::fetch::unhex;
+use crate::agent::fetch::unhex_array;
 use crate::agent::restore::bytes::Objects;
 use crate::agent::restore::fill::{Damage, Wanted, fill};
+use crate::agent::restore::volume::MANIFEST_LIMIT;
+use crate::api::Reason;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -35,7 +37,7 @@ impl<'a> Check<'a> {
         let (mut blobs, mut packs) = (HashMap::new(), HashMap::new());
         for found in objects {
             if let Some((sha256, form)) = names::parse_blob(&found.name)
-                && let Some(hash) = unhex(&sha256).and_then(|it| it.try_into().ok())
+                && let Some(hash) = unhex_array(&sha256)
             {
                 blobs.insert((hash, form), found.size);
             } else {
@@ -53,7 +55,7 @@ impl<'a> Check<'a> {
         let mut damaged = Vec::new();
         for (source, manifest) in snapshot.volumes.iter().flat_map(|it| &it.manifests) {
             let why = self.lacks_blob(&manifest.sha256, manifest.form, manifest.stored);
-            damaged.extend(why.map(|why| Damage { path: format!("the manifest of source `{source}`"), why }));
+            damaged.extend(why.map(|why| Damage { path: of_source(source), why }));
         }
         for chunk in lists(snapshot) {
             if !self.looked_at.contains_key(&chunk.sha256) {
@@ -73,6 +75,15 @@ impl<'a> Check<'a> {
     /// When a list cannot be read, or the store not at all.
     pub async fn deep(&mut self, snapshot: &Snapshot) -> Result<Vec<Damage>, Failure> {
         let mut damaged = Vec::new();
+        for (source, kept) in snapshot.volumes.iter().flat_map(|it| &it.manifests) {
+            match self.repository.blob(&kept.sha256, kept.form, MANIFEST_LIMIT).await {
+                Ok(_) => {}
+                Err(failure) if failure.reason == Reason::ChecksumMismatch => {
+                    damaged.push(Damage { path: of_source(source), why: failure.message });
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
         for chunk in lists(snapshot) {
             let entries = self.repository.entries(chunk).await?;
             let wanted = entries.into_iter().filter_map(|it| {
@@ -114,13 +125,17 @@ impl<'a> Check<'a> {
 impl Check<'_> {
     fn lacks_blob(&self, sha256: &str, form: Form, stored: u64) -> Option<String> {
         let name = self.repository.store.shown_name(&names::blob(sha256, form));
-        let hash: Option<[u8; 32]> = unhex(sha256).and_then(|it| it.try_into().ok());
+        let hash: Option<[u8; 32]> = unhex_array(sha256);
         match hash.and_then(|hash| self.blobs.get(&(hash, form))) {
             None => Some(format!("{name} is missing")),
             Some(size) if *size != stored => Some(format!("{name} has {size} bytes instead of {stored}")),
             Some(_) => None,
         }
     }
+}
+
+fn of_source(source: &str) -> String {
+    format!("the manifest of source `{source}`")
 }
 
 /// The content, and where it is.

@@ -3,12 +3,12 @@
 //! A content is trusted when the last snapshot names it, or this run wrote it: its bytes were hashed by us on their way. What
 //! merely lies there under the right name, from a killed run or put there by somebody, is read and hashed once.
 
-use super::owned::parse_hex;
 use super::repository::list::{At, Chunk, File};
 use super::repository::seal::Form;
 use super::repository::snapshot::Snapshot;
 use super::repository::{Repository, names};
 use crate::agent::failure::Failure;
+use crate::agent::fetch::unhex_array;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -51,7 +51,7 @@ impl Known {
         let mut known = Self::default();
         for found in repository.store.list("blobs/").await? {
             if let Some((sha256, form)) = names::parse_blob(&found.name)
-                && let Some(hash) = parse_hex(&sha256)
+                && let Some(hash) = unhex_array(&sha256)
             {
                 known.blobs.insert(hash, (form, found.size));
             }
@@ -73,14 +73,14 @@ impl Known {
     }
 
     fn trust_chunk(&self, chunk: &Chunk) {
-        if let Some(hash) = parse_hex(&chunk.sha256) {
+        if let Some(hash) = unhex_array(&chunk.sha256) {
             self.trust_blob(hash, chunk.form, chunk.stored);
         }
     }
 
     /// A content that a snapshot names, if the store still has it.
     fn trust(&self, file: &File) {
-        let Some(hash) = parse_hex(&file.sha256).filter(|_| self.holds(hash_of(file), &file.at)) else { return };
+        let Some(hash) = unhex_array(&file.sha256).filter(|_| self.holds(hash_of(file), &file.at)) else { return };
         match &file.at {
             At::Blob { form, stored } => self.trust_blob(hash, *form, *stored),
             At::Pack { .. } => {
@@ -146,5 +146,5 @@ impl Known {
 
 /// The hash of a file in a list.
 pub fn hash_of(file: &File) -> Option<Hash> {
-    parse_hex(&file.sha256)
+    unhex_array(&file.sha256)
 }

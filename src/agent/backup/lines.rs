@@ -2,11 +2,11 @@
 //! the same piece, and is there already.
 
 use super::known::Known;
-use super::owned::parse_hex;
 use super::repository::list::{At, Chunk, Entry, What};
 use super::repository::{Repository, internal, names};
 use super::send::Sender;
 use crate::agent::failure::Failure;
+use crate::agent::fetch::unhex_array;
 use crate::api::name::hex;
 use sha2::{Digest as _, Sha256};
 use std::sync::atomic::Ordering;
@@ -141,5 +141,5 @@ impl<'a> Before<'a> {
 
 /// Whether all pieces of a list are in the store.
 pub fn is_whole(known: &Known, chunks: &[Chunk]) -> bool {
-    chunks.iter().all(|it| known.holds(parse_hex(&it.sha256), &At::Blob { form: it.form, stored: it.stored }))
+    chunks.iter().all(|it| known.holds(unhex_array(&it.sha256), &At::Blob { form: it.form, stored: it.stored }))
 }

@@ -1,6 +1,7 @@
 //! Which of the files on a volume did sources put there, and with which hash? What our manifests say.
 
 use crate::agent::failure::Failure;
+use crate::agent::fetch::unhex_array;
 use crate::agent::layout::manifest::{Manifest, What};
 use crate::agent::layout::safe_path::Root;
 use crate::agent::layout::{LayoutError, OWN};
@@ -67,7 +68,7 @@ impl Owned {
         self.pins.insert(manifest.source.clone(), pin);
         for entry in &manifest.entries {
             let what = match &entry.what {
-                What::File { size, sha256 } => match parse_hex(sha256) {
+                What::File { size, sha256 } => match unhex_array(sha256) {
                     Some(sha256) => OwnedEntry::File { size: *size, sha256, source },
                     None => continue,
                 },
@@ -83,16 +84,4 @@ fn none_when_missing(error: LayoutError) -> Result<Vec<String>, LayoutError> {
         LayoutError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
         _ => Err(error),
     }
-}
-
-/// The bytes of a SHA-256 in hex.
-pub fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -7,7 +7,10 @@ use super::repository::upload::Upload;
 use super::send::{Sender, damaged, gains};
 use super::stable::{Opener, Seen, pour};
 use crate::agent::failure::Failure;
+use crate::agent::restore::bytes::BLOCK_LIMIT;
+use crate::api::Reason;
 use crate::api::name::hex;
+use crate::api::quantity::human;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -98,6 +101,7 @@ impl<'a, 'b> Packer<'a, 'b> {
         let buffer = &mut self.buffer;
         let result = opener.whole(&small.path, |file, size| {
             plain.truncate(begin);
+            check_room(&small.path, begin, size)?;
             let poured = pour(file, size + 1, buffer, |bytes| {
                 plain.extend_from_slice(bytes);
                 Ok(())
@@ -158,5 +162,37 @@ impl<'a, 'b> Packer<'a, 'b> {
             self.sender.sent.fetch_add(stored, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+/// Whether a file goes into a block in which others are already. It was small when it was listed.
+fn check_room(path: &str, others: usize, size: u64) -> Result<(), Failure> {
+    // One byte more than there was is read, to see whether a file grows.
+    if (others as u64).saturating_add(size) < BLOCK_LIMIT {
+        return Ok(());
+    }
+    let message = format!(
+        "{path} grew to {} while it was backed up, which is too large for a block of small files: run the backup again",
+        human(size)
+    );
+    Err(Failure::new(Reason::VolumeError, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_never_larger_than_a_restore_takes() {
+        for (others, size, fits) in [
+            (0, SMALL, true),
+            (1 << 20, BLOCK_LIMIT - (1 << 20) - 1, true),
+            (1 << 20, BLOCK_LIMIT - (1 << 20), false),
+            (0, u64::MAX, false),
+        ] {
+            assert_eq!(check_room("log.txt", others, size).is_ok(), fits, "{others} {size}");
+        }
+        let failure = check_room("log.txt", 0, BLOCK_LIMIT).unwrap_err();
+        assert!(failure.message.contains("log.txt grew") && failure.message.contains("again"), "{failure}");
     }
 }

@@ -20,7 +20,7 @@ use super::repository::store::Found;
 use super::repository::{Repository, names};
 use super::retention::{Candidate, Policy, Rulings, rule};
 use crate::agent::failure::Failure;
-use crate::agent::fetch::unhex;
+use crate::agent::fetch::unhex_array;
 use crate::api::Reason;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -41,7 +41,7 @@ pub struct Prune<'a> {
     pub repository: &'a Repository,
     /// Which snapshots stay.
     pub policy: Policy,
-    /// Snapshots that stay whatever the policy says, by their ids.
+    /// Snapshots that stay whatever the policy says, by their ids or the names of their objects.
     pub pinned: BTreeSet<String>,
     /// The calendar.
     pub zone: TimeZone,
@@ -121,7 +121,7 @@ impl Prune<'_> {
     ///
     /// # Errors
     /// `RepositoryInUse` when a backup or another prune is at work; `ChecksumMismatch` when a snapshot or a list cannot be
-    /// read: then nothing is removed at all; `DeletionRefused` when more would go than may.
+    /// read: then nothing is removed at all; `NotFound` when nothing is called as a pin is; `DeletionRefused` when more would go than may.
     pub async fn run(&self) -> Result<Pruned, Failure> {
         if self.dry_run {
             // Nothing is written: not even a marker. The plan is that of this moment.
@@ -184,6 +184,16 @@ impl Prune<'_> {
 
     /// A snapshot that lacks an object is as good as a failed one: it must not be what the last good one is given up for.
     async fn rule(&self, snapshots: &[Snapshot], objects: &[Found], now: Timestamp) -> Result<Rulings, Failure> {
+        let pins: Vec<&str> = self.pinned.iter().map(|it| digits(it)).collect();
+        for (pin, digits) in self.pinned.iter().zip(&pins) {
+            if digits.is_empty() || !snapshots.iter().any(|it| it.id.starts_with(digits)) {
+                let message = format!(
+                    "{}: no snapshot is called {pin:?}, which --pin names; nothing was removed",
+                    self.repository.store.shown()
+                );
+                return Err(Failure::new(Reason::NotFound, message));
+            }
+        }
         let mut check = Check::new(self.repository, objects);
         let mut candidates = Vec::with_capacity(snapshots.len());
         for it in snapshots {
@@ -191,7 +201,7 @@ impl Prune<'_> {
                 id: it.id.clone(),
                 time: it.time,
                 good: it.files > 0 && check.quick(it).await?.is_empty(),
-                pinned: self.pinned.iter().any(|id| it.id.starts_with(id.as_str())),
+                pinned: pins.iter().any(|digits| it.id.starts_with(digits)),
             });
         }
         Ok(rule(&self.policy, &candidates, &self.zone, now))
@@ -244,7 +254,7 @@ impl Prune<'_> {
 
 impl Needed {
     fn blob(&mut self, sha256: &str, form: Form) -> Result<(), Failure> {
-        let hash = unhex(sha256).and_then(|it| it.try_into().ok()).ok_or_else(|| {
+        let hash = unhex_array(sha256).ok_or_else(|| {
             let message = format!("a list names {sha256:?}, which is no SHA-256; nothing was removed");
             Failure::new(Reason::ChecksumMismatch, message)
         })?;
@@ -255,12 +265,18 @@ impl Needed {
     /// Whether an object is needed; `None` when it is nothing that we put there.
     fn wants(&self, name: &str) -> Option<bool> {
         if let Some((sha256, form)) = names::parse_blob(name) {
-            let hash: [u8; 32] = unhex(&sha256)?.try_into().ok()?;
+            let hash: [u8; 32] = unhex_array(&sha256)?;
             return Some(self.blobs.contains(&(hash, form)));
         }
         let id = name.strip_prefix("packs/")?.split_once('/')?.1;
         (names::pack(id) == name && id.bytes().all(|it| it.is_ascii_hexdigit())).then(|| self.packs.contains(name))
     }
+}
+
+/// The digits of an id, as `snapshots` shows it or as the object is called.
+pub fn digits(id: &str) -> &str {
+    let digits = id.rsplit('-').next().unwrap_or_default();
+    digits.split('.').next().unwrap_or_default()
 }
 
 fn is_of(name: &str, candidate: &Candidate) -> bool {

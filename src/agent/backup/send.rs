@@ -1,6 +1,5 @@
 //! How does a large file become a blob? Read once, hashed on one core while the other compresses, encrypts and writes.
 
-use super::decide::size;
 use super::known::{Hash, Known, Standing};
 use super::repository::at_work::AtWork;
 use super::repository::list::{At, File};
@@ -311,9 +310,4 @@ pub fn damaged(path: &str, promised: &Hash) -> Failure {
         hex(promised)
     );
     Failure::new(Reason::Damaged, message)
-}
-
-/// Bytes of a file that its directory entry tells.
-pub fn length(stat: &rustix::fs::Stat) -> u64 {
-    size(stat)
 }

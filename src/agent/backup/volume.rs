@@ -150,10 +150,9 @@ impl Asked<'_> {
         match found.kind {
             Kind::Special => return Some(NotCovered::Special),
             Kind::OtherFileSystem => return Some(NotCovered::OtherFileSystem),
-            Kind::Directory => {
-                // What is in it is looked at, and counted, by itself.
-                return None;
-            }
+            Kind::Closed => return Some(NotCovered::Excluded),
+            // What is in it is looked at, and counted, by itself.
+            Kind::Directory => return None,
             Kind::File | Kind::Link(_) => {}
         }
         if !wanted(&found.path, self.include, self.exclude) {
@@ -199,7 +198,7 @@ struct Walker<'a, 'b> {
 impl Walker<'_, '_> {
     fn run(mut self) -> Result<Backed, Failure> {
         let (root, forbidden) = (self.asked.root, self.asked.forbidden);
-        walk(root, forbidden, &mut |found| self.see(found))?;
+        walk(root, forbidden, self.asked.exclude, &mut |found| self.see(found))?;
         self.flush()?;
         if self.seen < self.asked.owned.entries.len() {
             self.asked.missing()?;
@@ -226,7 +225,7 @@ impl Walker<'_, '_> {
             Kind::Directory if self.asked.per_node || !self.asked.include.is_empty() => return Ok(()),
             Kind::Directory => What::Directory,
             Kind::Link(target) => What::Link { target },
-            Kind::Special | Kind::OtherFileSystem => return Ok(()),
+            Kind::Special | Kind::OtherFileSystem | Kind::Closed => return Ok(()),
             Kind::File => {
                 let origin = self.asked.origin(owned);
                 let before = before.as_ref().and_then(Entry::file);

@@ -4,6 +4,7 @@ use super::repository::names::join;
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::layout::{LayoutError, OWN};
+use crate::agent::source::fnmatch::wanted;
 use crate::api::Reason;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
@@ -36,9 +37,14 @@ pub enum Kind {
     Special,
     /// A directory that another file system is mounted on.
     OtherFileSystem,
+    /// A directory that is excluded, and that nobody lets us look into.
+    Closed,
 }
 
-/// Shows everything on a volume but our own state.
+/// What a check of the file system puts at the top of a volume. Only root may look into it.
+const OF_THE_FILE_SYSTEM: &str = "lost+found";
+
+/// Shows everything on a volume but our own state. A directory that cannot be opened is no error when `exclude` names it.
 ///
 /// # Errors
 /// `VolumeError`, with what cannot be read. `InvalidSpec` when `forbidden` (device and inode), the place of the backups, lies
@@ -46,17 +52,19 @@ pub enum Kind {
 pub fn walk(
     root: &Root,
     forbidden: Option<(u64, u64)>,
+    exclude: &[String],
     see: &mut dyn FnMut(Found) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let top = root.directory("")?;
     let device = fstat(&top).map_err(|error| root.failure("", error))?.st_dev;
-    Walk { root, device, forbidden, see }.directory(&top, "", 0)
+    Walk { root, device, forbidden, exclude, see }.directory(&top, "", 0)
 }
 
 struct Walk<'a> {
     root: &'a Root,
     device: u64,
     forbidden: Option<(u64, u64)>,
+    exclude: &'a [String],
     see: &'a mut dyn FnMut(Found) -> Result<(), Failure>,
 }
 
@@ -113,6 +121,9 @@ impl Walk<'_> {
             );
             return Err(Failure::new(Reason::InvalidSpec, message));
         }
+        if kind == Kind::Directory && path == OF_THE_FILE_SYSTEM {
+            return Ok(());
+        }
         if kind != Kind::Directory {
             return (self.see)(Found { path, kind, stat });
         }
@@ -124,6 +135,9 @@ impl Walk<'_> {
         let inner = match openat(parent, name, flags, Mode::empty()) {
             Ok(inner) => inner,
             Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ACCESS | Errno::PERM) if !wanted(&format!("{path}/"), &[], self.exclude) => {
+                return (self.see)(Found { path, kind: Kind::Closed, stat });
+            }
             Err(error) => return Err(failed(error)),
         };
         (self.see)(Found { path: path.clone(), kind, stat })?;
@@ -150,7 +164,7 @@ mod tests {
     #[test]
     fn a_walk_sees_everything_but_our_own_state_in_the_order_of_lists_and_follows_no_link() {
         let volume = tempfile::tempdir().unwrap();
-        for directory in ["a/b", "a-b", ".modelcache/x", "a/.modelcache"] {
+        for directory in ["a/b", "a-b", ".modelcache/x", "a/.modelcache", "lost+found"] {
             std::fs::create_dir_all(volume.path().join(directory)).unwrap();
         }
         for file in ["a/b/1", "a-b/2", ".modelcache/x/3", "a/.modelcache/4", "a/z"] {
@@ -163,7 +177,7 @@ mod tests {
             seen.push(found.path);
             Ok(())
         };
-        walk(&root, None, &mut see).unwrap();
+        walk(&root, None, &[], &mut see).unwrap();
         assert_eq!(seen, ["a", "a/.modelcache", "a/.modelcache/4", "a/b", "a/b/1", "a/z", "a-b", "a-b/2", "root"]);
         assert!(seen.is_sorted_by(|one, other| order(one, other).is_lt()));
     }
@@ -174,7 +188,7 @@ mod tests {
         std::fs::create_dir_all(volume.path().join("a/backups")).unwrap();
         let inside = std::fs::metadata(volume.path().join("a/backups")).unwrap();
         let root = Root::open(volume.path()).unwrap();
-        let refused = walk(&root, Some((inside.dev(), inside.ino())), &mut |_| Ok(())).unwrap_err();
+        let refused = walk(&root, Some((inside.dev(), inside.ino())), &[], &mut |_| Ok(())).unwrap_err();
         assert_eq!(refused.reason, Reason::InvalidSpec);
     }
 }

@@ -112,7 +112,7 @@ pub fn begins_with(hand: &mut Hand, whole: &Found, start: &Found) -> Result<bool
     if whole.size < start.size {
         return Ok(false);
     }
-    let mut a = hand.open(whole, OFlags::RDONLY)?.take(start.size);
+    let mut a = hand.open_log(whole, OFlags::RDONLY)?.take(start.size);
     let mut b = hand.open(start, OFlags::RDONLY)?;
     let hashes = hash(&mut a).and_then(|a| Ok((a, hash(&mut b)?)));
     hashes.map(|(a, b)| a == b).map_err(|error| failed(&whole.path, &error))

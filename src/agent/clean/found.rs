@@ -77,6 +77,13 @@ impl Found {
         same(self) == same(&now) && (!plain || (self.size, self.written) == (now.size, now.written))
     }
 
+    /// Whether it still is the log that it was: one that is written to grows, and is the same one.
+    pub fn is_log(&self, stat: &Stat) -> bool {
+        let now = Self::of(&self.path, stat);
+        let same = (self.device, self.inode) == (now.device, now.inode) && now.names == 1;
+        same && FileType::from_raw_mode(now.mode) == FileType::RegularFile && now.size >= self.size
+    }
+
     /// The path as messages show it.
     pub fn shown(&self) -> String {
         shown(&self.path)

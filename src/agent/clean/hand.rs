@@ -85,6 +85,14 @@ impl Hand {
         }
     }
 
+    /// Fails unless something still is the log that was looked at; it may have grown.
+    pub fn check_log(&mut self, found: &Found) -> Result<(), Refusal> {
+        match self.stat(&found.path)? {
+            Some(stat) if found.is_log(&stat) => Ok(()),
+            _ => Err(Refusal::Changed(found.shown())),
+        }
+    }
+
     /// Removes a file that still is what was looked at.
     pub fn remove(&mut self, found: &Found) -> Result<(), Refusal> {
         self.check(found)?;
@@ -112,11 +120,20 @@ impl Hand {
 
     /// Opens a plain file that still is what was looked at.
     pub fn open(&mut self, found: &Found, flags: OFlags) -> Result<File, Refusal> {
+        self.open_if(found, flags, Found::is)
+    }
+
+    /// Opens a log that still is the one that was looked at; it may have grown.
+    pub fn open_log(&mut self, found: &Found, flags: OFlags) -> Result<File, Refusal> {
+        self.open_if(found, flags, Found::is_log)
+    }
+
+    fn open_if(&mut self, found: &Found, flags: OFlags, is: fn(&Found, &Stat) -> bool) -> Result<File, Refusal> {
         let (directory, name) = self.parent(&found.path)?;
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(directory, name, flags, Mode::empty()).map_err(|error| refused(&found.path, error))?;
         let stat = fstat(&file).map_err(|error| refused(&found.path, error))?;
-        if !found.is(&stat) || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        if !is(found, &stat) || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Refusal::Changed(found.shown()));
         }
         Ok(file.into())

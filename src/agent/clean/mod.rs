@@ -43,6 +43,7 @@ use super::inspect::owners::Owners;
 use super::layout;
 use super::layout::safe_path::Root;
 use super::local::Pins;
+use super::restore::rollback;
 use crate::api::cleanup::{CleanupRule, Deed};
 use crate::api::quantity::human;
 use crate::api::volume::Volume;
@@ -118,6 +119,10 @@ impl Clean<'_> {
         })?;
         // A dry run takes nothing from anybody, and may look at a volume that is mounted read-only.
         let staging = if self.dry_run { None } else { Some(self.right_to_write(&root, cache)?) };
+        if staging.is_some() {
+            // What manifests say holds only once a restore that was killed is finished.
+            rollback::resume(&root, cache)?;
+        }
         let caches = known::caches(&root)?;
         let owners = Owners::of(&root, &caches)?;
         let pins = Pins::read(&root, cache)?;

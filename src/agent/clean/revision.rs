@@ -26,7 +26,7 @@ use super::rule_cache::removing;
 use super::work::Work;
 use crate::api::Reason;
 use rustix::fs::FileType;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Largest manifest that is read, in bytes.
 const LIMIT: u64 = 512 << 20;
@@ -53,8 +53,9 @@ impl<'a, 'w> Removal<'a, 'w> {
     /// Bytes on the disk that a cache holds for all its revisions, each file once.
     pub fn used(&mut self, cache: usize) -> Result<u64, Failure> {
         let revisions = &self.work.caches[cache].revisions;
-        let paths: BTreeSet<&str> =
-            revisions.iter().flat_map(|it| &it.manifest.entries).map(|it| it.path.as_str()).collect();
+        // What somebody else had there is not ours once nobody asks for it.
+        let counted = revisions.iter().filter(|it| it.current || !it.manifest.adopted);
+        let paths: BTreeSet<&str> = counted.flat_map(|it| &it.manifest.entries).map(|it| it.path.as_str()).collect();
         let mut seen = HashSet::new();
         let mut bytes = 0;
         for path in paths {
@@ -150,12 +151,13 @@ impl<'a, 'w> Removal<'a, 'w> {
     fn sweep(&mut self, name: &str, manifest: &Manifest, report: &mut RuleReport) -> Result<u64, Failure> {
         let root = self.work.root;
         let aside = format!("{}/{name}.tree", removing(self.work.cache));
-        let mine: Vec<&Entry> = manifest.entries.iter().filter(|it| !self.needed(&it.path)).collect();
+        let mine: Vec<&Entry> =
+            manifest.entries.iter().filter(|it| !manifest.adopted && !self.needed(&it.path)).collect();
         let is_content = |it: &&&Entry| it.path.contains("/blobs/");
         let mut freed = 0;
         // What leads to the snapshot goes before it.
         for entry in mine.iter().filter(|it| leads(manifest, it)) {
-            freed += self.unlink(&entry.path, report)?;
+            freed += self.unlink(entry, report)?;
         }
         remove::tree(root, &aside)?;
         if let Some(whole) = loaded_from(manifest).filter(|it| self.is_whole(it, &mine)) {
@@ -168,7 +170,7 @@ impl<'a, 'w> Removal<'a, 'w> {
             if index % 256 == 0 {
                 self.work.check()?;
             }
-            freed += self.unlink(&entry.path, report)?;
+            freed += self.unlink(entry, report)?;
         }
         self.prune(&mine)?;
         if report.failure.is_none() {
@@ -178,12 +180,16 @@ impl<'a, 'w> Removal<'a, 'w> {
         Ok(freed)
     }
 
-    /// Paths that only one revision lists, of those that are not gone.
+    /// Paths that only one revision lists, of those that are not gone. None of what it adopted: that does not go with it.
     fn alone(&self, owner: Owner) -> Vec<String> {
-        let entries = &self.work.caches[owner.0].revisions[owner.1].manifest.entries;
+        let manifest = &self.work.caches[owner.0].revisions[owner.1].manifest;
+        let entries = if manifest.adopted { &[][..] } else { &manifest.entries };
         let only = |path: &str| {
             let set = self.work.owners.get(path).map_or(&[][..], |set| self.work.owners.revisions(set));
-            set.iter().all(|it| *it == owner || self.gone.contains(it))
+            set.iter().all(|it| {
+                let adopted = self.work.caches[it.0].revisions[it.1].manifest.adopted;
+                *it == owner || self.gone.contains(it) && !adopted
+            })
         };
         entries.iter().map(|it| &it.path).filter(|path| only(path)).cloned().collect()
     }
@@ -191,7 +197,7 @@ impl<'a, 'w> Removal<'a, 'w> {
     /// Whether a revision that stays lists a path.
     fn needed(&self, path: &str) -> bool {
         let owners = self.work.owners.get(path).map_or(&[][..], |set| self.work.owners.revisions(set));
-        owners.iter().any(|it| !self.gone.contains(it))
+        owners.iter().any(|it| !self.gone.contains(it) || self.work.caches[it.0].revisions[it.1].manifest.adopted)
     }
 
     /// Whether a directory holds nothing but what goes.
@@ -199,12 +205,13 @@ impl<'a, 'w> Removal<'a, 'w> {
         if directory.is_empty() || directory == OWN || self.work.directories.iter().any(|it| it == directory) {
             return false;
         }
-        let going: HashSet<&[u8]> = mine.iter().map(|it| it.path.as_bytes()).collect();
+        let going: HashMap<&[u8], &Entry> = mine.iter().map(|it| (it.path.as_bytes(), *it)).collect();
         let (mut foreign, mut files) = (false, 0_u64);
         let walked = walk_below(self.work.root, directory, |path, stat| {
             let file = FileType::from_raw_mode(stat.st_mode) != FileType::Directory;
             files += u64::from(file);
-            foreign |= file && !going.contains(path);
+            let ours = || going.get(path).is_some_and(|it| self.is_as_listed(it, &Found::of(path, stat)));
+            foreign |= file && !ours();
             Next::Enter
         });
         walked.is_ok_and(|it| it.unreadable.is_empty() && it.mounts.is_empty()) && !foreign && files > 0
@@ -226,8 +233,23 @@ impl<'a, 'w> Removal<'a, 'w> {
         Ok(freed.disk_bytes)
     }
 
-    fn unlink(&mut self, path: &str, report: &mut RuleReport) -> Result<u64, Failure> {
-        let Some(found) = self.found(path)? else { return Ok(0) };
+    /// Whether what is at an entry's path is of its kind, its size, and leads to where it did.
+    fn is_as_listed(&self, entry: &Entry, found: &Found) -> bool {
+        match (&entry.what, FileType::from_raw_mode(found.mode)) {
+            (Kind::File { size, .. }, FileType::RegularFile) => found.size == *size,
+            (Kind::Link { link }, FileType::Symlink) => {
+                self.work.root.link(&entry.path).is_ok_and(|it| it.as_ref() == Some(link))
+            }
+            _ => false,
+        }
+    }
+
+    fn unlink(&mut self, entry: &Entry, report: &mut RuleReport) -> Result<u64, Failure> {
+        let Some(found) = self.found(&entry.path)? else { return Ok(0) };
+        if !self.is_as_listed(entry, &found) {
+            report.note(format!("{} stays: it is not what was put there, but somebody else's", found.shown()));
+            return Ok(0);
+        }
         match self.hand.remove(&found) {
             Ok(()) => Ok(if found.names == 1 { found.disk } else { 0 }),
             Err(refusal) => {

@@ -15,27 +15,50 @@ use super::report::{RuleReport, What};
 use super::rotated::{Aside, aside, rotated};
 use crate::api::cleanup::RotateMethod;
 use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
+use std::fs::File;
 use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 
 /// Names that are tried before a rotation gives up: one for each second from now on.
 const TRIES: i64 = 120;
 
+/// Times that what came meanwhile is copied and put on the disk before a log is cut; then it is cut however busy it is.
+const ROUNDS: usize = 8;
+
 /// Starts a log anew. The path of the rotated file and its time.
-pub fn rotate(hand: &mut Hand, found: &Found, method: RotateMethod, now: i64) -> Result<(Vec<u8>, i64), Refusal> {
+pub fn rotate(
+    hand: &mut Hand,
+    found: &Found,
+    method: RotateMethod,
+    now: i64,
+    report: &mut RuleReport,
+) -> Result<(Vec<u8>, i64), Refusal> {
     match method {
-        RotateMethod::Rename => rename(hand, found, now),
+        RotateMethod::Rename => rename(hand, found, now, report),
         RotateMethod::CopyTruncate => copy_and_cut(hand, found, now),
     }
 }
 
-fn rename(hand: &mut Hand, found: &Found, now: i64) -> Result<(Vec<u8>, i64), Refusal> {
+fn rename(hand: &mut Hand, found: &Found, now: i64, report: &mut RuleReport) -> Result<(Vec<u8>, i64), Refusal> {
     let (directory, name) = split(&found.path);
     let new = beside(directory, &aside(name, now, Aside::New));
     let file = hand.create(&new)?;
     // Its time is now, and its owner and mode are the log's.
     let fresh = Found { written: i128::from(now) * 1_000_000_000, ..found.clone() };
-    like(&fresh, &file).and_then(|()| file.sync_all()).map_err(|error| failed(&new, &error))?;
-    let moved = hand.check(found).and_then(|()| to_free_name(hand, &found.path, &found.path, now));
+    let made = like(&fresh, &file).and_then(|()| file.sync_all()).and_then(|()| file.metadata());
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            hand.unlink(&new)?;
+            return Err(failed(&new, &error));
+        }
+    };
+    // A log that its program cannot write to is worse than none: most make one that is missing.
+    let writable = (made.uid(), made.gid()) == (found.user, found.group);
+    if !writable {
+        hand.unlink(&new)?;
+    }
+    let moved = hand.check_log(found).and_then(|()| to_free_name(hand, &found.path, &found.path, now));
     let moved = match moved {
         Ok(moved) => moved,
         Err(refusal) => {
@@ -43,8 +66,14 @@ fn rename(hand: &mut Hand, found: &Found, now: i64) -> Result<(Vec<u8>, i64), Re
             return Err(refusal);
         }
     };
+    if !writable {
+        let (user, group) = (found.user, found.group);
+        report.note(format!(
+            "{} got no new log: only root may give a file to {user}:{group}; its program must make one, or be asked to",
+            found.shown()
+        ));
     // A program that opens the log for each line may have made one already.
-    if !hand.rename(&new, &found.path)? {
+    } else if !hand.rename(&new, &found.path)? {
         hand.unlink(&new)?;
     }
     hand.sync(&found.path)?;
@@ -55,7 +84,7 @@ fn copy_and_cut(hand: &mut Hand, found: &Found, now: i64) -> Result<(Vec<u8>, i6
     let (directory, name) = split(&found.path);
     let copy = beside(directory, &aside(name, now, Aside::Copy));
     let cut = beside(directory, &aside(name, now, Aside::Cut));
-    let mut log = hand.open(found, OFlags::RDWR)?;
+    let mut log = hand.open_log(found, OFlags::RDWR)?;
     let mut new = hand.create(&copy)?;
     let copied = std::io::copy(&mut log, &mut new).and_then(|_| like(found, &new)).and_then(|()| new.sync_all());
     if let Err(error) = copied {
@@ -67,13 +96,25 @@ fn copy_and_cut(hand: &mut Hand, found: &Found, now: i64) -> Result<(Vec<u8>, i6
         return Err(Refusal::Changed(found.shown()));
     }
     hand.sync(&cut)?;
-    // What was added meanwhile, as close to the cut as can be.
-    let rest = new.seek(SeekFrom::End(0)).and_then(|_| std::io::copy(&mut log, &mut new));
-    let done = rest.and_then(|_| log.set_len(0)).and_then(|()| new.sync_all());
-    done.map_err(|error| failed(&found.path, &error))?;
+    cut_after(&mut log, &mut new).map_err(|error| failed(&found.path, &error))?;
     let moved = to_free_name(hand, &cut, &found.path, now)?;
     hand.sync(&found.path)?;
     Ok(moved)
+}
+
+/// Copies what was added meanwhile, as close to the cut as can be, and cuts. What is cut is on the disk before, but for the
+/// lines of the last moment of a log that is never quiet.
+fn cut_after(log: &mut File, new: &mut File) -> std::io::Result<()> {
+    new.seek(SeekFrom::End(0))?;
+    for _ in 0..ROUNDS {
+        if std::io::copy(log, new)? == 0 {
+            return log.set_len(0);
+        }
+        new.sync_all()?;
+    }
+    std::io::copy(log, new)?;
+    log.set_len(0)?;
+    new.sync_all()
 }
 
 /// Gives a file the first name of a rotated log that nothing has.

@@ -33,11 +33,17 @@ pub fn run(work: &Work<'_>, rule: &CleanupRule, wanted: &CacheRule, report: &mut
             return Err(Failure::new(Reason::Superseded, message));
         }
     }
+    let mut hand = Hand::on(work.root)?;
+    // One for both: what the first removes no longer holds the files of the second.
+    let mut removal = Removal::new(work, &mut hand);
+    if wanted.takes(Leftover::Superseded) || wanted.takes(Leftover::Expired) {
+        removal.finish_all(report)?;
+    }
     if wanted.takes(Leftover::Superseded) {
-        superseded(work, rule, wanted, keep, report)?;
+        superseded(work, rule, wanted, keep, &mut removal, report)?;
     }
     if wanted.takes(Leftover::Expired) {
-        expired(work, report)?;
+        expired(work, &mut removal, report)?;
     }
     let (incomplete, orphaned) = (wanted.takes(Leftover::Incomplete), wanted.takes(Leftover::Orphaned));
     if incomplete || orphaned {
@@ -51,6 +57,7 @@ fn superseded(
     rule: &CleanupRule,
     wanted: &CacheRule,
     keep: Duration,
+    removal: &mut Removal<'_, '_>,
     report: &mut RuleReport,
 ) -> Result<(), Failure> {
     let (max_used, min_free) =
@@ -59,9 +66,6 @@ fn superseded(
     if reserved > 0 && max_used.is_none() && min_free.is_none() {
         return Err(invalid(rule, "`reserved` is a floor: `maxUsed` or `minFree` must say when anything is removed"));
     }
-    let mut hand = Hand::on(work.root)?;
-    let mut removal = Removal::new(work, &mut hand);
-    removal.finish_all(report)?;
     let Some(at) = work.caches.iter().position(|it| it.name == work.cache) else { return Ok(()) };
     let cache: &Cache = &work.caches[at];
     let mut earlier: Vec<(usize, &Revision)> =
@@ -105,7 +109,7 @@ fn superseded(
         removal.gone((at, index));
         used = used.saturating_sub(freed);
         would_free += if work.dry_run { freed } else { 0 };
-        report.did(What::RevisionRemoved, label, why, freed);
+        report.did(What::RevisionRemoved, label, format!("{why}{}", only_record(revision)), freed);
     }
     Ok(())
 }
@@ -124,11 +128,17 @@ fn stays(work: &Work<'_>, revision: &Revision, keep: Duration) -> Option<String>
     Some(format!("a pod of {oldest} is older than the switch, and may still read it"))
 }
 
+/// What is said of a revision whose files were there before it.
+fn only_record(revision: &Revision) -> &'static str {
+    if revision.manifest.adopted {
+        "; only the record of it goes: its files were adopted where they are, and stay"
+    } else {
+        ""
+    }
+}
+
 /// Files that are older than their sources say.
-fn expired(work: &Work<'_>, report: &mut RuleReport) -> Result<(), Failure> {
-    let mut hand = Hand::on(work.root)?;
-    let mut removal = Removal::new(work, &mut hand);
-    removal.finish_all(report)?;
+fn expired(work: &Work<'_>, removal: &mut Removal<'_, '_>, report: &mut RuleReport) -> Result<(), Failure> {
     let Some(at) = work.caches.iter().position(|it| it.name == work.cache) else { return Ok(()) };
     for (index, revision) in work.caches[at].revisions.iter().enumerate().filter(|(_, it)| it.current) {
         work.check()?;
@@ -146,7 +156,8 @@ fn expired(work: &Work<'_>, report: &mut RuleReport) -> Result<(), Failure> {
         let after = Duration::from_secs(revision.manifest.expire_after_seconds.unwrap_or_default());
         let freed = if work.dry_run { expected } else { removal.expire((at, index), report)? };
         removal.gone((at, index));
-        report.did(What::RevisionRemoved, label, format!("were fetched more than {} ago", words(after)), freed);
+        let why = format!("were fetched more than {} ago{}", words(after), only_record(revision));
+        report.did(What::RevisionRemoved, label, why, freed);
     }
     Ok(())
 }

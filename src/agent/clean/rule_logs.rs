@@ -121,7 +121,7 @@ fn one(
         report.did(what, found.shown(), why, found.disk);
         return Ok(());
     }
-    let (to, time) = rotate(hand, found, method, work.now.as_second())?;
+    let (to, time) = rotate(hand, found, method, work.now.as_second(), report)?;
     report.did(what, found.shown(), why, found.disk);
     if let Some(process) = work.in_use.by(found.device, found.inode).filter(|_| method == RotateMethod::Rename) {
         report.note(format!(

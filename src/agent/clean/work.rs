@@ -4,6 +4,7 @@ use super::super::failure::Failure;
 use super::super::fetch::Staging;
 use super::super::inspect::known::Cache;
 use super::super::inspect::owners::Owners;
+use super::super::layout;
 use super::super::layout::manifest::Manifest;
 use super::super::layout::safe_path::Root;
 use super::super::local::Pins;
@@ -70,6 +71,16 @@ impl Work<'_> {
     pub fn wants(&self, manifest: &Manifest) -> bool {
         let named = self.sources.iter().find(|it| it.name == manifest.source);
         let Some(source) = named else { return false };
+        // Laid out otherwise it is another record: once the one that is asked for is there, nothing takes this one up again.
+        let is_asked = |it: &Manifest| {
+            let of = |key: &serde_json::Value| it.layout == *key || it.layout.get(0) == Some(key);
+            layout::key(source).map_or(true, |key| of(&key))
+        };
+        let mine = self.caches.iter().filter(|it| it.name == self.cache).flat_map(|it| &it.revisions);
+        let mut live = mine.filter(|it| it.current && it.manifest.source == manifest.source);
+        if !is_asked(manifest) && live.any(|it| is_asked(&it.manifest)) {
+            return false;
+        }
         let planned = self.plan.into_iter().flat_map(|it| &it.sources);
         let mut planned = planned.filter(|it| it.source.name == manifest.source).map(|it| &it.pin);
         let is = |pin: &crate::contract::plan::Pin| pin.revision == manifest.revision && pin.digest == manifest.digest;

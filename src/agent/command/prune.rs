@@ -10,7 +10,7 @@ use crate::agent::failure::Failure;
 use crate::agent::local;
 use crate::api::quantity::human;
 use crate::api::schedule::zone;
-use crate::api::{ModelCache, Reason, duration};
+use crate::api::{Reason, duration};
 use crate::contract::outcome::Outcome;
 use clap::Args;
 use jiff::SignedDuration;
@@ -37,7 +37,7 @@ pub struct Prune {
     #[arg(long)]
     acknowledge: bool,
 
-    /// Snapshots that stay whatever the rules say, by id.
+    /// A snapshot that stays whatever the rules say, by its id or the beginning of it; `NotFound` when there is none.
     #[arg(long = "pin", value_name = "ID")]
     pinned: Vec<String>,
 
@@ -80,7 +80,7 @@ impl Prune {
                 repository: &repository,
                 policy: backup.retention.as_ref().map(Policy::of).transpose()?.unwrap_or_default(),
                 pinned: self.pinned.iter().cloned().collect(),
-                zone: zone_of(&cache)?,
+                zone: zone(cache.spec.time_zone.as_deref()).map_err(invalid)?,
                 grace: SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX),
                 acknowledged: self.acknowledge,
                 dry_run: self.dry_run,
@@ -92,11 +92,6 @@ impl Prune {
         }
         Ok(results)
     }
-}
-
-fn zone_of(cache: &ModelCache) -> Result<jiff::tz::TimeZone, Failure> {
-    let spec = serde_json::to_value(&cache.spec).unwrap_or_default();
-    zone(spec["timeZone"].as_str()).map_err(invalid)
 }
 
 fn invalid(error: impl std::fmt::Display) -> Failure {

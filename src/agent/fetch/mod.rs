@@ -68,7 +68,7 @@ pub use self::{
     copied::{Copied, copy},
     error::{FetchError, Reason, SpaceLimit},
     fence::Writer,
-    hash::{file_matches, git_blob_of_file, hex, over_cores, sha256_of_file, unhex},
+    hash::{file_matches, git_blob_of_file, hex, over_cores, sha256_of_file, unhex, unhex_array},
     options::FetchOptions,
     probe::Probe,
     progress::{Progress, Snapshot},

@@ -34,7 +34,11 @@ pub fn caches(root: &Root) -> Result<Vec<Cache>, LayoutError> {
     let mut caches = Vec::new();
     for name in root.names(OWN)? {
         // Others may have left anything here; what is no directory has no names in it.
-        let Ok(inside) = root.names(&state(&name)) else { continue };
+        let inside = match root.names(&state(&name)) {
+            Ok(inside) => inside,
+            Err(LayoutError::Link { .. }) => continue,
+            Err(error) => return Err(error),
+        };
         if !inside.iter().any(|it| matches!(it.as_str(), "manifests" | "retired" | "staging" | "pins.json")) {
             continue;
         }

@@ -214,7 +214,8 @@ impl Count<'_> {
         let mut earlier = Amount::default();
         for (set, amount) in &self.needed {
             let revisions = self.owners.revisions(*set);
-            if revisions.iter().all(|(cache, revision)| !caches[*cache].revisions[*revision].current) {
+            let known = |(cache, revision): &(usize, usize)| &caches[*cache].revisions[*revision];
+            if revisions.iter().map(known).all(|it| !it.current && !it.manifest.adopted) {
                 earlier += *amount;
             }
         }

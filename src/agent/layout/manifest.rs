@@ -49,6 +49,9 @@ pub struct Manifest {
     /// When it was removed because it had expired: there are no entries then, and nothing is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired_at: Option<Timestamp>,
+    /// Its files were on the volume before, and are somebody's own: only this record of them is ever removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 /// A file or a link on the volume.
@@ -118,6 +121,7 @@ impl Manifest {
             fetched_at: None,
             expire_after_seconds: None,
             expired_at: None,
+            adopted: false,
         }
     }
 

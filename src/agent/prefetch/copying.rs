@@ -95,7 +95,7 @@ impl Pool<'_, '_> {
 /// What there is to do where the claim is the volume itself and its files stay where they are: nothing. They were hashed a
 /// moment ago; links are kept as the links that they are.
 pub(super) fn in_place(root: &Root, listing: &Listing, placement: &mut Placement) -> Result<Inventory, Failure> {
-    let mut inventory = Inventory { all_there: true, ..Inventory::default() };
+    let mut inventory = Inventory { all_there: true, adopted: true, ..Inventory::default() };
     for placed in std::mem::take(&mut placement.contents) {
         if let Some(link) = root.link(&placed.path)? {
             placement.links.push((placed.path, link));

@@ -4,7 +4,7 @@
 //! right name and size is hashed before it is taken: a crash, another program or a broken disk may have left it.
 
 use super::super::failure::Failure;
-use super::super::fetch::{Digest, git_blob_of_file, hex, over_cores, sha256_of_file, unhex};
+use super::super::fetch::{Digest, git_blob_of_file, hex, over_cores, sha256_of_file, unhex_array};
 use super::super::layout::archive::Tree;
 use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::safe_path::Root;
@@ -46,6 +46,8 @@ pub struct Inventory {
     pub all_there: bool,
     /// How many files were read and hashed to say so.
     pub hashed: u64,
+    /// It is all somebody's own, and stays where it is.
+    pub adopted: bool,
 }
 
 /// What came out of an archive.
@@ -86,7 +88,7 @@ impl Known {
     pub fn learn_all(&mut self, manifest: &Manifest) {
         for entry in &manifest.entries {
             if let What::File { size, sha256 } = &entry.what
-                && let Some(sha256) = unhex(sha256).and_then(|it| it.try_into().ok())
+                && let Some(sha256) = unhex_array(sha256)
             {
                 self.learn(&entry.path, *size, sha256, &manifest.revision, entry.damaged);
             }

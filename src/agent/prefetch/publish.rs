@@ -61,6 +61,7 @@ pub fn publish(
         manifest.bytes = inventory.there.values().map(|(size, _)| size).sum();
     }
     manifest.archives = archives;
+    manifest.adopted = inventory.adopted;
     manifest.entries = entries;
     manifest.fetched_at = Some(fetched_at(root, cache, planned, inventory)?);
     let life = expiry::parse(planned.source.expire_after()).ok().flatten();

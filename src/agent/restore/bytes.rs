@@ -1,7 +1,7 @@
 //! Where do the bytes of a restore come from? From objects of the repository, read by threads, whatever the store.
 
 use crate::agent::backup::repository::list::At;
-use crate::agent::backup::repository::seal::Form;
+use crate::agent::backup::repository::seal::{Form, OVERHEAD};
 use crate::agent::backup::repository::store::Store;
 use crate::agent::backup::repository::{Repository, names};
 use crate::agent::failure::Failure;
@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 
 /// Bytes that are asked of a bucket at once.
 const PIECE: u64 = 4 << 20;
-/// Largest block of small files, in plain bytes.
-const BLOCK_LIMIT: u64 = 64 << 20;
+/// Largest block of small files, in plain bytes. A backup writes none that is larger.
+pub const BLOCK_LIMIT: u64 = 64 << 20;
 
 /// Why bytes cannot be had.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl<'a> Objects<'a> {
     pub fn block(&self, pack: &str, offset: u64, length: u64, form: Form) -> Result<Vec<u8>, Trouble> {
         let name = names::pack(pack);
         let shown = self.repository.store.shown_name(&name);
-        if length > BLOCK_LIMIT {
+        if length > BLOCK_LIMIT + OVERHEAD {
             return Err(Trouble::Damaged(format!("{shown}: a block of {length} bytes is larger than any")));
         }
         let sealed = match self.repository.store.root() {

@@ -13,7 +13,7 @@ use crate::agent::prefetch::publish::is_of;
 use crate::api::model_cache::ModelCacheSpec;
 use crate::api::source::Source;
 use crate::contract::plan::{Plan, PlannedSource};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Whose volume is restored.
 #[derive(Clone, Debug)]
@@ -62,6 +62,16 @@ impl Theirs {
 }
 
 impl Theirs {
+    /// These files are not known to be what anybody lists.
+    pub fn doubt(&mut self, paths: &HashSet<String>) {
+        for (manifest, changed) in self.manifests.iter_mut().zip(&mut self.changed) {
+            for entry in manifest.entries.iter_mut().filter(|it| !it.damaged && paths.contains(&it.path)) {
+                entry.damaged = true;
+                *changed = true;
+            }
+        }
+    }
+
     /// Stages the manifests that are not to be believed in everything any more. Gives what `current` says, if that still holds.
     pub fn stage(self, root: &Root, stage: &Stage, cache: &str, mine: &[Manifest]) -> Result<Option<String>, Failure> {
         for (manifest, changed) in self.manifests.iter().zip(&self.changed) {

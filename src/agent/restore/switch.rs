@@ -67,6 +67,10 @@ pub fn forward(root: &Root, cache: &str, journal: &mut Journal) -> Result<(), Fa
 /// Moves back what was there before, from wherever an earlier run was stopped. What was restored goes where it was staged.
 pub fn back(root: &Root, cache: &str, journal: &mut Journal) -> Result<(), Failure> {
     current::remove(root, cache)?;
+    if journal.phase == Phase::Done {
+        // Whatever is staged is of a later restore that failed. Beside it nothing would look as if it had been moved.
+        remove::tree(root, &journal::staged(cache))?;
+    }
     if journal.phase != Phase::RollingBack {
         journal.phase = Phase::RollingBack;
         journal.write(root, cache)?;

@@ -185,3 +185,15 @@ fn what_was_kept_goes_when_its_time_is_over_and_not_before() {
     rollback::sweep(&root, CACHE, Timestamp::MAX).unwrap();
     assert!(!volume.path().join(".modelcache/c/restore").exists());
 }
+
+#[test]
+fn what_a_later_restore_left_staged_does_not_stand_in_the_way_back() {
+    let (volume, root, mut journal) = volume();
+    let before = content(volume.path());
+    forward(&root, CACHE, &mut journal).unwrap();
+    let staged = volume.path().join(".modelcache/c/restore/new");
+    put(&staged, "models/a", "half of a later one");
+    put(&staged, "models/sub/b", "half of a later one");
+    rollback::roll_back(&root, CACHE).unwrap();
+    assert_eq!(content(volume.path()), before);
+}

@@ -24,11 +24,11 @@ use crate::api::Reason;
 use crate::api::model_cache::ModelCacheSpec;
 use crate::api::quantity::human;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 /// Largest manifest that is taken from a backup, in bytes.
-const MANIFEST_LIMIT: u64 = 512 << 20;
+pub const MANIFEST_LIMIT: u64 = 512 << 20;
 
 /// One volume of a snapshot, and where it goes.
 pub struct VolumeRestore<'a> {
@@ -71,6 +71,8 @@ pub struct Staged {
     pub origins: BTreeSet<String>,
     /// Files that cannot be had.
     pub damaged: Vec<Damage>,
+    /// Files that are not in place as the snapshot has them: no manifest may say that they are.
+    unproven: HashSet<String>,
 }
 
 impl VolumeRestore<'_> {
@@ -98,27 +100,47 @@ impl VolumeRestore<'_> {
             written: 0,
             origins: survey.origins.clone(),
             damaged: vec![],
+            unproven: HashSet::new(),
         };
-        let mut theirs = own_state::Theirs::read(&root, cache)?;
+        if let Err(failure) = self.make(&root, &stage, &survey, &mut staged).await {
+            // Whoever has the volume now may be staging there.
+            if staged.lock.check().is_ok()
+                && let Err(left) = stage_removed(&root, cache)
+            {
+                tracing::warn!(%left, "what was staged is left behind");
+            }
+            return Err(failure);
+        }
+        Ok(staged)
+    }
+
+    /// Fills the stage.
+    async fn make(&self, root: &Root, stage: &Stage, survey: &Survey, staged: &mut Staged) -> Result<(), Failure> {
+        let cache = &self.target.cache;
+        let mut theirs = own_state::Theirs::read(root, cache)?;
         for chunk in &self.from.list {
             staged.lock.check()?;
             let entries = self.repository.entries(chunk).await?;
-            self.fill(&root, &stage, &survey, &entries, &mut theirs, &mut staged)?;
+            self.fill(root, stage, survey, &entries, &mut theirs, staged)?;
         }
         if !staged.damaged.is_empty() && !self.keep_going {
-            stage_removed(&root, cache)?;
             return Err(damage(&staged.damaged, "; nothing was restored: --keep-going restores all other files"));
         }
         let fetched = staged.origins.is_empty();
         let complete = staged.damaged.is_empty();
-        let manifests = if self.choice.is_all() { self.manifests().await? } else { vec![] };
+        let mut manifests = if self.choice.is_all() { self.manifests().await? } else { vec![] };
+        staged.unproven.extend(staged.damaged.iter().map(|it| it.path.clone()));
+        for entry in manifests.iter_mut().flat_map(|it| &mut it.entries) {
+            // What the source brings is then hashed, not taken for right by its size.
+            entry.damaged |= staged.unproven.contains(&entry.path);
+        }
+        theirs.doubt(&staged.unproven);
         let own = Own { target: self.target, from: self.from, then: self.then, choice: self.choice, manifests };
-        let hash = own.stage(&root, &stage, theirs)?;
+        let hash = own.stage(root, stage, theirs)?;
         staged.journal.current = hash.filter(|_| complete && fetched);
         // What a source fetches is not taken back by a rollback: what was said of the volume then holds no more.
-        staged.journal.before = current::read(&root, cache)?.filter(|_| fetched);
-        switch::sync(&root)?;
-        Ok(staged)
+        staged.journal.before = current::read(root, cache)?.filter(|_| fetched);
+        switch::sync(root)
     }
 
     /// The manifests of the snapshot's sources.
@@ -197,7 +219,7 @@ impl VolumeRestore<'_> {
         theirs: &mut own_state::Theirs,
         staged: &mut Staged,
     ) -> Result<(), Failure> {
-        let mut wanted = Vec::new();
+        let (mut wanted, mut fetched) = (Vec::new(), Vec::new());
         for entry in entries.iter().filter(|it| survey.wants(self.choice, it)) {
             let path = entry.path.clone();
             match &entry.what {
@@ -206,10 +228,15 @@ impl VolumeRestore<'_> {
                 What::Link { target } => stage.link(&path, target)?,
                 What::File(file) => {
                     theirs.restored(&path, &file.sha256);
-                    if !matches!(file.at, At::Origin { .. }) {
-                        wanted.push(Wanted { path, mode: entry.mode, file: file.clone() });
-                    }
+                    let of_it = if matches!(file.at, At::Origin { .. }) { &mut fetched } else { &mut wanted };
+                    of_it.push(Wanted { path, mode: entry.mode, file: file.clone() });
                 }
+            }
+        }
+        let proven = over_cores(&fetched, |it| has_bytes(root, it));
+        for (fetched, proven) in fetched.into_iter().zip(proven) {
+            if !proven? {
+                staged.unproven.insert(fetched.path);
             }
         }
         let there = over_cores(&wanted, |it| is_there(root, it));
@@ -230,8 +257,12 @@ impl VolumeRestore<'_> {
 /// Whether the very file is in its place: it is read and hashed, which takes neither room nor a network.
 fn is_there(root: &Root, wanted: &Wanted) -> Result<bool, Failure> {
     let Some(stat) = root.stat(&wanted.path)? else { return Ok(false) };
-    let size = u64::try_from(stat.st_size).unwrap_or_default();
-    if size != wanted.file.size || stat.st_mode & 0o777 != wanted.mode & 0o777 {
+    Ok(stat.st_mode & 0o777 == wanted.mode & 0o777 && has_bytes(root, wanted)?)
+}
+
+/// Whether the bytes are in their place, whatever the mode.
+fn has_bytes(root: &Root, wanted: &Wanted) -> Result<bool, Failure> {
+    if root.size(&wanted.path)? != Some(wanted.file.size) {
         return Ok(false);
     }
     let Some(file) = root.file(&wanted.path)? else { return Ok(false) };

@@ -1,5 +1,6 @@
 //! Which snapshot is meant? Exactly one, or none: never a guess.
 
+use crate::agent::backup::prune::digits;
 use crate::agent::backup::repository::snapshot::Snapshot;
 use crate::agent::backup::repository::{Repository, names};
 use crate::agent::failure::Failure;
@@ -53,8 +54,7 @@ impl Which {
             }
             Self::Id(id) => {
                 // As `snapshots` shows it, or as the object is called.
-                let digits = id.rsplit('-').next().unwrap_or_default();
-                let digits = digits.split('.').next().unwrap_or_default();
+                let digits = digits(id);
                 let found: Vec<&Snapshot> =
                     snapshots.iter().filter(|it| digits.len() >= SHORTEST && it.id.starts_with(digits)).collect();
                 match found.as_slice() {

@@ -4,7 +4,7 @@
 //! same endpoint, wherever the answer says it lies, so that the token is shown to nobody else.
 
 use super::super::failure::{Failure, reason};
-use super::super::fetch::{Digest, Origin, unhex};
+use super::super::fetch::{Digest, Origin, unhex_array};
 use super::Origins;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
@@ -137,7 +137,7 @@ fn listing(file: &File, civitai: &Civitai, access: &Access) -> Result<Listing, F
         refuse(Reason::InvalidSpec, &what)
     })?;
     let sha256 = sha256.to_ascii_lowercase();
-    let digest: Option<[u8; 32]> = unhex(&sha256).and_then(|bytes| bytes.try_into().ok());
+    let digest: Option<[u8; 32]> = unhex_array(&sha256);
     let digest = digest.ok_or_else(|| refuse(Reason::ListingMismatch, "lists a hash that is no SHA-256"))?;
     if file.name.contains('/') {
         return Err(refuse(

@@ -1,7 +1,7 @@
 //! What is behind a plain URL? One file: its SHA-256 is the pin, or its entity tag where no hash is given.
 
 use super::super::failure::{Failure, reason};
-use super::super::fetch::{Digest, Origin, unhex};
+use super::super::fetch::{Digest, Origin, unhex_array};
 use super::Origins;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
@@ -42,7 +42,7 @@ fn listing(http: &Http, revision: &str, size: Option<u64>, access: &Access) -> R
         || Failure::new(Reason::InvalidSpec, format!("the pin `{revision}` is neither a SHA-256 nor an ETag"));
     let (digest, validator) = match revision.split_once(':') {
         Some(("sha256", hex)) => {
-            let bytes = unhex(hex).and_then(|bytes| bytes.try_into().ok()).ok_or_else(invalid)?;
+            let bytes = unhex_array(hex).ok_or_else(invalid)?;
             (Some(Digest::Sha256(bytes)), None)
         }
         Some(("etag", tag)) => (None, Some(tag.to_owned())),

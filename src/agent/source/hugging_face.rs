@@ -4,7 +4,7 @@
 //! hub limits how often it is asked, and a fleet behind one address shares that limit.
 
 use super::super::failure::{Failure, reason};
-use super::super::fetch::{Digest, FetchError, Origin, unhex};
+use super::super::fetch::{Digest, FetchError, Origin, unhex_array};
 use super::Origins;
 use super::access::Access;
 use super::fnmatch::wanted;
@@ -146,8 +146,8 @@ impl<'a> Repository<'a> {
     fn listed(&self, commit: &str, entry: Entry) -> Result<ListedFile, Failure> {
         let nonsense = || self.nonsense(&format!("gives no usable size and hash of {:?}", entry.path));
         let (size, digest) = match &entry.lfs {
-            Some(lfs) => (Some(lfs.size), bytes(lfs.oid.trim_start_matches("sha256:")).map(Digest::Sha256)),
-            None => (entry.size, entry.oid.as_deref().and_then(bytes).map(Digest::GitBlob)),
+            Some(lfs) => (Some(lfs.size), unhex_array(lfs.oid.trim_start_matches("sha256:")).map(Digest::Sha256)),
+            None => (entry.size, entry.oid.as_deref().and_then(unhex_array).map(Digest::GitBlob)),
         };
         let (Some(size), Some(digest)) = (size, digest) else { return Err(nonsense()) };
         let git_oid = entry.oid.filter(|oid| is_commit(oid));
@@ -278,10 +278,6 @@ fn next_page(headers: &reqwest::header::HeaderMap, base: &Url) -> Option<String>
     let (_, rest) = next.split_once('<')?;
     let (url, _) = rest.split_once('>')?;
     base.join(url).ok()?.query().map(str::to_owned)
-}
-
-fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
-    unhex(hex)?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! (`Package` and `Collection` in `nltk/downloader.py` 3.10.4).
 
 use super::super::failure::{Failure, reason};
-use super::super::fetch::{Digest, Origin, unhex};
+use super::super::fetch::{Digest, Origin, unhex_array};
 use super::Origins;
 use super::listing::{ListedFile, Listing};
 use super::unpack::Unpack;
@@ -132,7 +132,7 @@ impl<'a> Package<'a> {
         let size = field("size").and_then(|it| it.parse().ok()).ok_or("has no size")?;
         // MD5 is listed too: it tells no forgery.
         let sha256 = field("sha256_checksum").ok_or("has no SHA-256 (`sha256_checksum`): the index is too old")?;
-        let sha256 = unhex(sha256).and_then(|bytes| bytes.try_into().ok()).ok_or("has a SHA-256 that is none")?;
+        let sha256 = unhex_array(sha256).ok_or("has a SHA-256 that is none")?;
         let unzip = ending == ".zip" && field("unzip") == Some("1");
         Ok(Self { category, file: format!("{id}{ending}"), size, sha256, unzip })
     }

@@ -4,7 +4,7 @@
 //! (<https://peps.python.org/pep-0503/>), which is all that some mirrors have.
 
 use super::super::failure::{Failure, reason};
-use super::super::fetch::{Digest, Origin, Secret, unhex};
+use super::super::fetch::{Digest, Origin, Secret, unhex_array};
 use super::Origins;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
@@ -175,7 +175,7 @@ async fn project(
         links(&String::from_utf8_lossy(&answer.body))
     };
     let usable = files.into_iter().filter_map(|file| {
-        let sha256 = unhex(&file.hashes.get("sha256")?.to_ascii_lowercase())?.try_into().ok()?;
+        let sha256 = unhex_array(&file.hashes.get("sha256")?.to_ascii_lowercase())?;
         let url = answer.url.join(&file.url).ok().filter(|it| matches!(it.scheme(), "http" | "https"))?;
         Some((file, sha256, url))
     });

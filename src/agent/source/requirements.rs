@@ -3,7 +3,7 @@
 //! The format is pip's (<https://pip.pypa.io/en/stable/reference/requirements-file-format/>), as far as locked files use it:
 //! one requirement a line with `==` or `@ URL`, extras, markers, comments, continued lines and `--hash=sha256:…`.
 
-use super::super::fetch::unhex;
+use super::super::fetch::unhex_array;
 use std::collections::BTreeSet;
 
 /// One locked requirement.
@@ -133,7 +133,7 @@ fn with_fragment_hash(url: &str, hashes: &mut BTreeSet<[u8; 32]>) -> Result<Stri
 
 fn hash(value: &str) -> Result<[u8; 32], String> {
     let hex = value.strip_prefix("sha256:").map(str::to_ascii_lowercase);
-    let bytes = hex.and_then(|it| unhex(&it)).and_then(|it| it.try_into().ok());
+    let bytes = hex.and_then(|it| unhex_array(&it));
     bytes.ok_or_else(|| format!("`--hash={value}` is no SHA-256: only `--hash=sha256:<64 hex digits>` is taken"))
 }
 

@@ -1,7 +1,7 @@
 //! Which files is a Whisper model? One whose hash everybody knows, or a hub repository, by the engine.
 
 use super::super::failure::{Failure, reason};
-use super::super::fetch::{Digest, Origin, unhex};
+use super::super::fetch::{Digest, Origin, unhex_array};
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
 use super::{Origins, hugging_face};
@@ -64,7 +64,7 @@ fn unknown(whisper: &Whisper) -> Failure {
 fn file(whisper: &Whisper, size: Option<u64>) -> Result<Listing, Failure> {
     let (path, sha256) = path(whisper)?;
     let invalid = |what: &str| Failure::new(Reason::InvalidSpec, what.to_owned());
-    let digest = unhex(&sha256).and_then(|bytes| bytes.try_into().ok()).map(Digest::Sha256);
+    let digest = unhex_array(&sha256).map(Digest::Sha256);
     let digest = Some(digest.ok_or_else(|| invalid("`sha256` must be 64 hex digits"))?);
     let name = path.rsplit('/').next().unwrap_or_default();
     let mut url = Url::parse(whisper.effective_endpoint())

@@ -15,6 +15,7 @@ pub mod look;
 pub mod mend;
 pub mod modes;
 pub mod ollama;
+mod page_cache;
 
 use super::failure::Failure;
 use super::fetch::{hex, over_cores};

@@ -37,7 +37,7 @@ pub struct Retention {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub keep_yearly: Option<i32>,
-    /// Every backup that is younger than this.
+    /// Every backup that is at most this much older than the newest good one; not than now, so that a pause removes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration_schema")]
     pub keep_within: Option<String>,
@@ -45,20 +45,9 @@ pub struct Retention {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub min_good: Option<i32>,
-    /// Nothing is removed when more than this percentage of the backups would go at once. 50 when left out.
+    /// Nothing is removed when more than this percentage of the backups would go at once. When left out: half of the backups, or
+    /// ten if that is more. One may always go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub max_delete_percent: Option<i32>,
-}
-
-impl Retention {
-    /// The last good backups that never go.
-    pub fn effective_min_good(&self) -> usize {
-        self.min_good.and_then(|it| usize::try_from(it).ok()).unwrap_or(1).max(1)
-    }
-
-    /// The share of backups, in percent, that may go at once.
-    pub fn effective_max_delete_percent(&self) -> usize {
-        self.max_delete_percent.and_then(|it| usize::try_from(it).ok()).unwrap_or(50)
-    }
 }

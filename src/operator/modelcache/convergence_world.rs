@@ -216,6 +216,7 @@ impl World {
             said: None,
             timetable: &timetable,
             claim_busy: None,
+            own_claim_busy: None,
             retry: &retry,
             now: second(self.now),
         };

@@ -169,7 +169,8 @@ fn named(found: &Pin, pin: &Pin) -> String {
     crate::api::condition::truncate(&format!("{}{other}", found.revision), 600)
 }
 
-/// Whether every copy on a node that answers holds the plan that it was given: nothing is being rolled out.
+/// Whether every copy on a node that answers holds the plan that it was given: nothing is being rolled out. A copy whose origin no
+/// longer has what is pinned never will: only an update mends it.
 fn rolled_out(observed: &Observed) -> bool {
     observed.replicas.iter().all(|replica| {
         let silent = replica.spec.node.as_ref().is_some_and(|node| {
@@ -177,7 +178,9 @@ fn rolled_out(observed: &Observed) -> bool {
             found.is_none_or(|it| node_state(it) != NodeState::Ready)
         });
         let holds = replica.status.as_ref().and_then(|it| it.holds.as_ref()).map(|it| it.plan.as_str());
-        silent || holds == replica.spec.plan.as_ref().map(|it| it.hash.as_str())
+        let failure = replica.status.as_ref().and_then(|it| it.failure.as_ref()).map(|it| it.reason);
+        let gone = matches!(failure, Some(Reason::ListingMismatch | Reason::NotFound | Reason::ChecksumMismatch));
+        silent || gone || holds == replica.spec.plan.as_ref().map(|it| it.hash.as_str())
     })
 }
 

@@ -156,3 +156,18 @@ fn an_update_waits_for_the_rollout_before_it_and_a_suspended_cache_asks_nobody()
         assert_eq!(!pass(&cache, &observed, at(DUE)).wanted.children.jobs.is_empty(), asks, "{policy} {unfinished}");
     }
 }
+
+#[test]
+fn an_update_does_not_wait_for_a_copy_that_only_an_update_can_mend() {
+    for (reason, asks) in
+        [("NotFound", true), ("ListingMismatch", true), ("ChecksumMismatch", true), ("Unreachable", false)]
+    {
+        let (cache, mut observed) = known("Update");
+        let copy = json!({"apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCacheReplica", "metadata": {"name": "other"},
+            "spec": {"cache": "studio", "volume": "models", "claimName": "c",
+                "plan": {"configMap": "p", "hash": "h", "files": 1, "bytes": 1}},
+            "status": {"failure": {"reason": reason, "message": "no", "count": 1, "time": "2026-11-21T00:00:00Z"}}});
+        observed.replicas.push(serde_json::from_value::<ModelCacheReplica>(copy).unwrap());
+        assert_eq!(!pass(&cache, &observed, at(DUE)).wanted.children.jobs.is_empty(), asks, "{reason}");
+    }
+}

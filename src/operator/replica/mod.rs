@@ -100,6 +100,7 @@ fn situation<'a>(
         said: work.and_then(ObservedJob::said),
         timetable,
         claim_busy: observed.beside.as_ref().err().cloned(),
+        own_claim_busy: observed.beside_own.as_ref().err().cloned(),
         retry: &context.settings.retry,
         now,
     }
@@ -153,7 +154,7 @@ async fn carry_out(
             cluster.create(&cluster.namespaced(&replica.namespace().unwrap_or_default()), &job).await?;
         }
         Step::CreateVerifyJob(stage) => {
-            let beside = observed.beside.clone().unwrap_or(Beside::Anywhere);
+            let beside = observed.beside_own.clone().unwrap_or(Beside::Anywhere);
             let pool = observed.pool.as_deref();
             let job = verify_job(replica, number, *stage, cache, pool, &beside, &context.settings);
             cluster.create(&cluster.namespaced(&replica.namespace().unwrap_or_default()), &job).await?;

@@ -29,6 +29,8 @@ pub struct Observed {
     pub jobs: Vec<ObservedJob>,
     /// Where the pod of a shared volume must run, or what it must wait for.
     pub beside: Result<Beside, String>,
+    /// The same for a pod that mounts the volume's own claim and no other.
+    pub beside_own: Result<Beside, String>,
 }
 
 /// Reads everything.
@@ -64,8 +66,9 @@ pub async fn observe(
     };
     let sources = cache.iter().flat_map(|it| claims(it, &replica.spec.volume));
     let claims: Vec<(String, String)> = sources.filter(|(_, claim)| claim != own_claim).collect();
-    let mut place =
+    let own =
         if replica.spec.node.is_some() { Ok(Beside::Anywhere) } else { beside(cluster, &namespace, own_claim).await? };
+    let mut place = own.clone();
     for (source, claim) in claims {
         let other = if replica.spec.node.is_some() {
             everywhere(cluster, &namespace, &source, &claim).await?
@@ -82,6 +85,7 @@ pub async fn observe(
         prepare_jobs,
         jobs: cluster.jobs(&namespace, &labels).await?,
         beside: place,
+        beside_own: own,
     })
 }
 

@@ -41,6 +41,8 @@ pub struct Situation<'a> {
     pub timetable: &'a Timetable,
     /// What keeps the claim from being mounted.
     pub claim_busy: Option<String>,
+    /// What keeps the volume's own claim from being mounted: a check mounts no other.
+    pub own_claim_busy: Option<String>,
     /// When failures are tried again.
     pub retry: &'a RetryPolicy,
     /// The time.

@@ -77,6 +77,7 @@ impl Case {
             said: None,
             timetable: &Timetable::default(),
             claim_busy: None,
+            own_claim_busy: None,
             retry: &settings().retry,
             now,
         }

@@ -73,7 +73,7 @@ impl Situation<'_> {
             _ => return Step::Rest,
         };
         // A check can wait, and is no reason to say anything but what is known.
-        if self.obstacle().is_some() || self.claim_busy.is_some() {
+        if self.obstacle().is_some() || self.own_claim_busy.is_some() {
             return Step::Rest;
         }
         let (plan, claim_uid) = (self.wanted().map(str::to_owned), self.replica.spec.claim_uid.clone());
@@ -88,7 +88,7 @@ impl Situation<'_> {
         let (quick, deep) = self.dues();
         let time = |due: Option<Due>| match due? {
             Due::At(time) => Some(time),
-            Due::Now if self.claim_busy.is_some() => self.now.checked_add(BUSY).ok(),
+            Due::Now if self.own_claim_busy.is_some() => self.now.checked_add(BUSY).ok(),
             Due::Now | Due::Remember(_) => None,
         };
         time(quick).into_iter().chain(time(deep)).min()

@@ -63,6 +63,7 @@ impl Case {
             said: self.said.clone(),
             timetable: &timetable(&self.verify),
             claim_busy: None,
+            own_claim_busy: None,
             retry: &settings().retry,
             now: now.parse().unwrap(),
         };

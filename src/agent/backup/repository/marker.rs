@@ -106,8 +106,7 @@ impl Marker {
         }
         match (&self.recipient, seal.recipient()) {
             (mine, theirs) if *mine == theirs => Ok(()),
-            (None, None) => Ok(()),
-            (None, Some(_)) => refused("is not encrypted: give an encrypted backup a place of its own".into()),
+            (None, _) => refused("is not encrypted: give an encrypted backup a place of its own".into()),
             (Some(mine), None) => refused(format!("is encrypted for {mine}: name that key in `encryption`")),
             (Some(mine), Some(theirs)) => refused(format!("is encrypted for {mine}, and the key given is {theirs}")),
         }

@@ -77,7 +77,8 @@ pub struct Restore {
     #[arg(long)]
     print_spec: bool,
 
-    /// Restore an archive instead: .tar.zst, .tar.gz, .tgz, .tar or .zip, made by `backup` or by hand.
+    /// Restore an archive that was made by hand instead: .tar.zst, .tar.gz, .tgz, .tar or .zip. What a backup with `format:
+    /// Archive` wrote is unpacked with `tar --zstd`, after `age -d` if it is encrypted.
     #[arg(long, value_name = "FILE", requires = "to", conflicts_with_all = ["snapshot", "as_of", "from", "include", "exclude", "print_spec"])]
     archive: Option<PathBuf>,
 

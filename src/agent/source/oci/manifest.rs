@@ -9,7 +9,7 @@
 //! The name of a file is an annotation of its layer (`org.cncf.model.filepath` of the ModelPack specification, which KitOps writes
 //! too; `org.opencontainers.image.title` where it is missing). It is from the origin, and checked like every name.
 
-use crate::agent::fetch::{Digest, unhex};
+use crate::agent::fetch::{Digest, unhex_array};
 use crate::agent::layout::OWN;
 use crate::api::name::sha256_digits;
 use crate::api::source::ArchiveFormat;
@@ -121,7 +121,7 @@ impl Format {
 impl Descriptor {
     /// Digest and size of the blob.
     pub fn content(&self) -> Result<(Digest, u64), String> {
-        let bytes = sha256_digits(&self.digest).and_then(unhex).and_then(|bytes| bytes.try_into().ok());
+        let bytes = sha256_digits(&self.digest).and_then(unhex_array);
         let digest = bytes.map(Digest::Sha256);
         digest.map(|digest| (digest, self.size)).ok_or_else(|| {
             format!("made of a layer with the digest {:?}: only SHA-256 is taken, push it again with that", self.digest)

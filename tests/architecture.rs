@@ -14,10 +14,15 @@ const OPERATOR_MAY_USE: [(&str, &str); 1] =
     [("agent::layout::environment", "the ConfigMap for pods says where the agent's layout puts things")];
 
 /// Files of the operator that are pure although they stand beside some that are not.
-const PURE_FILES: [&str; 15] = [
+const PURE_FILES: [&str; 21] = [
     "operator/backup/history.rs",
-    "operator/backup/jitter.rs",
     "operator/backup/summary.rs",
+    "operator/clean/readers.rs",
+    "operator/clean/record.rs",
+    "operator/clean/runner.rs",
+    "operator/clean/summary.rs",
+    "operator/cron_job/document.rs",
+    "operator/cron_job/jitter.rs",
     "operator/job.rs",
     "operator/modelcache/conditions.rs",
     "operator/modelcache/deletion.rs",
@@ -25,6 +30,7 @@ const PURE_FILES: [&str; 15] = [
     "operator/placement.rs",
     "operator/pod.rs",
     "operator/pool/reserve.rs",
+    "operator/replica/cleaning.rs",
     "operator/replica/slots.rs",
     "operator/replica/step.rs",
     "operator/restore/resolve.rs",

@@ -27,6 +27,8 @@ pub enum ConditionType {
     UpToDate,
     /// The last backup succeeded. Only where backups are asked for.
     BackedUp,
+    /// The last clean-up of every copy did all it should. Stated while `cleanup` has a schedule.
+    Clean,
     /// A backup or a restore is done, for good.
     Complete,
     /// A NodeCachePool has matching nodes.

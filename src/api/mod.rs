@@ -3,6 +3,7 @@
 //! One file per kind. This room imports nothing of ours, has no client, no clock, no async.
 
 pub mod backup;
+pub mod cleaning;
 pub mod cleanup;
 pub mod condition;
 pub mod crds;
@@ -110,6 +111,8 @@ pub enum JobRole {
     Backup,
     /// Puts what was backed up onto volumes.
     Restore,
+    /// Rotates, deletes and mends on volumes what the rules of the clean-up say.
+    Clean,
 }
 
 impl JobRole {
@@ -124,6 +127,7 @@ impl JobRole {
             Self::Purge => "purge",
             Self::Backup => "backup",
             Self::Restore => "restore",
+            Self::Clean => "clean",
         }
     }
 }

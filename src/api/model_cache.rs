@@ -1,6 +1,7 @@
 //! `ModelCache`: what a user writes, and what the operator says about it.
 
 use super::backup::Backup;
+use super::cleaning::CleanupSummary;
 use super::cleanup::{Cleanup, CleanupRule};
 use super::condition::conditions_schema;
 use super::embedded::labels;
@@ -75,7 +76,7 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// What is deleted, rotated and mended on the volumes, by `modelcache clean`. On a cluster nothing runs it by itself yet.
+    /// What is deleted, rotated and mended on the volumes: by itself where there is a `schedule`, else by `modelcache clean`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<Cleanup>,
 
@@ -92,8 +93,8 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
 
-    /// Backups of the volumes: when, where to, how long they are kept. `modelcache backup` and `modelcache prune` act on it; on a
-    /// cluster nothing runs them by itself yet.
+    /// Backups of the volumes: when, where to, how long they are kept. By itself where there is a `schedule`, else by a
+    /// ModelCacheBackup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
 
@@ -177,6 +178,10 @@ pub struct ModelCacheStatus {
     /// What is known of the backups. Only where `spec.backup` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
+
+    /// What is known of the clean-ups. Only where `spec.cleanup` has a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<CleanupSummary>,
 
     /// What each source resolved to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,5 +1,6 @@
 //! `ModelCacheReplica`: one copy of one volume's content in one place, and the truth about it.
 
+use super::cleaning::Cleaning;
 use super::condition::conditions_schema;
 use super::model_cache::Failure;
 use super::scheduled_run::Verification;
@@ -112,6 +113,9 @@ pub struct ModelCacheReplicaStatus {
     /// The checks of the copy against what was put there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// The clean-ups of the volume here. Absent where a CronJob or nobody cleans it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<Cleaning>,
     /// How far the running attempt is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<ReplicaProgress>,
@@ -120,7 +124,7 @@ pub struct ModelCacheReplicaStatus {
     pub failure: Option<Failure>,
 }
 
-/// One attempt to make the copy, or to check it.
+/// One attempt to make the copy, to check it, or to clean it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
@@ -151,6 +155,8 @@ pub enum AttemptStage {
     QuickVerify,
     /// Every file is being hashed.
     DeepVerify,
+    /// The rules of the clean-up are being carried out.
+    Clean,
     /// Over, and its result recorded.
     Done,
 }
@@ -161,9 +167,14 @@ impl AttemptStage {
         matches!(self, Self::QuickVerify | Self::DeepVerify)
     }
 
+    /// Whether it is work that comes again by schedule, and can wait.
+    pub const fn is_scheduled(self) -> bool {
+        self.verifies() || matches!(self, Self::Clean)
+    }
+
     /// Whether a Job mounts the volume: it takes one of the places that `rollout` and the pool allow.
     pub const fn mounts(self) -> bool {
-        matches!(self, Self::WarmUp | Self::QuickVerify | Self::DeepVerify)
+        self.is_scheduled() || matches!(self, Self::WarmUp)
     }
 }
 

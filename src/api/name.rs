@@ -62,19 +62,34 @@ pub fn verify_job(replica: &str, attempt: u64) -> String {
     format!("{replica}-v{attempt}")
 }
 
+/// The clean-up Job of a Replica's attempt.
+pub fn clean_job(replica: &str, attempt: u64) -> String {
+    format!("{replica}-c{attempt}")
+}
+
 /// The warm-up Job of a Replica's attempt.
 pub fn warm_up_job(replica: &str, attempt: u64) -> String {
     format!("{replica}-w{attempt}")
 }
 
 /// The `CronJob` of a cache's backups, and the `ConfigMap` with the document that its pods read: `<cache>-backup`.
-/// A Job of it is named after it with 11 more characters, so it is cut where that would be too long.
 pub fn backup(cache: &str) -> String {
-    let plain = format!("{cache}-backup");
+    cron_job(cache, "backup")
+}
+
+/// The `CronJob` of a cache's clean-ups, and the `ConfigMap` with the document that all pods that clean read:
+/// `<cache>-clean`.
+pub fn clean(cache: &str) -> String {
+    cron_job(cache, "clean")
+}
+
+/// A Job of a `CronJob` is named after it with 11 more characters, so it is cut where that would be too long.
+fn cron_job(cache: &str, what: &str) -> String {
+    let plain = format!("{cache}-{what}");
     if plain.len() <= CRON_JOB_NAME_LIMIT {
         plain
     } else {
-        bounded(&[cache, "backup"], &[cache, "backup"], CRON_JOB_NAME_LIMIT)
+        bounded(&[cache, what], &[cache, what], CRON_JOB_NAME_LIMIT)
     }
 }
 
@@ -168,6 +183,7 @@ mod tests {
             let replica = replica(&cache, &volume, Some((&node, "uid")));
             let names = [
                 warm_up_job(&replica, attempt),
+                clean_job(&replica, attempt),
                 prepare_job("studio", &replica, attempt),
                 resolve_job(&cache, &volume, "hash", attempt),
                 plan(&cache, &volume, "hash"),
@@ -176,6 +192,7 @@ mod tests {
                 backup_job(&node, "uid", attempt),
                 restore_job(&node, "uid", attempt),
                 format!("{}-29412345678", backup(&cache)),
+                format!("{}-29412345678", clean(&cache)),
             ];
             for name in names {
                 prop_assert!(name.len() <= 63, "{name}");

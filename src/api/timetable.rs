@@ -62,6 +62,8 @@ pub struct Timetable {
     pub deep: Option<Times>,
     /// When the origins are asked anew.
     pub refresh: Option<Times>,
+    /// When the volumes are cleaned.
+    pub clean: Option<Times>,
 }
 
 /// A schedule, and how it is written.
@@ -98,6 +100,7 @@ impl Timetable {
             quick: times("verify.quick", spec.verify.as_ref().and_then(|it| it.quick.as_ref()))?,
             deep: times("verify.deep", spec.verify.as_ref().and_then(|it| it.deep.as_ref()))?,
             refresh: refresh.filter(|_| spec.refresh_policy() != RefreshPolicy::Never),
+            clean: times("cleanup.schedule", spec.cleanup.as_ref().and_then(|it| it.schedule.as_ref()))?,
         })
     }
 }
@@ -136,8 +139,8 @@ impl std::fmt::Debug for Times {
 
 impl std::fmt::Debug for Timetable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { quick, deep, refresh } = self;
-        write!(formatter, "quick {quick:?}, deep {deep:?}, refresh {refresh:?}")
+        let Self { quick, deep, refresh, clean } = self;
+        write!(formatter, "quick {quick:?}, deep {deep:?}, refresh {refresh:?}, clean {clean:?}")
     }
 }
 
@@ -181,6 +184,11 @@ mod tests {
                 json!({"refresh": {"policy": "Never", "schedule": "0 25 * * *"}}),
                 "refresh.schedule",
                 "must be five fields of cron",
+            ),
+            (
+                json!({"cleanup": {"schedule": "0 2 31 2 *", "rules": [{"name": "x", "cache": {}}]}}),
+                "cleanup.schedule",
+                "that meet a day",
             ),
         ] {
             let error = read(&fields).unwrap_err();

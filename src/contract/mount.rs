@@ -6,8 +6,10 @@ pub const VOLUMES: &str = "/volumes";
 pub const PLAN: &str = "/etc/modelcache/plan.json";
 /// Directory of the plan.
 pub const PLAN_DIRECTORY: &str = "/etc/modelcache";
-/// The ModelCache, for what works on a whole cache: backup, prune, restore.
+/// The ModelCache, for what works on a whole cache: backup, prune, restore, clean-up.
 pub const CACHE: &str = "/etc/modelcache/cache.yaml";
+/// Directory of the ModelCache where a plan is mounted beside it: in the Jobs that clean one copy.
+pub const CACHE_DIRECTORY: &str = "/etc/modelcache-cache";
 /// Key of the ModelCache in its `ConfigMap`: the name of the file.
 pub const CACHE_FILE: &str = "cache.yaml";
 /// Secrets: `/secrets/<source>/<key>`. Mounted `optional`: a missing one is the agent's to report.

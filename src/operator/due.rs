@@ -62,6 +62,24 @@ impl Plan<'_> {
         }
     }
 
+    /// The memory after a run that did not do all it should, and is left to its next time; `again` is when it is tried before
+    /// that, if it is.
+    pub fn gave_up(
+        &self,
+        run: Option<&ScheduledRun>,
+        failure: Failure,
+        again: Option<Timestamp>,
+        now: Timestamp,
+    ) -> ScheduledRun {
+        let next = self.next(now);
+        ScheduledRun {
+            schedule: self.times.text().into(),
+            next: again.map_or(next, |it| it.min(next)).to_string(),
+            failure: Some(failure),
+            last_success: run.and_then(|it| it.last_success.clone()),
+        }
+    }
+
     /// The time of the first run after this moment.
     fn next(&self, now: Timestamp) -> Timestamp {
         let moved = |slot: Timestamp| slot.checked_add(self.offset(slot)).unwrap_or(slot);

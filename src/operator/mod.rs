@@ -3,7 +3,9 @@
 //! - [`modelcache`]: a cache to volumes, pins, plans and Replicas.
 //! - [`replica`]: a Replica to attempts: prepare, warm up, check, record.
 //! - [`due`]: when work on schedule is due.
+//! - [`cron_job`]: what the CronJobs of a cache have in common.
 //! - [`backup`]: one backup, by hand or on schedule, to its record.
+//! - [`clean`]: who cleans what on schedule, and what is said of it.
 //! - [`restore`]: what was backed up, back onto volumes.
 //! - [`pool`]: what a pool has and gives.
 //! - [`tombstone`]: data that is to be removed from nodes, as they answer.
@@ -11,7 +13,9 @@
 //! - [`runtime`]: watches, leadership, health, metrics.
 
 pub mod backup;
+pub mod clean;
 pub mod cluster;
+pub mod cron_job;
 pub mod due;
 pub mod error;
 pub mod job;

@@ -2,6 +2,7 @@
 //!
 //! Labels only: a PersistentVolume's node affinity knows nothing else.
 
+use crate::api::ModelCacheReplica;
 use crate::api::node_cache_pool::{Gpu, NodeCachePoolSpec};
 use k8s_openapi::api::core::v1::{
     Node, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Toleration,
@@ -139,6 +140,12 @@ pub fn beside(node_name: &str) -> NodeAffinity {
 
 fn required(selector: NodeSelector) -> NodeAffinity {
     NodeAffinity { required_during_scheduling_ignored_during_execution: Some(selector), ..NodeAffinity::default() }
+}
+
+/// Which copy a Replica is, for messages.
+pub fn copy_of(replica: &ModelCacheReplica) -> String {
+    let on = replica.spec.node.as_ref().map_or_else(|| "the shared copy".to_owned(), |it| format!("node `{}`", it.name));
+    format!("volume `{}` on {on}", replica.spec.volume)
 }
 
 /// How a node is, as far as we act on it.

@@ -8,8 +8,9 @@ use crate::api::{JobRole, label};
 use crate::contract::mount;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, ConfigMapVolumeSource, Container, EnvVar, KeyToPath, NodeAffinity, PodSecurityContext,
-    PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+    Affinity, Capabilities, ConfigMapVolumeSource, Container, EnvVar, KeyToPath, NodeAffinity,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
+    SecurityContext, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -231,6 +232,20 @@ fn ca_bundle(template: &PodTemplate) -> (Option<Volume>, Option<VolumeMount>, Op
     };
     let env = EnvVar { name: "MODELCACHE_CA_BUNDLE".into(), value: Some(mount::CA_BUNDLE.into()), value_from: None };
     (Some(volume), Some(mount), Some(env))
+}
+
+/// A claim at `/volumes/<name>`.
+pub fn claim(name: &str, claim_name: &str, read_only: bool) -> (Volume, VolumeMount) {
+    mounted_claim(&format!("volume-{name}"), claim_name, format!("{}/{name}", mount::VOLUMES), read_only)
+}
+
+/// A claim in a pod. Read only where it is mounted, not where it is attached: other pods may write to it.
+pub fn mounted_claim(name: &str, claim_name: &str, path: String, read_only: bool) -> (Volume, VolumeMount) {
+    let source = PersistentVolumeClaimVolumeSource { claim_name: claim_name.to_owned(), read_only: None };
+    // Labels of volumes in a pod end at 63 characters, as those of ours do before something stands in front of them.
+    let name = crate::api::name::label_value(name);
+    let volume = Volume { name: name.clone(), persistent_volume_claim: Some(source), ..Volume::default() };
+    (volume, VolumeMount { name, mount_path: path, read_only: read_only.then_some(true), ..VolumeMount::default() })
 }
 
 /// `None` for an empty list: an absent field is not applied.

@@ -86,6 +86,21 @@ fn what_a_pod_older_than_the_switch_may_read_stays() {
 }
 
 #[test]
+fn in_a_cluster_nothing_that_the_cache_holds_goes_before_somebody_says_which_pods_there_are() {
+    let bench = lived_in(1, &json!({}));
+    let words = ["rule `cache`: nobody has said which pods mount the volume", "--oldest-pod"];
+    bench.run(&["clean", "--owner", "replica", "--attempt", "7"]).failed(2, "InvalidSpec", &words);
+    // A pod that somebody wrote by hand says nothing of itself.
+    let mut by_hand = bench.command(&["clean"]);
+    by_hand.env("KUBERNETES_SERVICE_HOST", "10.96.0.1");
+    crate::bench::ran(by_hand.output().unwrap()).failed(2, "InvalidSpec", &words);
+    assert_eq!(snapshots(&bench), 2);
+    let nobody = jiff::Timestamp::now().to_string();
+    cleaned(&bench, &["--owner", "replica", "--attempt", "8", "--oldest-pod", &nobody]);
+    assert_eq!(snapshots(&bench), 1);
+}
+
+#[test]
 fn what_a_process_reads_stays() {
     let bench = lived_in(1, &json!({}));
     let commit = bench.main("org/x");

@@ -17,6 +17,7 @@
 #[path = "../support/hub/mod.rs"]
 mod hub;
 
+mod cleanup;
 mod commands;
 mod conflicts;
 mod deletion;
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
         membership::scenarios(),
         restarts::scenarios(),
         schedule::scenarios(),
+        cleanup::scenarios(),
         missing::scenarios(),
         idle::scenarios(),
     ];

@@ -38,7 +38,7 @@ fn last_deep(copy: &ModelCacheReplica) -> Option<String> {
 }
 
 /// Waits until a condition has a reason, now or in an Event of the past: it may last for a moment only.
-async fn event(world: &World, namespace: &str, reason: &str) -> String {
+pub async fn event(world: &World, namespace: &str, reason: &str) -> String {
     let api: Api<Event> = Api::namespaced(world.client.clone(), namespace);
     until(&format!("an Event {reason}"), SOON, || async {
         let all = api.list(&ListParams::default()).await.unwrap().items;

@@ -23,6 +23,7 @@ mod hand;
 mod hub_lock;
 mod in_use;
 mod logs;
+pub mod readers;
 pub mod report;
 pub mod restore;
 mod revision;
@@ -52,6 +53,7 @@ use crate::contract::outcome::{Cleaned, Outcome};
 use crate::contract::plan::Plan;
 use in_use::InUse;
 use jiff::Timestamp;
+use readers::Readers;
 use report::RuleReport;
 use serde::Serialize;
 use std::path::Path;
@@ -75,8 +77,8 @@ pub struct Clean<'a> {
     pub dry_run: bool,
     /// Delete however much it is.
     pub acknowledged: bool,
-    /// When the oldest pod that mounts the volume was made, if somebody knows.
-    pub oldest_pod: Option<Timestamp>,
+    /// Who may still read what was replaced.
+    pub readers: Readers,
     /// The plan of the volume, if there is one: what it pins stays.
     pub plan: Option<&'a Plan>,
 }
@@ -143,7 +145,7 @@ impl Clean<'_> {
             plan: self.plan,
             in_use: &in_use,
             now: self.now,
-            oldest_pod: self.oldest_pod,
+            readers: self.readers,
             dry_run: self.dry_run,
             acknowledged: self.acknowledged,
             staging: staging.as_ref(),

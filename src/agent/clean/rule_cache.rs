@@ -25,6 +25,7 @@ const FOREIGN: u64 = 24 * 3600;
 /// Carries out a rule for the cache.
 pub fn run(work: &Work<'_>, rule: &CleanupRule, wanted: &CacheRule, report: &mut RuleReport) -> Result<(), Failure> {
     let keep = wanted.effective_keep_duration().map_err(|error| invalid(rule, &error.to_string()))?;
+    work.readers.check()?;
     // What another cache is about to list is listed by nobody yet.
     for other in work.caches.iter().filter(|it| it.name != work.cache) {
         if is_fetching(work.root, &other.name, work.now.as_second())? {
@@ -124,7 +125,7 @@ fn stays(work: &Work<'_>, revision: &Revision, keep: Duration) -> Option<String>
     if work.now.as_second().saturating_sub(since) < keep_seconds {
         return Some(format!("it was replaced less than {} ago", words(keep)));
     }
-    let oldest = work.oldest_pod.filter(|oldest| oldest.as_second() <= since)?;
+    let oldest = work.readers.before(since)?;
     Some(format!("a pod of {oldest} is older than the switch, and may still read it"))
 }
 

@@ -11,6 +11,7 @@ use super::super::local::Pins;
 use super::found::{Found, Seen};
 use super::hand::Hand;
 use super::in_use::InUse;
+use super::readers::Readers;
 use super::report::{Deed, RuleReport, What};
 use super::trash::Trash;
 use crate::api::Reason;
@@ -51,8 +52,8 @@ pub struct Work<'a> {
     pub in_use: &'a InUse,
     /// The time.
     pub now: Timestamp,
-    /// When the oldest pod that mounts the volume was made.
-    pub oldest_pod: Option<Timestamp>,
+    /// Who may still read what was replaced.
+    pub readers: Readers,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Delete however much it is.

@@ -2,6 +2,7 @@
 
 use super::options::Say;
 use super::output::{Done, print};
+use crate::agent::clean::readers::Readers;
 use crate::agent::clean::{Clean as Work, Report};
 use crate::agent::failure::Failure;
 use crate::agent::fetch::Writer;
@@ -46,7 +47,8 @@ pub struct Clean {
     #[arg(long)]
     acknowledge: bool,
 
-    /// When the oldest pod that mounts the volume was made (RFC 3339): revisions that it may have begun to read stay.
+    /// When the oldest pod that mounts the volume was made, or when nobody was seen to mount it (RFC 3339): revisions that
+    /// were replaced after that stay. In a pod, and with --owner, no rule for the cache is carried out without it.
     #[arg(long, value_name = "TIME")]
     oldest_pod: Option<Timestamp>,
 
@@ -153,7 +155,7 @@ impl Clean {
             now: self.now.unwrap_or_else(Timestamp::now),
             dry_run: self.dry_run,
             acknowledged: self.acknowledge,
-            oldest_pod: self.oldest_pod,
+            readers: Readers::of(self.oldest_pod, self.owner.is_some()),
             plan: plan.filter(|it| it.cache == name && it.volume == volume.name),
         };
         let (outcome, report) = work.run();

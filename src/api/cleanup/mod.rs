@@ -27,11 +27,19 @@ const TRASH_GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Clean-up of the volumes: logs, files that nobody needs any more, and what the cache itself has outgrown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.schedule) || !has(self.suspend)")
+    .message("`suspend` must come with `schedule`"))]
 pub struct Cleanup {
-    /// When, as five fields of cron. Left out: only when somebody runs `modelcache clean`.
+    /// When, as five fields of cron in `timeZone`. A volume that many nodes can write to is cleaned by a CronJob; one that has
+    /// a `cache` rule, that one node at a time can mount, or that is on the nodes, by Jobs that the operator makes. Left
+    /// out: only when somebody runs `modelcache clean`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schedule_schema")]
     pub schedule: Option<String>,
+
+    /// Begin no scheduled clean-up while true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
 
     /// How long deleted files stay in the volume's trash, where `modelcache restore-trash` gets them back, such as `3d`.
     /// They take their space until then. `1d` when left out.
@@ -53,6 +61,11 @@ pub struct Cleanup {
 }
 
 impl Cleanup {
+    /// Whether no scheduled run is to begin.
+    pub fn suspended(&self) -> bool {
+        self.suspend.unwrap_or_default()
+    }
+
     /// How long the trash keeps what was deleted.
     ///
     /// # Errors

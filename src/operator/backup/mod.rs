@@ -2,7 +2,6 @@
 
 pub mod build;
 pub mod history;
-pub mod jitter;
 pub mod observe;
 pub mod plan;
 pub mod record;

@@ -3,16 +3,17 @@
 use super::build::config_map::config_map;
 use super::build::cron_job::cron_job;
 use super::build::place::place;
-use super::{history, jitter};
+use super::history;
 use crate::api::backup::Backup;
 use crate::api::schedule::Schedule;
 use crate::api::{ModelCache, Reason, duration, name};
 use crate::operator::cluster::{Children, Removal};
+use crate::operator::cron_job::jitter;
+use crate::operator::cron_job::plan::{config_map_to_remove, cron_job_to_remove, found};
 use crate::operator::job::Problem;
-use crate::operator::modelcache::build::is_of;
 use crate::operator::modelcache::observe::Observed;
 use crate::operator::options::Settings;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use std::time::Duration;
 
 /// What a cache's backups are to be.
@@ -40,10 +41,8 @@ pub fn plan(cache: &ModelCache, observed: &Observed, settings: &Settings, childr
     let keeps = planned.as_ref().is_some_and(|it| it.schedule.is_some() || it.problem.is_some());
     if !keeps {
         let name = name::backup(&cache.name_any());
-        let cron_jobs = observed.cron_jobs.iter().filter(|it| is_of(*it, cache));
-        children.removals.extend(cron_jobs.cloned().map(Removal::CronJob));
-        let config_maps = observed.config_maps.iter().filter(|it| it.name_any() == name && is_of(*it, cache));
-        children.removals.extend(config_maps.cloned().map(Removal::ConfigMap));
+        children.removals.extend(cron_job_to_remove(&name, cache, observed));
+        children.removals.extend(config_map_to_remove(&name, cache, observed));
     }
     let limits = backup.map_or((3, 1), Backup::effective_history);
     let past = history::superseded(&observed.backups, limits);
@@ -64,25 +63,15 @@ fn write(
         Err(problem) => return Planned { problem: Some(problem), ..Planned::default() },
     };
     let name = name::backup(&cache.name_any());
-    let found = observed.cron_jobs.iter().find(|it| it.name_any() == name).cloned();
-    let found_map = observed.config_maps.iter().find(|it| it.name_any() == name).cloned();
-    let foreign =
-        found.as_ref().is_some_and(|it| foreign(it, cache)) || found_map.as_ref().is_some_and(|it| foreign(it, cache));
-    if foreign {
-        let message =
-            format!("a CronJob or a ConfigMap `{name}` belongs to somebody else: delete it, or rename this cache");
-        let problem = Problem::new(Reason::ClaimConflict, message);
-        return Planned { problem: Some(problem), ..Planned::default() };
-    }
+    let found = match found(&name, cache, observed) {
+        Ok(found) => found,
+        Err(problem) => return Planned { problem: Some(problem), ..Planned::default() },
+    };
     let pools = observed.pools.iter().map(AsRef::as_ref);
     let place = place(cache, backup, &observed.replicas.iter(), &pools);
-    children.config_maps.push((config_map(cache, backup), found_map));
-    children.cron_jobs.push((cron_job(cache, backup, &schedule, &place, settings), found));
+    children.config_maps.push((config_map(cache, backup), found.config_map));
+    children.cron_jobs.push((cron_job(cache, backup, &schedule, &place, settings), found.cron_job));
     Planned { schedule: Some(schedule), problem: None, nowhere: place.nowhere }
-}
-
-fn foreign<K: Resource>(object: &K, cache: &ModelCache) -> bool {
-    !is_of(object, cache)
 }
 
 /// The schedule as Kubernetes is to read it.

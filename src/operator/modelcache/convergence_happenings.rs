@@ -27,6 +27,7 @@ pub(super) enum Happening {
     VolumeIsSmall(bool),
     TimePasses,
     Scheduled(bool),
+    Cleaned(bool),
     CopyIsDamaged(u8),
 }
 
@@ -47,6 +48,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(Happening::VolumeIsSmall),
         2 => Just(Happening::TimePasses),
         2 => any::<bool>().prop_map(Happening::Scheduled),
+        2 => any::<bool>().prop_map(Happening::Cleaned),
         2 => (0_u8..4).prop_map(Happening::CopyIsDamaged),
     ]
 }
@@ -98,6 +100,7 @@ impl World {
             }
             Happening::TimePasses => self.later(),
             Happening::Scheduled(update) => self.scheduled(if *update { "Update" } else { "Notify" }),
+            Happening::Cleaned(wanted) => self.cleaned(*wanted),
             Happening::CopyIsDamaged(which) => {
                 let held = |it: &&ModelCacheReplica| it.status.as_ref().is_some_and(|it| it.holds.is_some());
                 let copy = self.observed.replicas.iter().filter(held).nth(usize::from(*which));

@@ -145,6 +145,28 @@ fn an_absence_is_made_up_for_with_one_run() {
 }
 
 #[test]
+fn copies_are_cleaned_on_schedule_once_for_all_that_was_missed_and_a_rule_that_goes_leaves_nothing_behind() {
+    let mut world = World::new();
+    world.cleaned(true);
+    world.settle();
+    assert_eq!(world.cleans, 0, "nothing is due yet");
+    world.transcript.clear();
+    world.happens("some days later");
+    for _ in 0..3 {
+        world.later();
+    }
+    world.slots = Slots::default();
+    world.settle();
+    assert!(world.ready());
+    assert_eq!(world.cleans, 2, "one for each copy");
+    world.happens("nobody asks for it any more");
+    world.cleaned(false);
+    world.settle();
+    assert!(world.observed.replicas.iter().all(|it| it.status.as_ref().unwrap().cleanup.is_none()));
+    insta::assert_snapshot!(world.transcript);
+}
+
+#[test]
 fn an_origin_that_moved_is_said_and_with_update_rolled_out() {
     let mut world = World::new();
     world.scheduled("Notify");

@@ -5,14 +5,16 @@ use crate::api::condition::is_true;
 use crate::api::model_cache_replica::AttemptStage;
 use crate::api::timetable::Timetable;
 use crate::api::{ConditionType, JobRole};
-use crate::contract::outcome::{Evidence, Outcome, VerifyEvidence};
+use crate::contract::outcome::{Cleaned, Evidence, Outcome, VerifyEvidence};
 use crate::contract::plan::Pin;
+use crate::operator::clean::runner::runner;
 use crate::operator::job::JobState;
 use crate::operator::modelcache::build::fixtures::{
     JobEnd, Pass, cache, ended, pass, pin, second, settings, status_of,
 };
 use crate::operator::modelcache::build::transcript::{tell, tell_status};
 use crate::operator::placement::node_state;
+use crate::operator::replica::cleaning::CleanedHere;
 use crate::operator::replica::slots::Slots;
 use crate::operator::replica::status::status as replica_status;
 use crate::operator::replica::step::{Recording, Situation, Step};
@@ -42,6 +44,8 @@ pub(super) struct World {
     pub(super) warm_ups: u32,
     /// Checks that were made.
     pub(super) checks: u32,
+    /// Clean-ups that were made.
+    pub(super) cleans: u32,
     /// Times that an origin was asked whether it moved.
     pub(super) asked: u32,
     /// Replicas whose files are damaged.
@@ -66,6 +70,7 @@ impl World {
             claims_made: 0,
             warm_ups: 0,
             checks: 0,
+            cleans: 0,
             asked: 0,
             damaged: BTreeSet::new(),
             transcript: String::new(),
@@ -87,6 +92,12 @@ impl World {
     pub(super) fn scheduled(&mut self, policy: &str) {
         self.cache.spec.verify = serde_json::from_value(json!({"quick": "0 4 * * *", "deep": "0 5 * * *"})).unwrap();
         self.cache.spec.refresh = serde_json::from_value(json!({"policy": policy, "schedule": "0 6 * * *"})).unwrap();
+    }
+
+    /// The spec has a clean-up of what was replaced, or none.
+    pub(super) fn cleaned(&mut self, wanted: bool) {
+        let cleanup = json!({"schedule": "0 3 * * *", "rules": [{"name": "old", "cache": {}}]});
+        self.cache.spec.cleanup = wanted.then(|| serde_json::from_value(cleanup).unwrap());
     }
 
     pub(super) fn later(&mut self) {
@@ -207,6 +218,10 @@ impl World {
         let retry = settings().retry;
         let timetable = Timetable::of(&self.cache.spec).unwrap_or_default();
         let damaged = self.damaged.contains(&replica.name_any());
+        let cleaned_here = match runner(&self.cache.spec, &self.cache.spec.volumes[0], None) {
+            Some(_) => CleanedHere::Yes,
+            None => CleanedHere::No,
+        };
         let situation = Situation {
             replica: &replica,
             node,
@@ -215,6 +230,7 @@ impl World {
             work: jobs.warm_up.clone(),
             said: None,
             timetable: &timetable,
+            cleaned_here,
             claim_busy: None,
             own_claim_busy: None,
             retry: &retry,
@@ -267,7 +283,17 @@ impl World {
                     Some(checked(plan, &replica, *stage))
                 };
             }
-            Step::RecordChecks(Some(attempt), _) => self.slots.give_back(&replica, attempt.number),
+            Step::CreateCleanJob => {
+                assert!(jobs.warm_up.is_none(), "never two at work on a volume");
+                self.cleans += 1;
+                writeln!(self.transcript, "  {name}: cleans").unwrap();
+                let mut outcome = Outcome::success(Reason::Cleaned, "clean");
+                outcome.clean = Some(Cleaned { rules: 1, ..Cleaned::default() });
+                jobs.warm_up = Some(JobState::Succeeded(Box::new(outcome)));
+            }
+            Step::RecordChecks(Some(attempt), _) | Step::RecordCleaning(Some(attempt), _) => {
+                self.slots.give_back(&replica, attempt.number);
+            }
             Step::StopJob => jobs.warm_up = None,
             Step::Record(recording) => {
                 if recording.attempt.number > jobs.number {
@@ -281,7 +307,10 @@ impl World {
         }
         let changed = replica.status.as_ref() != Some(&status);
         self.observed.replicas[index].status = Some(status);
-        let creates = matches!(step, Step::CreatePrepareJob | Step::CreateWarmUpJob | Step::CreateVerifyJob(_));
+        let creates = matches!(
+            step,
+            Step::CreatePrepareJob | Step::CreateWarmUpJob | Step::CreateVerifyJob(_) | Step::CreateCleanJob
+        );
         changed || creates || step == Step::StopJob
     }
 

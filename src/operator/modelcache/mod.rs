@@ -14,6 +14,7 @@ pub mod status;
 use crate::api::condition::{self, ConditionType, Statement, Truth};
 use crate::api::timetable::{InvalidTimetable, Timetable};
 use crate::api::{FINALIZER, ModelCache, ModelCacheStatus, Reason, label};
+use crate::operator::clean;
 use crate::operator::cluster::Note;
 use crate::operator::due;
 use crate::operator::error::Error;
@@ -70,6 +71,11 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     let status = status::status(&decided.facts(&cache, &observed, applied.as_ref().err()), now);
     context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
     context.metrics.last_backup(&namespace, &cache.name_any(), crate::operator::backup::summary::last_good(&status));
+    context.metrics.last_clean(&namespace, &cache.name_any(), clean::summary::last_success(&status));
+    for run in decided.wanted.clean.iter().flat_map(|it| &it.ended) {
+        let freed = run.did.as_ref().and_then(|it| u64::try_from(it.freed_bytes).ok()).unwrap_or(0);
+        context.metrics.cleaned(&namespace, &cache.name_any(), run.problem.is_none(), freed);
+    }
     context.cluster.publish(notes(&cache, &decided, &status), &cache.object_ref(&())).await;
     applied?;
     for answer in decided.freshness.iter().filter_map(|it| it.result) {
@@ -162,6 +168,7 @@ fn notes(cache: &ModelCache, decided: &Decided, status: &ModelCacheStatus) -> Ve
         }
     }
     notes.extend(refresh_notes(decided, &before));
+    notes.extend(decided.wanted.clean.iter().flat_map(|it| &it.ended).filter_map(clean::record::note));
     let was = condition::find(&before.conditions, ConditionType::Ready);
     if let Some(is) = condition::find(&status.conditions, ConditionType::Ready)
         && was.map(|it| (&it.status, &it.reason)) != Some((&is.status, &is.reason))
@@ -225,7 +232,9 @@ async fn delete(cache: &ModelCache, context: &Context) -> Result<Action, Error> 
         DeletionStep::Done(note) => {
             context.cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
             context.cluster.set_finalizer(cache, false).await?;
-            context.metrics.last_backup(&cache.namespace().unwrap_or_default(), &cache.name_any(), None);
+            let (namespace, name) = (cache.namespace().unwrap_or_default(), cache.name_any());
+            context.metrics.last_backup(&namespace, &name, None);
+            context.metrics.last_clean(&namespace, &name, None);
             Ok(Action::await_change())
         }
     }

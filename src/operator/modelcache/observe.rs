@@ -1,8 +1,11 @@
 //! What is there? All reads of a reconcile, in one value. Absent is data.
 
+use crate::api::model_cache_backup::RunStage;
 use crate::api::source::Source;
 use crate::api::timetable::RefreshPolicy;
-use crate::api::{JobRole, ModelCache, ModelCacheBackup, NodeCachePool, label, name};
+use crate::api::{
+    JobRole, ModelCache, ModelCacheBackup, ModelCacheRestoreStatus, NodeCachePool, label, name,
+};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
@@ -12,7 +15,7 @@ use crate::operator::runtime::Stores;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is there.
@@ -32,11 +35,11 @@ pub struct Observed {
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
     /// PersistentVolumes of this cache.
     pub persistent_volumes: Vec<PersistentVolume>,
-    /// CronJobs of this cache, and `<cache>-backup`, whoever's it is.
+    /// CronJobs of this cache, and `<cache>-backup` and `<cache>-clean`, whoever's they are.
     pub cron_jobs: Vec<CronJob>,
     /// Backups of this cache.
     pub backups: Vec<Arc<ModelCacheBackup>>,
-    /// Plans of this cache, and `<cache>-env` and `<cache>-backup`, whoever's they are.
+    /// Plans of this cache, and `<cache>-env`, `<cache>-backup` and `<cache>-clean`, whoever's they are.
     pub config_maps: Vec<ConfigMap>,
     /// Replicas of this cache.
     pub replicas: Vec<crate::api::ModelCacheReplica>,
@@ -44,6 +47,10 @@ pub struct Observed {
     pub resolve_jobs: Vec<ObservedJob>,
     /// Jobs of this cache that ask whether an origin moved.
     pub refresh_jobs: Vec<ObservedJob>,
+    /// Jobs of the CronJob that cleans.
+    pub clean_jobs: Vec<ObservedJob>,
+    /// Claims of the namespace that a restore writes to.
+    pub restored_claims: BTreeSet<String>,
     /// Jobs of this cache in the node-jobs namespace.
     pub node_jobs: Vec<k8s_openapi::api::batch::v1::Job>,
     /// Where the claim of a source that is still to be resolved, or is asked anew, has to be read, by the claim's name.
@@ -86,17 +93,18 @@ pub async fn observe(
 
     let config_maps_api = cluster.namespaced::<ConfigMap>(&namespace);
     let mut config_maps = cluster.list(&config_maps_api, &labels).await?;
-    let scheduled = cache.spec.backup.as_ref().is_some_and(|it| it.schedule.is_some());
-    let backup = name::backup(&cache_name);
-    for known in [name::environment(&cache_name)].into_iter().chain(scheduled.then(|| backup.clone())) {
+    let scheduled = scheduled(cache);
+    for known in [name::environment(&cache_name)].into_iter().chain(scheduled.clone()) {
         if !config_maps.iter().any(|it| it.name_any() == known) {
             config_maps.extend(cluster.get(&config_maps_api, &known).await?);
         }
     }
     let cron_jobs_api = cluster.namespaced::<CronJob>(&namespace);
     let mut cron_jobs = cluster.list(&cron_jobs_api, &labels).await?;
-    if scheduled && !cron_jobs.iter().any(|it| it.name_any() == backup) {
-        cron_jobs.extend(cluster.get(&cron_jobs_api, &backup).await?);
+    for known in scheduled {
+        if !cron_jobs.iter().any(|it| it.name_any() == known) {
+            cron_jobs.extend(cluster.get(&cron_jobs_api, &known).await?);
+        }
     }
     let of_cache = |it: &Arc<ModelCacheBackup>| {
         it.spec.cache == cache_name && it.namespace().as_deref() == Some(namespace.as_str())
@@ -111,10 +119,15 @@ pub async fn observe(
     }
 
     let ours = format!("{labels},{}={}", label::NAMESPACE, name::label_value(&namespace));
-    let asking = [JobRole::Resolve, JobRole::Refresh].map(JobRole::as_str).join(",");
-    let asking = cluster.jobs(&namespace, &format!("{labels},{} in ({asking})", label::JOB)).await?;
-    let again = |it: &ObservedJob| it.job.labels().get(label::JOB).is_some_and(|it| it == JobRole::Refresh.as_str());
-    let (refresh_jobs, resolve_jobs) = asking.into_iter().partition(again);
+    let roles = [JobRole::Resolve, JobRole::Refresh, JobRole::Clean].map(JobRole::as_str).join(",");
+    // Those of a Replica are its own reconcile's.
+    let selector = format!("{labels},{} in ({roles}),!{}", label::JOB, label::REPLICA);
+    let jobs = cluster.jobs(&namespace, &selector).await?;
+    let is = |role: JobRole| {
+        move |it: &ObservedJob| it.job.labels().get(label::JOB).is_some_and(|it| it == role.as_str())
+    };
+    let (clean_jobs, asking): (_, Vec<ObservedJob>) = jobs.into_iter().partition(is(JobRole::Clean));
+    let (refresh_jobs, resolve_jobs) = asking.into_iter().partition(is(JobRole::Refresh));
     let deleting = cache.metadata.deletion_timestamp.is_some();
     Ok(Observed {
         namespace_uid: found.uid().unwrap_or_default(),
@@ -130,10 +143,28 @@ pub async fn observe(
         replicas: cluster.list(&cluster.namespaced(&namespace), &labels).await?,
         resolve_jobs,
         refresh_jobs,
+        clean_jobs,
+        restored_claims: restored_claims(stores, &namespace),
         node_jobs: cluster.list(&cluster.namespaced(node_jobs_namespace), &ours).await?,
         beside: places,
         pods: if deleting { cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await? } else { vec![] },
     })
+}
+
+/// Names of the CronJobs that the spec asks for.
+fn scheduled(cache: &ModelCache) -> Vec<String> {
+    let (spec, name) = (&cache.spec, cache.name_any());
+    let backup = spec.backup.as_ref().and_then(|it| it.schedule.as_ref()).map(|_| name::backup(&name));
+    let clean = spec.cleanup.as_ref().and_then(|it| it.schedule.as_ref()).map(|_| name::clean(&name));
+    backup.into_iter().chain(clean).collect()
+}
+
+/// The claims that restores of a namespace write to.
+fn restored_claims(stores: &Stores, namespace: &str) -> BTreeSet<String> {
+    let all = stores.restores.state().into_iter().filter(|it| it.namespace().as_deref() == Some(namespace));
+    let statuses = all.filter_map(|it| it.status.clone());
+    let running = |it: &ModelCacheRestoreStatus| it.attempt.as_ref().is_some_and(|it| it.stage == RunStage::Running);
+    statuses.filter(running).flat_map(|it| it.claims).collect()
 }
 
 /// The claims of sources whose status names no pin, and of those that are asked anew.

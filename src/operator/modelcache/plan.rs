@@ -11,6 +11,7 @@ use crate::api::model_cache_replica::{PlanRef, ReplicaNode};
 use crate::api::{ModelCache, ModelCacheReplica, Reason, annotation, label, name, quantity};
 use crate::contract::plan::{Plan, PlannedSource};
 use crate::operator::backup::{self, plan::Planned};
+use crate::operator::clean;
 use crate::operator::cluster::{Children, Removal};
 use crate::operator::job::Problem;
 use crate::operator::options::Settings;
@@ -30,6 +31,8 @@ pub struct Wanted {
     pub volumes: Vec<WantedVolume>,
     /// What the backups are to be, when there are to be any.
     pub backup: Option<Planned>,
+    /// What the clean-ups are to be, when there is a schedule.
+    pub clean: Option<clean::plan::Planned>,
     /// An object of a wanted name, outside the volumes, that belongs to somebody else.
     pub conflict: Option<Problem>,
 }
@@ -76,6 +79,7 @@ pub fn plan(
     }
     wanted.conflict = environment(cache, observed, &mut wanted.children).err();
     wanted.backup = backup::plan::plan(cache, observed, settings, &mut wanted.children);
+    wanted.clean = clean::plan::plan(cache, observed, settings, &mut wanted.children);
     wanted.children.jobs = resolve_jobs(cache, model, resolutions, observed, settings);
     let again = refresh::jobs(cache, resolutions, freshness, observed, &pool_tolerations(model), settings);
     wanted.children.jobs.extend(again);

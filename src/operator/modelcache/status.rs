@@ -7,6 +7,7 @@ use super::plan::{Wanted, WantedVolume};
 use super::refresh::Freshness;
 use super::resolution::{Resolution, ResolutionState};
 use super::scheduled_conditions;
+use crate::api::cleaning::CleanupSummary;
 use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true};
 use crate::api::model_cache::{ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
 use crate::api::model_cache_replica::AttemptStage;
@@ -14,6 +15,7 @@ use crate::api::quantity::signed;
 use crate::api::timetable::{InvalidTimetable, Timetable};
 use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
 use crate::operator::backup::summary::summary;
+use crate::operator::clean;
 use crate::operator::error::Error;
 use crate::operator::placement::{NodeState, node_state};
 use jiff::Timestamp;
@@ -60,6 +62,8 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         facts.wanted.backup.as_ref().map(|planned| summary(facts.cache, &facts.observed.backups, planned, now));
     let (backup, backed_up) = backup.unzip();
     statements.extend(backed_up);
+    let (cleanup, clean) = facts.wanted.clean.as_ref().map(|it| cleaned(facts, it, now)).unzip();
+    statements.extend(clean);
     let generation = facts.cache.metadata.generation;
     let bytes = volumes.iter().filter_map(|it| it.bytes).fold(0_i64, i64::saturating_add);
     ModelCacheStatus {
@@ -75,6 +79,7 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         size: (bytes > 0).then(|| quantity::human(u64::try_from(bytes).unwrap_or(0))),
         verification: scheduled_conditions::summary(facts),
         backup,
+        cleanup,
         sources: facts
             .resolutions
             .iter()
@@ -83,6 +88,12 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
             .collect(),
         volumes,
     }
+}
+
+fn cleaned(facts: &Facts, planned: &clean::plan::Planned, now: Timestamp) -> (CleanupSummary, Statement) {
+    let names = facts.wanted.volumes.iter().flat_map(|it| &it.replicas);
+    let copies = names.filter_map(|name| facts.observed.replicas.iter().find(|it| it.name_any() == *name));
+    clean::summary::summary(facts.cache, &copies.collect::<Vec<_>>(), planned, now)
 }
 
 fn source_status(facts: &Facts, resolution: &Resolution, fresh: &Freshness) -> SourceStatus {

@@ -1,6 +1,7 @@
 //! The reconcile of a `ModelCacheReplica`: a table of contents.
 
 pub mod build;
+pub mod cleaning;
 pub mod observe;
 pub mod slots;
 pub mod status;
@@ -10,6 +11,9 @@ pub mod verification;
 use crate::api::model_cache_replica::{AttemptStage, ModelCacheReplica};
 use crate::api::timetable::Timetable;
 use crate::api::{ModelCache, NodeCachePool, Reason, name};
+use crate::operator::clean::build::job::clean_job;
+use crate::operator::clean::readers;
+use crate::operator::clean::runner::{Runner, runner};
 use crate::operator::cluster::{Note, Removal};
 use crate::operator::due;
 use crate::operator::error::Error;
@@ -20,7 +24,9 @@ use crate::operator::runtime::Context;
 use build::node_job::{NodeDirectory, prepare_job};
 use build::verify_job::verify_job;
 use build::warm_up_job::{Beside, warm_up_job};
+use cleaning::CleanedHere;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
@@ -32,7 +38,7 @@ use step::{Recording, Situation, Step};
 /// Between two looks at a running warm-up: also the shortest time between two writes of its progress.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Between two looks at a check that runs, or waits for its turn.
+/// Between two looks at a check or a clean-up that runs, or waits for its turn.
 const CHECK_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Brings one copy to the plan that is wanted.
@@ -64,7 +70,9 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
         Step::Watch { pod_ip: Some(pod_ip), .. } => context.cluster.progress(pod_ip).await,
         _ => None,
     };
-    let status = status::status(&replica, observed.node, &step, no_slot.as_ref(), progress.as_ref(), now);
+    // That a clean-up waits says nothing of the content.
+    let waits = no_slot.as_ref().filter(|_| !matches!(&step, Step::AskForSlot(it) if it.stage.is_scheduled()));
+    let status = status::status(&replica, observed.node, &step, waits, progress.as_ref(), now);
     if let Err(error) = context.cluster.apply_status(&api, &replica, replica.status.as_ref(), &status).await {
         // A slot that is not recorded is nobody's.
         if let Step::Record(recording) = &step {
@@ -73,7 +81,7 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
         return Err(error);
     }
     carry_out(&replica, &observed, &context, &step).await?;
-    Ok(next_look(&step, no_slot.is_some(), situation.next_check(), now))
+    Ok(next_look(&step, no_slot.is_some(), situation.next_scheduled(), now))
 }
 
 fn situation<'a>(
@@ -99,6 +107,7 @@ fn situation<'a>(
         work: work.map(ObservedJob::state).or_else(|| earlier.then_some(JobState::Ending)),
         said: work.and_then(ObservedJob::said),
         timetable,
+        cleaned_here: cleaned_here(replica, observed),
         claim_busy: observed.beside.as_ref().err().cloned(),
         own_claim_busy: observed.beside_own.as_ref().err().cloned(),
         retry: &context.settings.retry,
@@ -106,12 +115,25 @@ fn situation<'a>(
     }
 }
 
+/// Whether Jobs of this Replica carry out the rules of its volume.
+fn cleaned_here(replica: &ModelCacheReplica, observed: &Observed) -> CleanedHere {
+    let Some(cache) = &observed.cache else { return CleanedHere::No };
+    let volume = cache.spec.volumes.iter().find(|it| it.name == replica.spec.volume);
+    match volume.and_then(|it| runner(&cache.spec, it, observed.claim.as_ref())) {
+        Some(Runner::Operator) if cache.spec.cleanup.as_ref().is_some_and(|it| it.suspended()) => {
+            CleanedHere::Suspended
+        }
+        Some(Runner::Operator) => CleanedHere::Yes,
+        Some(Runner::CronJob) | None => CleanedHere::No,
+    }
+}
+
 /// With a slot the attempt is recorded as warming up; without one it waits.
 fn take_slot(replica: &ModelCacheReplica, observed: &Observed, context: &Context, step: &mut Step) -> Option<NoSlot> {
     let Step::AskForSlot(attempt) = step.clone() else { return None };
     let mut rollout = observed.cache.as_ref().and_then(|it| it.spec.rollout.clone());
-    // What is whole may be checked, whatever else has failed.
-    if let Some(rollout) = rollout.as_mut().filter(|_| attempt.stage.verifies()) {
+    // What is whole may be checked, and what is full be cleaned, whatever else has failed.
+    if let Some(rollout) = rollout.as_mut().filter(|_| attempt.stage.is_scheduled()) {
         rollout.max_failures = None;
     }
     context.slots.adopt(&context.stores.restores.state());
@@ -159,6 +181,17 @@ async fn carry_out(
             let job = verify_job(replica, number, *stage, cache, pool, &beside, &context.settings);
             cluster.create(&cluster.namespaced(&replica.namespace().unwrap_or_default()), &job).await?;
         }
+        Step::CreateCleanJob => {
+            let namespace = replica.namespace().unwrap_or_default();
+            // The time first: a pod that is made meanwhile is younger.
+            let looked = Timestamp::now();
+            let pods = cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await?;
+            let oldest = readers::oldest(&pods, replica, looked);
+            let beside = observed.beside_own.clone().unwrap_or(Beside::Anywhere);
+            let pool = observed.pool.as_deref();
+            let job = clean_job(replica, number, cache, pool, &beside, oldest, &context.settings);
+            cluster.create(&cluster.namespaced(&namespace), &job).await?;
+        }
         Step::StopJob => {
             for job in &observed.jobs {
                 cluster.remove(Removal::Job(job.job.clone())).await?;
@@ -179,7 +212,19 @@ async fn carry_out(
             }
             cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
         }
-        Step::RecordChecks(None, _) | Step::Rest | Step::Wait(..) | Step::AskForSlot(_) | Step::Watch { .. } => {
+        Step::RecordCleaning(Some(attempt), cleaning) => {
+            context.slots.give_back(replica, attempt.number);
+            let Some(ran) = cleaning::ran(replica, cleaning.as_deref()) else { return Ok(()) };
+            let namespace = replica.namespace().unwrap_or_default();
+            context.metrics.cleaned(&namespace, &replica.spec.cache, ran.succeeded, ran.freed);
+            cluster.publish(ran.note.into_iter().collect(), &cache.object_ref(&())).await;
+        }
+        Step::RecordChecks(None, _)
+        | Step::RecordCleaning(None, _)
+        | Step::Rest
+        | Step::Wait(..)
+        | Step::AskForSlot(_)
+        | Step::Watch { .. } => {
             remove_recorded(replica, observed, context).await?;
         }
     }
@@ -230,9 +275,7 @@ fn prepare(
 }
 
 fn note(replica: &ModelCacheReplica, recording: &Recording) -> Note {
-    let place =
-        replica.spec.node.as_ref().map_or_else(|| "the shared copy".to_owned(), |it| format!("node `{}`", it.name));
-    let what = format!("volume `{}` on {place}", replica.spec.volume);
+    let what = placement::copy_of(replica);
     match (&recording.failure, &recording.holds) {
         (Some(failure), _) => Note::warning(failure.reason, "WarmUp", format!("{what}: {}", failure.message)),
         (None, Some(holds)) => {
@@ -247,12 +290,12 @@ fn note(replica: &ModelCacheReplica, recording: &Recording) -> Note {
     }
 }
 
-fn next_look(step: &Step, queued: bool, next_check: Option<Timestamp>, now: Timestamp) -> Action {
-    let check = due::sleep(next_check.into_iter(), now).map_or_else(Action::await_change, Action::requeue);
+fn next_look(step: &Step, queued: bool, next: Option<Timestamp>, now: Timestamp) -> Action {
+    let scheduled = due::sleep(next.into_iter(), now).map_or_else(Action::await_change, Action::requeue);
     match step {
         // Many copies may wait for a check for hours.
-        Step::AskForSlot(attempt) if attempt.stage.verifies() => Action::requeue(CHECK_INTERVAL),
-        Step::Watch { stage, .. } if stage.verifies() => Action::requeue(CHECK_INTERVAL),
+        Step::AskForSlot(attempt) if attempt.stage.is_scheduled() => Action::requeue(CHECK_INTERVAL),
+        Step::Watch { stage, .. } if stage.is_scheduled() => Action::requeue(CHECK_INTERVAL),
         // A slot that is given back wakes nobody.
         _ if queued => Action::requeue(WATCH_INTERVAL),
         Step::Watch { .. } => Action::requeue(WATCH_INTERVAL),
@@ -265,9 +308,11 @@ fn next_look(step: &Step, queued: bool, next_check: Option<Timestamp>, now: Time
         | Step::RecordChecks(..)
         | Step::CreatePrepareJob
         | Step::CreateWarmUpJob
+        | Step::RecordCleaning(..)
         | Step::CreateVerifyJob(_)
+        | Step::CreateCleanJob
         | Step::StopJob => Action::requeue(Duration::from_secs(5)),
-        Step::Rest => check,
+        Step::Rest => scheduled,
         Step::Wait(_, None) | Step::AskForSlot(_) => Action::await_change(),
     }
 }

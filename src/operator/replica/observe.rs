@@ -27,6 +27,8 @@ pub struct Observed {
     pub prepare_jobs: Vec<ObservedJob>,
     /// Jobs of the Replica that mount its volume: warm-ups and checks.
     pub jobs: Vec<ObservedJob>,
+    /// The claim of a shared volume.
+    pub claim: Option<PersistentVolumeClaim>,
     /// Where the pod of a shared volume must run, or what it must wait for.
     pub beside: Result<Beside, String>,
     /// The same for a pod that mounts the volume's own claim and no other.
@@ -66,8 +68,14 @@ pub async fn observe(
     };
     let sources = cache.iter().flat_map(|it| claims(it, &replica.spec.volume));
     let claims: Vec<(String, String)> = sources.filter(|(_, claim)| claim != own_claim).collect();
-    let own =
-        if replica.spec.node.is_some() { Ok(Beside::Anywhere) } else { beside(cluster, &namespace, own_claim).await? };
+    let claim = match replica.spec.node {
+        Some(_) => None,
+        None => cluster.get(&cluster.namespaced::<PersistentVolumeClaim>(&namespace), own_claim).await?,
+    };
+    let own = match &claim {
+        Some(claim) => beside_users(cluster, &namespace, claim).await?,
+        None => Ok(Beside::Anywhere),
+    };
     let mut place = own.clone();
     for (source, claim) in claims {
         let other = if replica.spec.node.is_some() {
@@ -84,6 +92,7 @@ pub async fn observe(
         namespace_uid,
         prepare_jobs,
         jobs: cluster.jobs(&namespace, &labels).await?,
+        claim,
         beside: place,
         beside_own: own,
     })
@@ -126,12 +135,23 @@ fn both(here: Beside, there: Beside, claim_name: &str) -> Result<Beside, String>
     }
 }
 
-/// Where a pod of ours that mounts a claim must run. One node has a ReadWriteOnce claim mounted: our pod must run there. One pod has a ReadWriteOncePod claim: ours waits.
+/// Where a pod of ours that mounts a claim must run; see [`beside_users`]. Anywhere when there is no such claim.
 pub async fn beside(cluster: &Cluster, namespace: &str, claim_name: &str) -> Result<Result<Beside, String>, Error> {
-    let Some(claim) = cluster.get(&cluster.namespaced::<PersistentVolumeClaim>(namespace), claim_name).await? else {
-        return Ok(Ok(Beside::Anywhere));
-    };
-    let modes = claim.spec.and_then(|it| it.access_modes).unwrap_or_default();
+    match cluster.get(&cluster.namespaced::<PersistentVolumeClaim>(namespace), claim_name).await? {
+        Some(claim) => beside_users(cluster, namespace, &claim).await,
+        None => Ok(Ok(Beside::Anywhere)),
+    }
+}
+
+/// Where a pod of ours that mounts this claim must run. One node has a ReadWriteOnce claim mounted: our pod must run there. One
+/// pod has a ReadWriteOncePod claim: ours waits.
+async fn beside_users(
+    cluster: &Cluster,
+    namespace: &str,
+    claim: &PersistentVolumeClaim,
+) -> Result<Result<Beside, String>, Error> {
+    let claim_name = &claim.name_any();
+    let modes = claim.spec.as_ref().and_then(|it| it.access_modes.clone()).unwrap_or_default();
     let single_pod = modes.iter().any(|it| it == "ReadWriteOncePod");
     let single_node = modes.iter().all(|it| it == "ReadWriteOnce");
     if !single_pod && !single_node {

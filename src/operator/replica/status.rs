@@ -40,6 +40,10 @@ pub fn status(
         next.verification = Some(checks.as_ref().clone()).filter(|it| *it != Verification::default());
         next.holds = next.holds.filter(|_| checks.damage.is_none());
     }
+    if let Step::RecordCleaning(attempt, cleaning) = step {
+        next.attempt = attempt.clone().or(next.attempt);
+        next.cleanup = cleaning.as_deref().cloned();
+    }
     let at_work =
         matches!(step, Step::Watch { stage: AttemptStage::WarmUp, .. } | Step::CreateWarmUpJob | Step::StopJob);
     next.progress = match progress {

@@ -5,12 +5,14 @@
 //!   ▲                └───────────── failure, or another plan is wanted ────────────────────┘
 //! ```
 //!
-//! A copy that holds what is wanted is checked on schedule: see [`super::verification`].
+//! A copy is checked and cleaned on schedule: see [`super::verification`] and [`super::cleaning`].
 //!
 //! Every arrow is recorded in the status before the Job that follows from it is created: a second operator, a restart or a
 //! retry cannot make a duplicate.
 
 use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
+use super::cleaning::CleanedHere;
+use crate::api::cleaning::Cleaning;
 use crate::api::quantity::signed;
 use crate::api::scheduled_run::Verification;
 use crate::api::timetable::Timetable;
@@ -33,15 +35,17 @@ pub struct Situation<'a> {
     pub suspended: bool,
     /// What the prepare Job of the attempt does.
     pub prepare: Option<JobState>,
-    /// What the Job of the attempt that mounts the volume does: it warms up, or it checks.
+    /// What the Job of the attempt that mounts the volume does: it warms up, checks, or cleans.
     pub work: Option<JobState>,
     /// What that Job said at its end, also when it failed.
     pub said: Option<Outcome>,
-    /// When the copy is to be checked.
+    /// When the copy is to be checked and cleaned.
     pub timetable: &'a Timetable,
+    /// Whether our Jobs clean it.
+    pub cleaned_here: CleanedHere,
     /// What keeps the claim from being mounted.
     pub claim_busy: Option<String>,
-    /// What keeps the volume's own claim from being mounted: a check mounts no other.
+    /// What keeps the volume's own claim from being mounted: checks and clean-ups mount no other.
     pub own_claim_busy: Option<String>,
     /// When failures are tried again.
     pub retry: &'a RetryPolicy,
@@ -77,8 +81,12 @@ pub enum Step {
     CreateVerifyJob(AttemptStage),
     /// The running Job works on what is no longer wanted: delete it.
     StopJob,
+    /// Create the clean-up Job of the attempt.
+    CreateCleanJob,
     /// Record what is known of the checks, and the attempt that was one.
     RecordChecks(Option<Attempt>, Box<Verification>),
+    /// Record what is known of the clean-ups, and the attempt that was one.
+    RecordCleaning(Option<Attempt>, Option<Box<Cleaning>>),
 }
 
 /// What is recorded in the status.
@@ -101,6 +109,7 @@ impl Situation<'_> {
             Some(attempt) if attempt.stage == AttemptStage::Prepared => self.prepared(&attempt),
             Some(attempt) if attempt.stage == AttemptStage::WarmUp => self.warming(attempt),
             Some(attempt) if attempt.stage.verifies() => self.verifying(&attempt),
+            Some(attempt) if attempt.stage == AttemptStage::Clean => self.cleaning(&attempt),
             done => self.resting(done),
         }
     }
@@ -121,7 +130,7 @@ impl Situation<'_> {
 
     fn resting(&self, before: Option<Attempt>) -> Step {
         if self.complete() {
-            return self.complete_copy(before);
+            return self.complete_copy(before.as_ref());
         }
         // The directory can be made while the sources are being resolved, once.
         let begins_early = self.wanted().is_none() && before.is_none() && self.replica.spec.node.is_some();
@@ -137,12 +146,43 @@ impl Situation<'_> {
         if let Some(failure) = self.failure() {
             let due = self.retry.due(failure, &self.replica.name_any());
             if due > self.now {
-                return Step::Wait(Problem::new(failure.reason, failure.message.clone()), Some(due));
+                let wait = || Step::Wait(Problem::new(failure.reason, failure.message.clone()), Some(due));
+                return self.clean_meanwhile(before.as_ref()).unwrap_or_else(wait);
             }
         }
         let stage = if self.replica.spec.node.is_some() { AttemptStage::Prepare } else { AttemptStage::Prepared };
         let number = before.map_or(0, |it| it.number) + 1;
         self.record(Attempt { number, stage, plan: None, claim_uid: None })
+    }
+
+    /// The step of a copy that holds what is wanted: what has been due by schedule for longest.
+    fn complete_copy(&self, before: Option<&Attempt>) -> Step {
+        if let Some(step) = self.remember_checks().or_else(|| self.remember_cleaning()) {
+            return step;
+        }
+        let clean = self.cleaning_due_since().map(|it| (it, AttemptStage::Clean));
+        let due = clean.into_iter().chain(self.check_due_since());
+        let Some((_, stage)) = due.min_by_key(|(since, _)| *since) else { return Step::Rest };
+        // It can wait, and is no reason to say anything but what is known.
+        if self.obstacle().is_some() {
+            return Step::Rest;
+        }
+        match &self.own_claim_busy {
+            None => self.begin(before, stage),
+            Some(why) => clean.and_then(|_| self.cleaning_waits(why)).unwrap_or(Step::Rest),
+        }
+    }
+
+    /// Begins what is due by schedule.
+    pub(super) fn begin(&self, before: Option<&Attempt>, stage: AttemptStage) -> Step {
+        let (plan, claim_uid) = (self.wanted().map(str::to_owned), self.replica.spec.claim_uid.clone());
+        Step::AskForSlot(Attempt { number: before.map_or(0, |it| it.number) + 1, stage, plan, claim_uid })
+    }
+
+    /// When time alone makes a check or a clean-up due.
+    pub fn next_scheduled(&self) -> Option<Timestamp> {
+        let checked = if self.complete() { self.next_check() } else { None };
+        checked.into_iter().chain(self.next_cleaning()).min()
     }
 
     /// What keeps new work from being begun.

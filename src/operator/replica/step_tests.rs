@@ -76,6 +76,7 @@ impl Case {
             work: self.warm_up.clone(),
             said: None,
             timetable: &Timetable::default(),
+            cleaned_here: CleanedHere::No,
             claim_busy: None,
             own_claim_busy: None,
             retry: &settings().retry,

@@ -21,13 +21,14 @@ use crate::contract::outcome::Outcome;
 use crate::operator::cluster::Note;
 use crate::operator::due::{self, Due, Plan};
 use crate::operator::job::{JobState, Problem};
+use crate::operator::placement::copy_of;
 use crate::operator::retry::whole_seconds;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::time::Duration;
 
 /// Between two looks at a claim that another pod has for itself.
-const BUSY: Duration = Duration::from_secs(60);
+pub(super) const BUSY: Duration = Duration::from_secs(60);
 
 impl Situation<'_> {
     fn known(&self) -> Verification {
@@ -49,8 +50,8 @@ impl Situation<'_> {
         (quick, self.due(self.timetable.deep.as_ref(), known.deep.as_ref()))
     }
 
-    /// The step of a copy that holds what is wanted.
-    pub(super) fn complete_copy(&self, before: Option<Attempt>) -> Step {
+    /// What is to be remembered of the schedules before anything is begun.
+    pub(super) fn remember_checks(&self) -> Option<Step> {
         let known = self.known();
         let (quick, deep) = self.dues();
         let kept = |due: &Option<Due>, run: &Option<ScheduledRun>| match due {
@@ -63,28 +64,27 @@ impl Situation<'_> {
             deep: kept(&deep, &known.deep),
             damage: known.damage.clone(),
         };
-        if remembered != known {
-            return Step::RecordChecks(None, Box::new(remembered));
-        }
-        // Who hashes every file has also looked at it.
-        let stage = match (quick, deep) {
+        (remembered != known).then(|| Step::RecordChecks(None, Box::new(remembered)))
+    }
+
+    /// The check that is due, if one is, and since when. Who hashes every file has also looked at it.
+    pub(super) fn check_due_since(&self) -> Option<(Timestamp, AttemptStage)> {
+        let (quick, deep) = self.dues();
+        let stage = match (&quick, &deep) {
             (_, Some(Due::Now)) => AttemptStage::DeepVerify,
             (Some(Due::Now), _) => AttemptStage::QuickVerify,
-            _ => return Step::Rest,
+            _ => return None,
         };
-        // A check can wait, and is no reason to say anything but what is known.
-        if self.obstacle().is_some() || self.own_claim_busy.is_some() {
-            return Step::Rest;
-        }
-        let (plan, claim_uid) = (self.wanted().map(str::to_owned), self.replica.spec.claim_uid.clone());
-        Step::AskForSlot(Attempt { number: before.map_or(0, |it| it.number) + 1, stage, plan, claim_uid })
+        let known = self.known();
+        let since = |due: Option<Due>, run: Option<ScheduledRun>| {
+            due.filter(|it| *it == Due::Now).and_then(|_| run?.next.parse().ok())
+        };
+        let all = since(quick, known.quick).into_iter().chain(since(deep, known.deep));
+        Some((all.min().unwrap_or(self.now), stage))
     }
 
     /// When time alone makes a check due.
-    pub fn next_check(&self) -> Option<Timestamp> {
-        if !self.complete() {
-            return None;
-        }
+    pub(super) fn next_check(&self) -> Option<Timestamp> {
         let (quick, deep) = self.dues();
         let time = |due: Option<Due>| match due? {
             Due::At(time) => Some(time),
@@ -197,9 +197,7 @@ pub enum Found {
 /// every night would drown all other Events.
 pub(super) fn news(replica: &ModelCacheReplica, checks: &Verification) -> (Option<Note>, Option<Found>) {
     let before = replica.status.as_ref().and_then(|it| it.verification.clone()).unwrap_or_default();
-    let place =
-        replica.spec.node.as_ref().map_or_else(|| "the shared copy".to_owned(), |it| format!("node `{}`", it.name));
-    let what = format!("volume `{}` on {place}", replica.spec.volume);
+    let what = copy_of(replica);
     let runs = |of: &Verification| [of.quick.clone(), of.deep.clone()].map(Option::unwrap_or_default);
     let failed = runs(checks)
         .into_iter()

@@ -7,6 +7,7 @@ use crate::contract::outcome::{Evidence, VerifyEvidence};
 use crate::operator::modelcache::build::fixtures::{cache, settings, volume};
 use crate::operator::modelcache::build::replica::replica as build_replica;
 use crate::operator::placement::NodeState;
+use crate::operator::replica::cleaning::CleanedHere;
 use serde_json::json;
 
 const BEFORE: &str = "2026-11-21T12:00:00Z";
@@ -62,12 +63,13 @@ impl Case {
             work: self.work.clone(),
             said: self.said.clone(),
             timetable: &timetable(&self.verify),
+            cleaned_here: CleanedHere::No,
             claim_busy: None,
             own_claim_busy: None,
             retry: &settings().retry,
             now: now.parse().unwrap(),
         };
-        (situation.next_step(), situation.next_check())
+        (situation.next_step(), situation.next_scheduled())
     }
 
     fn step(&self, now: &str) -> Step {

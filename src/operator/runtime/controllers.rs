@@ -114,7 +114,7 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
         move || caches.state().into_iter().map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
     };
     let (on_pool, on_cache, on_volume) = (all(caches), caches.clone(), caches.clone());
-    let per_node = caches.clone();
+    let (per_node, on_restore) = (caches.clone(), caches.clone());
     let throttle = Arc::new(Throttle::new(CACHE_INTERVAL));
     Controller::new(Api::<ModelCache>::all(client.clone()), watcher::Config::default())
         .with_config(config())
@@ -122,6 +122,15 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
         .owns(meta::<Job>(client), ours())
         .watches(meta::<Pod>(client), of_roles(&[JobRole::Resolve, JobRole::Refresh]), move |it| {
             by_label(PartialMeta::of(&it))
+        })
+        // Those of a CronJob belong to it.
+        .watches(meta::<Job>(client), of_roles(&[JobRole::Clean]), move |it| {
+            by_label(PartialMeta::of(&it)).filter(|_| !it.labels().contains_key(label::REPLICA))
+        })
+        // Nothing is to be cleaned where a restore is at work.
+        .watches(Api::<ModelCacheRestore>::all(client.clone()), watcher::Config::default(), move |it| {
+            let cleaned = |other: &Arc<ModelCache>| other.spec.cleanup.is_some() && other.namespace() == it.namespace();
+            on_restore.state().into_iter().filter(cleaned).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
         })
         .owns(meta::<CronJob>(client), ours())
         .watches(Api::<ModelCacheBackup>::all(client.clone()), watcher::Config::default(), |it| {
@@ -170,7 +179,7 @@ async fn replica_controller(
     let node_jobs = |client: &Client| Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs_namespace);
     let node_pods = |client: &Client| Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), node_jobs_namespace);
     let (on_node, on_cache) = (replicas.clone(), replicas.clone());
-    let work = of_roles(&[JobRole::WarmUp, JobRole::Verify]);
+    let work = of_roles(&[JobRole::WarmUp, JobRole::Verify, JobRole::Clean]);
     Controller::new(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .with_config(config())
         .owns(meta::<Job>(client), ours())

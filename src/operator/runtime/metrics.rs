@@ -60,6 +60,9 @@ pub struct Metrics {
     last_backups: Family<CacheLabels, Gauge>,
     backups: Family<RunLabels, Counter>,
     restores: Family<RunLabels, Counter>,
+    last_cleans: Family<CacheLabels, Gauge>,
+    cleans: Family<RunLabels, Counter>,
+    freed: Family<CacheLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -81,7 +84,24 @@ impl Default for Metrics {
         registry.register("backup_last_success_timestamp_seconds", help, last_backups.clone());
         registry.register("backup_runs", "Backups that ended, by result", backups.clone());
         registry.register("restore_runs", "Restores that ended, by result", restores.clone());
-        Self { registry: Arc::new(registry), durations, errors, checks, refreshes, last_backups, backups, restores }
+        let (last_cleans, cleans, freed) = (Family::default(), Family::default(), Family::default());
+        let help = "When the clean-up that succeeded the longest ago, of those of all copies, ended, in seconds since 1970";
+        registry.register("clean_last_success_timestamp_seconds", help, last_cleans.clone());
+        registry.register("clean_runs", "Clean-ups that ended, by result", cleans.clone());
+        registry.register("clean_freed_bytes", "Bytes on disks that clean-ups have freed", freed.clone());
+        Self {
+            registry: Arc::new(registry),
+            durations,
+            errors,
+            checks,
+            refreshes,
+            last_backups,
+            backups,
+            restores,
+            last_cleans,
+            cleans,
+            freed,
+        }
     }
 }
 
@@ -132,6 +152,22 @@ impl Metrics {
     /// Counts a restore that ended.
     pub fn restore_ended(&self, namespace: &str, cache: &str, succeeded: bool) {
         self.restores.get_or_create(&run(namespace, cache, succeeded)).inc();
+    }
+
+    /// Says when the copies of a cache were last cleaned; forgets a cache whose copies were not.
+    pub fn last_clean(&self, namespace: &str, cache: &str, ended: Option<jiff::Timestamp>) {
+        let labels = CacheLabels { namespace: namespace.to_owned(), cache: cache.to_owned() };
+        match ended {
+            Some(ended) => _ = self.last_cleans.get_or_create(&labels).set(ended.as_second()),
+            None => _ = self.last_cleans.remove(&labels),
+        }
+    }
+
+    /// Counts a clean-up that ended, and the bytes that it freed, also when it failed in the end.
+    pub fn cleaned(&self, namespace: &str, cache: &str, succeeded: bool, freed: u64) {
+        self.cleans.get_or_create(&run(namespace, cache, succeeded)).inc();
+        let labels = CacheLabels { namespace: namespace.to_owned(), cache: cache.to_owned() };
+        self.freed.get_or_create(&labels).inc_by(freed);
     }
 
     /// The text format of Prometheus.

@@ -64,6 +64,8 @@ async fn a_wrong_clean_up_is_refused() {
              &["spec.cleanup.rules[0]: Invalid value: `trash` must stand beside `rotate` or `delete`"]),
             case("a volume that is not there", json!({"volume": "other", "cache": {}}),
              &["spec: Invalid value: every rule of `cleanup` must name one of `volumes`; `volume` may be left out only when there is one volume"]),
+            ("a pause of nothing", vec![Change("/spec/cleanup", json!({"suspend": true, "rules": [{"name": "r", "volume": "logs", "cache": {}}]}))],
+             &["spec.cleanup: Invalid value: `suspend` must come with `schedule`"]),
             case("a percentage of nothing", json!({"paths": paths, "delete": old, "maxDeletePercent": 0}),
              &["spec.cleanup.rules[0].maxDeletePercent: Invalid value: 0: spec.cleanup.rules[0].maxDeletePercent in body should be greater than or equal to 1"]),
         ],

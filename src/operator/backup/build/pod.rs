@@ -7,9 +7,9 @@ use crate::api::backup::{Backup, Destination};
 use crate::api::source::SecretFile;
 use crate::contract::mount;
 use crate::operator::modelcache::build::labels;
-use crate::operator::pod::AgentJob;
+use crate::operator::pod::{AgentJob, claim, mounted_claim};
 use crate::operator::replica::build::inputs::secret_volume;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Volume, VolumeMount};
 use kube::ResourceExt;
 
 /// Seconds that a backup may run: half a day. A first one over slow lines takes hours; a killed one is taken up by the next.
@@ -51,11 +51,6 @@ fn arguments(backup: &Backup) -> Vec<String> {
     own.into_iter().chain(claim.into_iter().flatten()).chain(prune).map(str::to_owned).collect()
 }
 
-/// A claim at `/volumes/<name>`.
-pub fn claim(name: &str, claim_name: &str, read_only: bool) -> (Volume, VolumeMount) {
-    mounted_claim(&format!("volume-{name}"), claim_name, format!("{}/{name}", mount::VOLUMES), read_only)
-}
-
 /// The claim that a destination is on.
 pub fn destination(destination: &Destination) -> Option<(Volume, VolumeMount)> {
     let claim = destination.volume.as_ref()?;
@@ -65,13 +60,4 @@ pub fn destination(destination: &Destination) -> Option<(Volume, VolumeMount)> {
 /// The Secrets of destination and encryption: none of them holds up the pod.
 pub fn keys(secrets: &[SecretFile<'_>]) -> Option<(Volume, VolumeMount)> {
     secret_volume(mount::BACKUP_SECRETS, secrets)
-}
-
-/// A claim in a pod. Read only where it is mounted, not where it is attached: other pods may write to it.
-pub fn mounted_claim(name: &str, claim_name: &str, path: String, read_only: bool) -> (Volume, VolumeMount) {
-    let source = PersistentVolumeClaimVolumeSource { claim_name: claim_name.to_owned(), read_only: None };
-    // Labels of volumes in a pod end at 63 characters, as those of ours do before something stands in front of them.
-    let name = crate::api::name::label_value(name);
-    let volume = Volume { name: name.clone(), persistent_volume_claim: Some(source), ..Volume::default() };
-    (volume, VolumeMount { name, mount_path: path, read_only: read_only.then_some(true), ..VolumeMount::default() })
 }

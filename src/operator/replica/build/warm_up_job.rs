@@ -74,7 +74,7 @@ pub fn warm_up_job(
 }
 
 /// The volume of a Replica and its plan, and where they are mounted.
-pub(super) fn volume_and_plan(replica: &ModelCacheReplica) -> ([Volume; 2], [VolumeMount; 2]) {
+pub fn volume_and_plan(replica: &ModelCacheReplica) -> ([Volume; 2], [VolumeMount; 2]) {
     let spec = &replica.spec;
     let plan = spec.plan.as_ref().map(|it| it.config_map.clone()).unwrap_or_default();
     let volumes = [
@@ -141,7 +141,7 @@ fn arguments(
 }
 
 /// Where a pod that mounts the volume must run.
-pub(super) fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: &Beside) -> Option<NodeAffinity> {
+pub fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: &Beside) -> Option<NodeAffinity> {
     if let Some(node) = &replica.spec.node {
         return Some(placement::pinned_to(&node.hostname));
     }

@@ -191,8 +191,8 @@ mod tests {
                 purge_job(&persistent_volume("uid", "studio", &cache, &volume), "uid"),
                 backup_job(&node, "uid", attempt),
                 restore_job(&node, "uid", attempt),
-                format!("{}-29412345678", backup(&cache)),
-                format!("{}-29412345678", clean(&cache)),
+                format!("{}-2941234567", backup(&cache)),
+                format!("{}-2941234567", clean(&cache)),
             ];
             for name in names {
                 prop_assert!(name.len() <= 63, "{name}");

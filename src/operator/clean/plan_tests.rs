@@ -1,3 +1,5 @@
+//! What is written for a schedule of clean-ups, and what is left alone.
+
 use super::*;
 use crate::operator::cluster::Removal;
 use crate::operator::modelcache::build::fixtures::{cache, claim, settings, shared_cache};

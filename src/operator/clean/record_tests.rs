@@ -1,3 +1,5 @@
+//! That every run of the CronJob is recorded once, and what people are told of it.
+
 use super::*;
 use crate::operator::modelcache::build::fixtures::second;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What a cache says about its clean-ups, and that time alone changes none of it.
+
 use super::*;
 use crate::api::cleaning::Cleaning;
 use crate::api::model_cache_replica::{ModelCacheReplicaStatus, ReplicaNode};

@@ -298,7 +298,9 @@ proptest! {
                 }
                 Step::StopJob => case.warm_up = None,
                 Step::Rest | Step::Wait(..) | Step::Watch { .. } => {}
-                Step::CreateVerifyJob(_) | Step::RecordChecks(..) => prop_assert!(false, "nothing is scheduled"),
+                Step::CreateVerifyJob(_) | Step::RecordChecks(..) | Step::CreateCleanJob | Step::RecordCleaning(..) => {
+                    prop_assert!(false, "nothing is scheduled");
+                }
             }
         }
         let wanted = plan.to_string();

@@ -14,9 +14,10 @@ const OPERATOR_MAY_USE: [(&str, &str); 1] =
     [("agent::layout::environment", "the ConfigMap for pods says where the agent's layout puts things")];
 
 /// Files of the operator that are pure although they stand beside some that are not.
-const PURE_FILES: [&str; 15] = [
+const PURE_FILES: [&str; 17] = [
     "operator/backup/history.rs",
     "operator/backup/jitter.rs",
+    "operator/backup/kept.rs",
     "operator/backup/summary.rs",
     "operator/job.rs",
     "operator/modelcache/conditions.rs",
@@ -27,6 +28,7 @@ const PURE_FILES: [&str; 15] = [
     "operator/pool/reserve.rs",
     "operator/replica/slots.rs",
     "operator/replica/step.rs",
+    "operator/restore/pins.rs",
     "operator/restore/resolve.rs",
     "operator/retry.rs",
     "operator/run.rs",

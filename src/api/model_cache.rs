@@ -92,8 +92,8 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
 
-    /// Backups of the volumes: when, where to, how long they are kept. `modelcache backup` and `modelcache prune` act on it; on a
-    /// cluster nothing runs them by itself yet.
+    /// Backups of the volumes: when, where to, how long they are kept. With a `schedule` a CronJob makes them; without one, or
+    /// besides, each ModelCacheBackup does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
 

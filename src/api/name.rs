@@ -94,6 +94,11 @@ pub fn restore_job(restore: &str, uid: &str, attempt: u64) -> String {
     format!("{}-t{attempt}", bounded(&[restore], &[restore, uid], REPLICA_NAME_LIMIT))
 }
 
+/// The `ConfigMap` that says which backup the copies of a per-node volume are restored from.
+pub fn restored(cache: &str, volume: &str) -> String {
+    bounded(&[cache, volume, "restored"], &[cache, volume, "restored"], JOB_NAME_LIMIT)
+}
+
 /// The prepare Job of a Replica's attempt. It lives in the node-jobs namespace, so the namespace is part of the key.
 pub fn prepare_job(namespace: &str, replica: &str, attempt: u64) -> String {
     format!("{}-p{attempt}", bounded(&[replica], &[namespace, replica], REPLICA_NAME_LIMIT))
@@ -175,7 +180,7 @@ mod tests {
                 purge_job(&persistent_volume("uid", "studio", &cache, &volume), "uid"),
                 backup_job(&node, "uid", attempt),
                 restore_job(&node, "uid", attempt),
-                format!("{}-29412345678", backup(&cache)),
+                format!("{}-2941234567", backup(&cache)),
             ];
             for name in names {
                 prop_assert!(name.len() <= 63, "{name}");

@@ -16,7 +16,11 @@
 
 #[path = "../support/hub/mod.rs"]
 mod hub;
+#[path = "../support/minio/mod.rs"]
+#[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
+mod minio;
 
+mod backup;
 mod commands;
 mod conflicts;
 mod deletion;
@@ -26,6 +30,7 @@ mod manifests;
 mod membership;
 mod missing;
 mod reader;
+mod records;
 mod restarts;
 mod resume;
 mod revisions;
@@ -48,6 +53,7 @@ fn main() -> std::process::ExitCode {
         membership::scenarios(),
         restarts::scenarios(),
         schedule::scenarios(),
+        backup::scenarios(),
         missing::scenarios(),
         idle::scenarios(),
     ];

@@ -2,7 +2,8 @@
 
 use super::build::config_map::config_map;
 use super::build::cron_job::cron_job;
-use super::build::place::place;
+use super::build::place::{claims, place};
+use super::kept::pinned;
 use super::{history, jitter};
 use crate::api::backup::Backup;
 use crate::api::schedule::Schedule;
@@ -12,6 +13,8 @@ use crate::operator::job::Problem;
 use crate::operator::modelcache::build::is_of;
 use crate::operator::modelcache::observe::Observed;
 use crate::operator::options::Settings;
+use crate::operator::replica::build::warm_up_job::Beside;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
 
@@ -24,12 +27,29 @@ pub struct Planned {
     pub problem: Option<Problem>,
     /// Whether scheduled runs wait for a first complete copy.
     pub nowhere: bool,
+    /// The time zone of the schedule; UTC when there is none.
+    pub time_zone: Option<String>,
+    /// Whether the runs must begin where pods have a claim mounted.
+    pub follows: bool,
 }
 
 impl Planned {
     /// The schedule and its time zone, as the status says them.
     pub fn text(&self, cache: &ModelCache) -> Option<String> {
         Some(format!("{} {}", self.schedule.as_ref()?, cache.spec.time_zone.as_deref().unwrap_or("UTC")))
+    }
+}
+
+/// How long before a run it is looked where the claims are that it must follow.
+const BEFORE: SignedDuration = SignedDuration::from_secs(30);
+
+impl Planned {
+    /// When to look again where the next run must begin.
+    pub fn look_again(&self, now: Timestamp) -> Option<Timestamp> {
+        let schedule =
+            Schedule::parse(self.schedule.as_ref().filter(|_| self.follows)?, self.time_zone.as_deref()).ok()?;
+        let next = schedule.next_after(now.checked_add(BEFORE).ok()?)?;
+        next.checked_sub(BEFORE).ok()
     }
 }
 
@@ -75,10 +95,16 @@ fn write(
         return Planned { problem: Some(problem), ..Planned::default() };
     }
     let pools = observed.pools.iter().map(AsRef::as_ref);
+    let claims = claims(cache, backup);
+    let beside = claims.iter().filter_map(|it| observed.beside.get(it)).find(|it| **it != Beside::Anywhere);
     let place = place(cache, backup, &observed.replicas.iter(), &pools);
+    let place = place.beside(cache, backup, beside.unwrap_or(&Beside::Anywhere));
+    // What one node at a time can mount may be on another by the time of the next run.
+    let follows = claims.iter().any(|it| observed.beside.contains_key(it));
     children.config_maps.push((config_map(cache, backup), found_map));
-    children.cron_jobs.push((cron_job(cache, backup, &schedule, &place, settings), found));
-    Planned { schedule: Some(schedule), problem: None, nowhere: place.nowhere }
+    children.cron_jobs.push((cron_job(cache, backup, &schedule, &place, &pinned(&observed.backups), settings), found));
+    let time_zone = cache.spec.time_zone.clone();
+    Planned { schedule: Some(schedule), problem: None, nowhere: place.nowhere, time_zone, follows }
 }
 
 fn foreign<K: Resource>(object: &K, cache: &ModelCache) -> bool {

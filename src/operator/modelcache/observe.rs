@@ -3,6 +3,7 @@
 use crate::api::source::Source;
 use crate::api::timetable::RefreshPolicy;
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, NodeCachePool, label, name};
+use crate::operator::backup::build::place;
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
@@ -104,7 +105,7 @@ pub async fn observe(
     let backups = stores.backups.state().into_iter().filter(of_cache).collect();
 
     let mut places = BTreeMap::new();
-    for claim in claims_to_read(cache) {
+    for claim in claims_to_read(cache).into_iter().chain(claims_to_back_up(cache, &claims)) {
         // A pod that has it for itself is waited for by the scheduler, which says so.
         let place = beside(cluster, &namespace, &claim).await?.unwrap_or_default();
         places.insert(claim, place);
@@ -134,6 +135,18 @@ pub async fn observe(
         beside: places,
         pods: if deleting { cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await? } else { vec![] },
     })
+}
+
+/// The claims that scheduled backups mount and one node at a time can mount, as far as that is known.
+fn claims_to_back_up(cache: &ModelCache, known: &BTreeMap<String, PersistentVolumeClaim>) -> Vec<String> {
+    let Some(backup) = cache.spec.backup.as_ref().filter(|it| it.schedule.is_some()) else { return vec![] };
+    let everywhere = |claim: &PersistentVolumeClaim| {
+        let modes = claim.spec.as_ref().and_then(|it| it.access_modes.as_ref());
+        modes.is_some_and(|it| it.iter().any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany"))
+    };
+    let mut all = place::claims(cache, backup);
+    all.retain(|it| !known.get(it).is_some_and(everywhere));
+    all
 }
 
 /// The claims of sources whose status names no pin, and of those that are asked anew.

@@ -77,7 +77,13 @@ impl Situation<'_> {
             return Step::Rest;
         }
         let (plan, claim_uid) = (self.wanted().map(str::to_owned), self.replica.spec.claim_uid.clone());
-        Step::AskForSlot(Attempt { number: before.map_or(0, |it| it.number) + 1, stage, plan, claim_uid })
+        Step::AskForSlot(Attempt {
+            number: before.map_or(0, |it| it.number) + 1,
+            stage,
+            plan,
+            claim_uid,
+            restored: None,
+        })
     }
 
     /// When time alone makes a check due.

@@ -37,9 +37,16 @@ const FINAL: [Reason; 9] = [
 ];
 
 /// The CronJob. `schedule` is moved by the jitter already.
-pub fn cron_job(cache: &ModelCache, backup: &Backup, schedule: &str, place: &Place, settings: &Settings) -> CronJob {
+pub fn cron_job(
+    cache: &ModelCache,
+    backup: &Backup,
+    schedule: &str,
+    place: &Place,
+    pinned: &[String],
+    settings: &Settings,
+) -> CronJob {
     let name = name::backup(&cache.name_any());
-    let common = pod::agent_job(cache, backup, name.clone(), place);
+    let common = pod::agent_job(cache, backup, name.clone(), place, pinned);
     let template = cache.spec.effective_pod_template();
     let job = agent_job(AgentJob { name: name.clone(), ..common }, JobRole::Backup, &template, settings);
     let mut spec = job.spec.unwrap_or_default();

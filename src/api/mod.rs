@@ -87,6 +87,12 @@ pub mod annotation {
     pub const SEQUENCE: &str = "modelcache.dev/sequence";
     /// On a `ModelCacheBackup` of a scheduled run: when it was due, RFC 3339.
     pub const SCHEDULED: &str = "modelcache.dev/scheduled-at";
+    /// On the `ConfigMap` of a backup that per-node copies are restored from: UID of the `ModelCacheRestore`.
+    pub const RESTORED_BY: &str = "modelcache.dev/restored-by";
+    /// On the `ConfigMap` that a restore is begun with: whose backup it is, `NAMESPACE/CACHE`.
+    pub const RESTORED_OF: &str = "modelcache.dev/restored-of";
+    /// On the first: identity of the content that it is good for. With another plan it is of no use.
+    pub const RESTORED_PLAN: &str = "modelcache.dev/restored-plan";
     /// On a Job that a `CronJob` made, by Kubernetes: when it was due, RFC 3339
     /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp>).
     pub const CRON_JOB_SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";

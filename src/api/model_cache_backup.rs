@@ -8,7 +8,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One backup of a cache, to where `spec.backup.destination` of the cache says. Immutable: another backup is another object.
+/// One backup of a cache, to where `spec.backup.destination` of the cache says. Immutable but for `pin`: another backup is another
+/// object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Files", type_ = "integer", json_path = ".status.files"),
     printcolumn(name = "Size", type_ = "string", json_path = ".status.size"),
     printcolumn(name = "New", type_ = "string", json_path = ".status.newSize", description = "What this run wrote to the destination"),
+    printcolumn(name = "Kept", type_ = "string", json_path = ".status.kept", description = "Why it is still at the destination", priority = 1),
     printcolumn(name = "Took", type_ = "string", json_path = ".status.duration", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -35,8 +37,8 @@ use serde::{Deserialize, Serialize};
         .message("the name of a ModelCacheBackup must have at most 128 characters")
 )]
 #[x_kube(
-    validation = Rule::new("self == oldSelf")
-        .message("`spec` is immutable: a backup is of one time; make another ModelCacheBackup")
+    validation = Rule::new("self.cache == oldSelf.cache && has(self.content) == has(oldSelf.content) && (!has(self.content) || self.content == oldSelf.content) && has(self.volumes) == has(oldSelf.volumes) && (!has(self.volumes) || self.volumes == oldSelf.volumes)")
+        .message("`spec` is immutable but for `pin`: a backup is of one time; make another ModelCacheBackup")
 )]
 pub struct ModelCacheBackupSpec {
     /// Name of the ModelCache, in the same namespace.
@@ -53,6 +55,10 @@ pub struct ModelCacheBackupSpec {
     #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub volumes: Vec<String>,
+
+    /// While true, `retention` never removes this backup from the destination, and its record stays. May be changed at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<bool>,
 }
 
 /// What is known about a backup.
@@ -113,6 +119,18 @@ pub struct ModelCacheBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub manifest_digest: Option<String>,
+    /// Why it is still at the destination, as the last run with a `retention` found: `among the last, daily`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub kept: Option<String>,
+    /// When all that it needs was last seen at the destination, by its size, RFC 3339: by each run with a `retention`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub verified_time: Option<String>,
+    /// When it was found to be at the destination no more, RFC 3339: `retention` has removed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub removed_time: Option<String>,
     /// The last failure. Absent once an attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -135,6 +153,14 @@ pub enum RunStage {
     Running,
     /// Over, and its result recorded.
     Done,
+}
+
+impl ModelCacheBackup {
+    /// The snapshot that `retention` must leave alone for this object's sake.
+    pub fn pinned_snapshot(&self) -> Option<&str> {
+        let status = self.status.as_ref().filter(|it| it.is_complete() && it.removed_time.is_none())?;
+        status.snapshot.as_deref().filter(|_| self.spec.pin == Some(true))
+    }
 }
 
 impl ModelCacheBackupStatus {

@@ -57,6 +57,20 @@ pub struct ModelCacheReplicaSpec {
     /// The plan wanted; absent until there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRef>,
+    /// UID of the ModelCacheRestore whose snapshot is wanted: the copy is made once more for it, out of the backup first, though
+    /// the plan may be the one that it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub restored: Option<String>,
+}
+
+impl ModelCacheReplicaSpec {
+    /// Whether what a copy holds is what is wanted, in the claim that is there.
+    pub fn is_met_by(&self, holds: &Holding) -> bool {
+        self.plan.as_ref().is_some_and(|it| it.hash == holds.plan)
+            && self.claim_uid == holds.claim_uid
+            && (self.restored.is_none() || self.restored == holds.restored)
+    }
 }
 
 /// A node, and which one of that name.
@@ -140,6 +154,10 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub claim_uid: Option<String>,
+    /// UID of the ModelCacheRestore that this attempt is made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub restored: Option<String>,
 }
 
 /// How far an attempt is.
@@ -195,6 +213,10 @@ pub struct Holding {
     pub bytes: i64,
     /// Bytes that came over the network for it.
     pub fetched_bytes: i64,
+    /// UID of the ModelCacheRestore that it was last made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub restored: Option<String>,
 }
 
 /// How far the running attempt is.

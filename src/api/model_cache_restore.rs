@@ -184,6 +184,11 @@ pub struct ModelCacheRestoreStatus {
     #[schemars(length(max = 8), inner(length(max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub claims: Vec<String>,
+    /// Per-node volumes whose sources are pinned to the snapshot: each node makes its own copy anew, out of the backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub per_node_volumes: Vec<String>,
     /// When the Job was begun, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

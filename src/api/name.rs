@@ -109,6 +109,11 @@ pub fn restore_job(restore: &str, uid: &str, attempt: u64) -> String {
     format!("{}-t{attempt}", bounded(&[restore], &[restore, uid], REPLICA_NAME_LIMIT))
 }
 
+/// The `ConfigMap` that says which backup the copies of a per-node volume are restored from.
+pub fn restored(cache: &str, volume: &str) -> String {
+    bounded(&[cache, volume, "restored"], &[cache, volume, "restored"], JOB_NAME_LIMIT)
+}
+
 /// The prepare Job of a Replica's attempt. It lives in the node-jobs namespace, so the namespace is part of the key.
 pub fn prepare_job(namespace: &str, replica: &str, attempt: u64) -> String {
     format!("{}-p{attempt}", bounded(&[replica], &[namespace, replica], REPLICA_NAME_LIMIT))

@@ -5,6 +5,7 @@
 pub mod exit_code;
 pub mod mount;
 pub mod outcome;
+mod packed;
 pub mod plan;
 pub mod progress;
 

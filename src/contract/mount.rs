@@ -12,6 +12,10 @@ pub const CACHE: &str = "/etc/modelcache/cache.yaml";
 pub const CACHE_DIRECTORY: &str = "/etc/modelcache-cache";
 /// Key of the ModelCache in its `ConfigMap`: the name of the file.
 pub const CACHE_FILE: &str = "cache.yaml";
+/// Directory of the ModelCache whose backup a copy is made from, on a node of a cache that was restored.
+pub const RESTORE_DIRECTORY: &str = "/etc/modelcache-restore";
+/// That ModelCache.
+pub const RESTORE: &str = "/etc/modelcache-restore/cache.yaml";
 /// Secrets: `/secrets/<source>/<key>`. Mounted `optional`: a missing one is the agent's to report.
 pub const SECRETS: &str = "/secrets";
 /// The directory below [`SECRETS`] of what the backup's destination and encryption name. No source can be called so.

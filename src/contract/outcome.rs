@@ -1,15 +1,24 @@
 //! What did an agent do, and how does it know? The termination message of its pod.
 
 use super::plan::Pin;
-use super::{ContractError, VERSION, read};
+use super::{ContractError, VERSION, packed, read};
 use crate::api::Reason;
 use crate::api::condition::truncate;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Kubernetes cuts a termination message at this many bytes
 /// (<https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>).
 pub const LIMIT: usize = 4096;
+
+/// Bytes of the message, and where there is little room.
+const MANY_WORDS: usize = 2048;
+/// As above.
+const FEW_WORDS: usize = 256;
+
+/// What cannot be read, for an error's text.
+const WHAT: &str = "the outcome";
 
 /// The result of an agent's run. Without one there is no success, whatever the exit code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,9 +50,12 @@ pub struct Outcome {
     /// What was restored. Restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restored>,
-    /// What sources are pinned to by what is on their volumes now, by name: as many as fit. Restore.
+    /// What sources are pinned to by what is on their volumes now, by name: all of them. Restore.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Pin>,
+    /// The same where they are many: never beside them, and unpacked when it is read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub packed_pins: String,
 }
 
 /// What a clean-up did, over all rules and volumes of a run.
@@ -108,6 +120,25 @@ pub struct Backup {
     pub seconds: u64,
     /// SHA-256 over the lists of files.
     pub manifest: String,
+    /// What is at the destination after this run, newest first, where it was looked through for the retention's sake: as much
+    /// as fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
+    /// Whether `kept` is all there is: what is not in it is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_all: bool,
+}
+
+/// A backup that stays at its destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Identity of the snapshot.
+    pub snapshot: String,
+    /// Why it stays.
+    pub why: String,
+    /// Whether everything that it needs was seen there, by its size.
+    pub whole: bool,
 }
 
 /// What was found on the volume after the work.
@@ -179,6 +210,7 @@ impl Outcome {
             backup: None,
             restore: None,
             pins: BTreeMap::new(),
+            packed_pins: String::new(),
         }
     }
 
@@ -189,19 +221,63 @@ impl Outcome {
 
     /// Reads a termination message.
     pub fn parse(text: &str) -> Result<Self, ContractError> {
-        read("the outcome", text)
+        let mut outcome: Self = read(WHAT, text)?;
+        if !outcome.packed_pins.is_empty() {
+            let unpacked = packed::unpack(&std::mem::take(&mut outcome.packed_pins));
+            outcome.pins = unpacked.map_err(|error| ContractError::Shape {
+                what: WHAT,
+                source: serde_json::Error::custom(format!("packedPins: {error}")),
+            })?;
+        }
+        Ok(outcome)
     }
 
-    /// The outcome as JSON that fits a termination message.
+    /// The outcome as JSON that fits a termination message. Where a success does not, whatever is said in fewer words, it is a
+    /// failure that says so: half of the pins would be taken for all.
     pub fn to_json(&self) -> String {
-        let mut cut = Self { message: truncate(&self.message, 2048), ..self.clone() };
-        loop {
-            let text = serde_json::to_string(&cut).unwrap_or_default();
-            // A source without its pin is resolved as it was before; a message that is cut off says nothing at all.
-            if text.len() <= LIMIT || cut.pins.pop_last().is_none() {
-                return text;
-            }
+        self.in_a_message().unwrap_or_else(|| {
+            let message = format!(
+                "the pins of {} sources do not fit into what a pod can say at its end: use fewer sources in one ModelCache",
+                self.pins.len()
+            );
+            Self::failure(Reason::InvalidSpec, message).text()
+        })
+    }
+
+    /// Whether an outcome with these pins fits a termination message.
+    pub fn has_room_for(pins: &BTreeMap<String, Pin>) -> bool {
+        let restored = Restored {
+            snapshot: "s".repeat(64),
+            files: u64::MAX,
+            bytes: u64::MAX,
+            seconds: u64::MAX,
+            manifest: "m".repeat(64),
+        };
+        let said = Self::success(Reason::Restored, "m".repeat(FEW_WORDS));
+        Self { restore: Some(restored), pins: pins.clone(), ..said }.in_a_message().is_some()
+    }
+
+    fn in_a_message(&self) -> Option<String> {
+        let in_words = |words: usize, it: &Self| Self { message: truncate(&it.message, words), ..it.clone() };
+        let mut cut = self.clone();
+        // The oldest are the first that nobody asks for.
+        while in_words(FEW_WORDS, &cut).text().len() > LIMIT
+            && let Some(backup) = cut.backup.as_mut().filter(|it| !it.kept.is_empty())
+        {
+            backup.kept.pop();
+            backup.kept_all = false;
         }
+        let fits = |it: &Self| Some(it.text()).filter(|text| text.len() <= LIMIT);
+        let plain = in_words(MANY_WORDS, &cut);
+        let packed = || Self { pins: BTreeMap::new(), packed_pins: packed::pack(&self.pins), ..plain.clone() };
+        fits(&plain)
+            .or_else(|| fits(&in_words(FEW_WORDS, &plain)))
+            .or_else(|| fits(&packed()))
+            .or_else(|| fits(&in_words(FEW_WORDS, &packed())))
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -209,15 +285,78 @@ impl Outcome {
 mod tests {
     use super::*;
 
+    /// Pins of sources, each as random as a real one.
+    fn pins(count: u64, revision: usize) -> BTreeMap<String, Pin> {
+        let digits = |seed: u64, length: usize| -> String {
+            let hash = |it: u64| crate::api::name::short_hash(&[&format!("{seed}-{it}")]);
+            (0..).map(hash).take(length.div_ceil(8)).collect::<String>().chars().take(length).collect()
+        };
+        let pin = |it: u64| Pin {
+            revision: digits(it, revision),
+            files: 30 + it,
+            bytes: 7_000_000_000 + it * 1_234_567,
+            digest: digits(it + 1000, 64),
+        };
+        (0..count).map(|it| (format!("source-{it:02}"), pin(it))).collect()
+    }
+
     #[test]
-    fn pins_that_do_not_fit_are_left_out_and_the_rest_is_read() {
-        let pin = Pin { revision: "r".repeat(64), files: u64::MAX, bytes: u64::MAX, digest: "d".repeat(64) };
-        let mut outcome = Outcome::success(Reason::Restored, "done");
-        outcome.pins = (0..32).map(|it| (format!("source-{it:02}"), pin.clone())).collect();
-        let text = outcome.to_json();
-        assert!(text.len() <= LIMIT);
-        let read = Outcome::parse(&text).unwrap();
-        assert!(read.succeeded && (8..32).contains(&read.pins.len()), "{}", read.pins.len());
+    fn the_pins_of_as_many_sources_as_a_cache_may_have_are_all_said() {
+        for count in [1, 8, 20, 32] {
+            let pins = pins(count, 40);
+            assert!(Outcome::has_room_for(&pins));
+            let outcome = Outcome { pins: pins.clone(), ..Outcome::success(Reason::Restored, "é".repeat(9000)) };
+            let text = outcome.to_json();
+            assert!(text.len() <= LIMIT, "{count}: {}", text.len());
+            let read = Outcome::parse(&text).unwrap();
+            assert!(read.succeeded, "{}", read.message);
+            assert_eq!(read.pins, pins);
+        }
+    }
+
+    #[test]
+    fn a_restore_whose_pins_cannot_all_be_said_is_a_failure_and_never_half_of_them() {
+        let pins = pins(32, 300);
+        assert!(!Outcome::has_room_for(&pins));
+        let outcome = Outcome { pins, ..Outcome::success(Reason::Restored, "done") };
+        let read = Outcome::parse(&outcome.to_json()).unwrap();
+        assert!(!read.succeeded && read.pins.is_empty());
+        assert_eq!(read.reason, Reason::InvalidSpec);
+        assert!(read.message.contains("32 sources"), "{}", read.message);
+    }
+
+    #[test]
+    fn of_many_backups_the_newest_are_said_and_that_there_are_more() {
+        let kept = |count: u32| -> Vec<Kept> {
+            let one =
+                |it| Kept { snapshot: format!("{it:032x}"), why: "among the last, daily, weekly".into(), whole: true };
+            (0..count).map(one).collect()
+        };
+        for (count, all) in [(10, true), (500, false)] {
+            let backup = Backup {
+                snapshot: "s".repeat(32),
+                files: 1,
+                bytes: 1,
+                new_bytes: 1,
+                not_covered: 0,
+                seconds: 1,
+                manifest: "m".repeat(64),
+                kept: kept(count),
+                kept_all: true,
+            };
+            let outcome = Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, "w".repeat(3000)) };
+            let text = outcome.to_json();
+            assert!(text.len() <= LIMIT);
+            let said = Outcome::parse(&text).unwrap().backup.unwrap();
+            assert_eq!(said.kept_all, all);
+            assert!(said.kept.len() >= 10 && kept(count).starts_with(&said.kept));
+        }
+    }
+
+    #[test]
+    fn packed_pins_that_are_none_are_an_error_and_not_no_pins() {
+        let text = Outcome::success(Reason::Restored, "done").to_json().replace('}', r#","packedPins":"AAAA"}"#);
+        assert!(Outcome::parse(&text).unwrap_err().to_string().contains("packedPins"));
     }
 
     #[test]
@@ -257,6 +396,8 @@ mod tests {
             not_covered: u64::MAX,
             seconds: u64::MAX,
             manifest: "m".repeat(64),
+            kept: vec![],
+            kept_all: false,
         });
         for outcome in [cleaned, checked, backed_up] {
             assert!(outcome.to_json().len() < LIMIT - 512);

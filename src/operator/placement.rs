@@ -4,10 +4,12 @@
 
 use crate::api::ModelCacheReplica;
 use crate::api::node_cache_pool::{Gpu, NodeCachePoolSpec};
+use crate::api::{ModelCache, NodeCachePool};
 use k8s_openapi::api::core::v1::{
     Node, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 
 /// The label that Jobs are pinned by.
@@ -104,6 +106,21 @@ pub fn tolerations(pool: &NodeCachePoolSpec) -> Vec<Toleration> {
     pool.tolerations.iter().cloned().chain(preset).collect()
 }
 
+/// Tolerations for the nodes of all pools of a cache: a cluster may have no other nodes.
+pub fn pool_tolerations<'a>(cache: &ModelCache, pools: impl Iterator<Item = &'a NodeCachePool>) -> Vec<Toleration> {
+    let named = |it: &&NodeCachePool| {
+        let per_node = cache.spec.volumes.iter().filter_map(|it| it.per_node.as_ref());
+        per_node.into_iter().any(|per_node| per_node.pool == it.name_any())
+    };
+    let mut all: Vec<Toleration> = vec![];
+    for toleration in pools.filter(named).flat_map(|it| tolerations(&it.spec)) {
+        if !all.contains(&toleration) {
+            all.push(toleration);
+        }
+    }
+    all
+}
+
 /// Required affinity to one node, by the value of its hostname label; never `spec.nodeName`, which skips the scheduler
 /// and leaves WaitForFirstConsumer claims pending.
 pub fn pinned_to(hostname: &str) -> NodeAffinity {
@@ -144,7 +161,8 @@ fn required(selector: NodeSelector) -> NodeAffinity {
 
 /// Which copy a Replica is, for messages.
 pub fn copy_of(replica: &ModelCacheReplica) -> String {
-    let on = replica.spec.node.as_ref().map_or_else(|| "the shared copy".to_owned(), |it| format!("node `{}`", it.name));
+    let on =
+        replica.spec.node.as_ref().map_or_else(|| "the shared copy".to_owned(), |it| format!("node `{}`", it.name));
     format!("volume `{}` on {on}", replica.spec.volume)
 }
 

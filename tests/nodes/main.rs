@@ -16,7 +16,11 @@
 
 #[path = "../support/hub/mod.rs"]
 mod hub;
+#[path = "../support/minio/mod.rs"]
+#[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
+mod minio;
 
+mod backup;
 mod cleanup;
 mod commands;
 mod conflicts;
@@ -27,6 +31,7 @@ mod manifests;
 mod membership;
 mod missing;
 mod reader;
+mod records;
 mod restarts;
 mod resume;
 mod revisions;
@@ -50,6 +55,7 @@ fn main() -> std::process::ExitCode {
         restarts::scenarios(),
         schedule::scenarios(),
         cleanup::scenarios(),
+        backup::scenarios(),
         missing::scenarios(),
         idle::scenarios(),
     ];

@@ -11,5 +11,6 @@ mod archives;
 mod damage;
 mod killed;
 mod models;
+mod nodes;
 mod prune;
 mod whole;

@@ -9,6 +9,7 @@ mod bench;
 #[allow(dead_code, reason = "as above")]
 mod hub;
 #[path = "../support/minio/mod.rs"]
+#[allow(dead_code, reason = "as above")]
 mod minio;
 
 mod changed;

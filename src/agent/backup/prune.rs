@@ -43,6 +43,8 @@ pub struct Prune<'a> {
     pub policy: Policy,
     /// Snapshots that stay whatever the policy says, by their ids or the names of their objects.
     pub pinned: BTreeSet<String>,
+    /// Whether a pin may name what is there no more: then it pins nothing. A person who mistypes one wants to know.
+    pub pins_may_be_gone: bool,
     /// The calendar.
     pub zone: TimeZone,
     /// Objects that nobody needs stay for this long after they were written.
@@ -186,7 +188,8 @@ impl Prune<'_> {
     async fn rule(&self, snapshots: &[Snapshot], objects: &[Found], now: Timestamp) -> Result<Rulings, Failure> {
         let pins: Vec<&str> = self.pinned.iter().map(|it| digits(it)).collect();
         for (pin, digits) in self.pinned.iter().zip(&pins) {
-            if digits.is_empty() || !snapshots.iter().any(|it| it.id.starts_with(digits)) {
+            let found = !digits.is_empty() && snapshots.iter().any(|it| it.id.starts_with(digits));
+            if !found && !self.pins_may_be_gone {
                 let message = format!(
                     "{}: no snapshot is called {pin:?}, which --pin names; nothing was removed",
                     self.repository.store.shown()
@@ -201,7 +204,7 @@ impl Prune<'_> {
                 id: it.id.clone(),
                 time: it.time,
                 good: it.files > 0 && check.quick(it).await?.is_empty(),
-                pinned: pins.iter().any(|digits| it.id.starts_with(digits)),
+                pinned: pins.iter().any(|digits| !digits.is_empty() && it.id.starts_with(digits)),
             });
         }
         Ok(rule(&self.policy, &candidates, &self.zone, now))

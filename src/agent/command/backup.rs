@@ -4,13 +4,13 @@ use super::options::{Input, Network, Say};
 use super::output::{Done, Output, print};
 use crate::agent::backup::access::BackupAccess;
 use crate::agent::backup::dry::Plan;
-use crate::agent::backup::prune::Prune;
+use crate::agent::backup::prune::{Prune, Pruned};
 use crate::agent::backup::repository::Repository;
 use crate::agent::backup::repository::marker::Owner;
 use crate::agent::backup::repository::place::Directories;
 use crate::agent::backup::repository::snapshot::Snapshot;
 use crate::agent::backup::repository::store::Store;
-use crate::agent::backup::retention::Policy;
+use crate::agent::backup::retention::{Policy, Verdict};
 use crate::agent::backup::run::{Progress, Request, dry_run, run};
 use crate::agent::failure::Failure;
 use crate::agent::local;
@@ -22,7 +22,6 @@ use crate::contract::mount;
 use crate::contract::outcome::{self, Outcome};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -58,6 +57,10 @@ pub struct Backup {
     /// Then remove the backups that `backup.retention` does not keep, as `prune` does.
     #[arg(long)]
     prune: bool,
+
+    /// With --prune: a snapshot that stays whatever the rules say, by its id or the beginning of it. One that is gone pins nothing.
+    #[arg(long = "pin", value_name = "ID", requires = "prune")]
+    pinned: Vec<String>,
 
     /// Only say what would be read and sent.
     #[arg(long)]
@@ -123,7 +126,7 @@ impl Backup {
                 let mut results = Vec::new();
                 for cache in caches {
                     let outcome = match self.one(&cache, &output).await {
-                        Ok((snapshot, pruned)) => outcome(&snapshot, &pruned),
+                        Ok((snapshot, pruned)) => outcome(&snapshot, pruned.as_ref()),
                         Err(failure) => Outcome::failure(failure.reason, failure.message),
                     };
                     results.push(Done { cache: cache.metadata.name.clone(), ..Done::of(outcome) });
@@ -144,7 +147,11 @@ impl Backup {
         local::read(file)
     }
 
-    async fn one(&self, cache: &ModelCache, output: &Output) -> Result<(Snapshot, String), Failure> {
+    async fn one(
+        &self,
+        cache: &ModelCache,
+        output: &Output,
+    ) -> Result<(Snapshot, Option<Result<Pruned, Failure>>), Failure> {
         let origins = self.network.origins()?;
         let request = self.request(cache, &origins)?;
         let (store, access) = self.whereabouts.store(cache, &self.network, true)?;
@@ -152,12 +159,9 @@ impl Backup {
         let snapshot = run(&repository, &request, &Progress::default(), &|line| output.line(line)).await?;
         let retention = cache.spec.backup.as_ref().and_then(|it| it.retention.as_ref()).filter(|_| self.prune);
         let pruned = match retention {
-            None => String::new(),
+            None => None,
             // The backup is there, whatever becomes of older ones.
-            Some(retention) => match prune(cache, retention, &repository).await {
-                Ok(removed) => format!("; {removed} older backups removed, as `retention` says"),
-                Err(failure) => format!("; no older backup removed: {}", failure.message),
-            },
+            Some(retention) => Some(prune(cache, retention, &self.pinned, &repository).await),
         };
         Ok((snapshot, pruned))
     }
@@ -202,22 +206,36 @@ impl Backup {
     }
 }
 
-/// Removes what retention does not keep; how many backups went.
-async fn prune(cache: &ModelCache, retention: &Retention, repository: &Repository) -> Result<usize, Failure> {
+/// Removes what retention does not keep.
+async fn prune(
+    cache: &ModelCache,
+    retention: &Retention,
+    pinned: &[String],
+    repository: &Repository,
+) -> Result<Pruned, Failure> {
     let invalid = |error: InvalidSchedule| Failure::new(Reason::InvalidSpec, error.to_string());
     let work = Prune {
         repository,
         policy: Policy::of(retention)?,
-        pinned: BTreeSet::new(),
+        pinned: pinned.iter().cloned().collect(),
+        pins_may_be_gone: true,
         zone: zone(cache.spec.time_zone.as_deref()).map_err(invalid)?,
         grace: GRACE,
         acknowledged: false,
         dry_run: false,
     };
-    Ok(work.run().await?.rulings.removed().count())
+    work.run().await
 }
 
-fn outcome(snapshot: &Snapshot, pruned: &str) -> Outcome {
+/// What stays at the destination, and why.
+fn kept(pruned: &Pruned) -> Vec<outcome::Kept> {
+    let stays = pruned.rulings.verdicts.iter().filter(|it| it.is_kept());
+    let one =
+        |it: &Verdict| outcome::Kept { snapshot: it.candidate.id.clone(), why: it.reasons(), whole: it.candidate.good };
+    stays.map(one).collect()
+}
+
+fn outcome(snapshot: &Snapshot, pruned: Option<&Result<Pruned, Failure>>) -> Outcome {
     let not_covered = snapshot.not_covered();
     let mut parts = vec![format!(
         "{} files, {}, of which {} were new to the destination, as {}",
@@ -241,8 +259,17 @@ fn outcome(snapshot: &Snapshot, pruned: &str) -> Outcome {
         not_covered: not_covered.files,
         seconds: snapshot.seconds,
         manifest: snapshot.digest.clone(),
+        kept: pruned.and_then(|it| it.as_ref().ok()).map(kept).unwrap_or_default(),
+        kept_all: matches!(pruned, Some(Ok(_))),
     };
-    Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, parts.join("; ") + pruned) }
+    match pruned {
+        None => {}
+        Some(Ok(pruned)) => {
+            parts.push(format!("{} older backups removed, as `retention` says", pruned.rulings.removed().count()));
+        }
+        Some(Err(failure)) => parts.push(format!("no older backup removed: {}", failure.message)),
+    }
+    Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, parts.join("; ")) }
 }
 
 fn text((cache, volume, plan): &(String, String, Plan)) -> String {

@@ -20,6 +20,7 @@ pub mod repository;
 pub mod resolve;
 pub mod restore;
 pub mod restore_trash;
+pub mod seed;
 pub mod serve;
 pub mod snapshots;
 pub mod table;

@@ -2,6 +2,7 @@
 
 use super::options::{Input, Network, Say};
 use super::output::{Done, Output};
+use super::seed::Seed;
 use super::serve::serve;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::{FetchOptions, Writer};
@@ -65,6 +66,9 @@ pub struct Prefetch {
     progress_address: Option<SocketAddr>,
 
     #[command(flatten)]
+    seed: Seed,
+
+    #[command(flatten)]
     network: Network,
     #[command(flatten)]
     say: Say,
@@ -99,6 +103,13 @@ impl Prefetch {
                 _ => Writer::Local,
             };
             let access = |source: &Source| self.network.mounted(source);
+            // What the backup cannot give, the origins may: without it the run is only slower.
+            let seeded = self.seed.plant(&plan, &volume, &writer, self.min_free, &self.network).await;
+            match &seeded {
+                Ok(None) => {}
+                Ok(Some(done)) => output.line(done),
+                Err(failure) => output.line(&format!("nothing came out of the backup: {}", failure.message)),
+            }
             let work = Work {
                 plan: &plan,
                 volume: &volume,
@@ -111,7 +122,15 @@ impl Prefetch {
                 report,
                 say: &|line| output.line(&line),
             };
-            let outcome = output.follow(report, work.run()).await;
+            let mut outcome = output.follow(report, work.run()).await;
+            match seeded {
+                Ok(Some(done)) if outcome.succeeded => outcome.message = format!("{}; {done}", outcome.message),
+                Err(failure) if !outcome.succeeded => {
+                    let message = format!("{}; nothing came out of the backup: {}", outcome.message, failure.message);
+                    outcome.message = message;
+                }
+                _ => {}
+            }
             return Ok(vec![Done {
                 cache: Some(plan.cache.clone()),
                 volume: Some(plan.volume.clone()),

@@ -80,6 +80,7 @@ impl Prune {
                 repository: &repository,
                 policy: backup.retention.as_ref().map(Policy::of).transpose()?.unwrap_or_default(),
                 pinned: self.pinned.iter().cloned().collect(),
+                pins_may_be_gone: false,
                 zone: zone(cache.spec.time_zone.as_deref()).map_err(invalid)?,
                 grace: SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX),
                 acknowledged: self.acknowledge,

@@ -3,6 +3,7 @@
 use super::own_state::Target;
 use super::volume::VolumeRestore;
 use crate::agent::backup::repository::list::At;
+use crate::agent::backup::repository::snapshot::VolumeSnapshot;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::FetchOptions;
 use crate::agent::layout::manifest::{Manifest, What};
@@ -12,6 +13,7 @@ use crate::agent::prefetch::report::Report;
 use crate::agent::source::Origins;
 use crate::agent::source::access::Access;
 use crate::api::Reason;
+use crate::api::model_cache::ModelCacheSpec;
 use crate::api::source::Source;
 use crate::contract::outcome::Outcome;
 use crate::contract::plan::{Pin, Plan, PlannedSource};
@@ -40,7 +42,7 @@ pub async fn fetch(
     sources: &BTreeSet<String>,
     reach: &Reach<'_>,
 ) -> Result<Outcome, Failure> {
-    let plan = plan(work, sources)?;
+    let plan = plan(work.target, work.then, work.from, sources)?;
     let prefetch = Prefetch {
         plan: &plan,
         volume: work.to,
@@ -60,21 +62,26 @@ pub async fn fetch(
     Ok(outcome)
 }
 
-/// The pins of the snapshot that hold for the sources of a volume as they are now.
-pub fn pins(work: &VolumeRestore<'_>) -> BTreeMap<String, Pin> {
-    let planned = plan(work, &BTreeSet::new()).map(|it| it.sources).unwrap_or_default();
+/// The pins that a snapshot of a volume has for its sources as they are now: those whose spec is still what it was then.
+pub fn pins(target: &Target, then: &ModelCacheSpec, from: &VolumeSnapshot) -> BTreeMap<String, Pin> {
+    let planned = plan(target, then, from, &BTreeSet::new()).map(|it| it.sources).unwrap_or_default();
     planned.into_iter().map(|it| (it.source.name, it.pin)).collect()
 }
 
-fn plan(work: &VolumeRestore<'_>, wanted: &BTreeSet<String>) -> Result<Plan, Failure> {
-    let Target { cache, volume, spec } = work.target;
+fn plan(
+    target: &Target,
+    then: &ModelCacheSpec,
+    from: &VolumeSnapshot,
+    wanted: &BTreeSet<String>,
+) -> Result<Plan, Failure> {
+    let Target { cache, volume, spec } = target;
     let mut plan = Plan::new(cache, volume);
     plan.directories =
         spec.volumes.iter().find(|it| it.name == *volume).map(|it| it.directories.clone()).unwrap_or_default();
     let here = |it: &&Source| spec.volume_of(it).is_some_and(|it| it.name == *volume);
     for source in spec.sources.iter().filter(here) {
-        let same = work.then.sources.iter().any(|it| it.name == source.name && it.spec_hash() == source.spec_hash());
-        if let Some(pin) = work.from.pins.get(&source.name).filter(|_| same) {
+        let same = then.sources.iter().any(|it| it.name == source.name && it.spec_hash() == source.spec_hash());
+        if let Some(pin) = from.pins.get(&source.name).filter(|_| same) {
             plan.sources.push(PlannedSource { source: source.clone(), pin: pin.clone() });
         }
     }

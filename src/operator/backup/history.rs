@@ -6,9 +6,10 @@ use kube::ResourceExt;
 use std::sync::Arc;
 
 /// Records of scheduled runs beyond the newest so many successful and failed ones. A record made by hand may be kept in Git,
-/// and would run again.
+/// and would run again; one that is pinned says so as long as it is there.
 pub fn superseded(all: &[Arc<ModelCacheBackup>], (successful, failed): (i32, i32)) -> Vec<Arc<ModelCacheBackup>> {
-    let mut over: Vec<&Arc<ModelCacheBackup>> = all.iter().filter(|it| is_record(it) && is_over(it)).collect();
+    let mut over: Vec<&Arc<ModelCacheBackup>> =
+        all.iter().filter(|it| is_record(it) && is_over(it) && it.spec.pin != Some(true)).collect();
     over.sort_by_key(|it| std::cmp::Reverse(due(it)));
     let beyond = |complete: bool, limit: i32| {
         let of_kind = over.iter().filter(move |it| is_complete(it) == complete);
@@ -78,9 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_by_hand_never_goes_and_what_runs_neither() {
+    fn what_was_made_by_hand_or_is_pinned_never_goes_and_what_runs_neither() {
         let by_hand: Vec<_> = (1..9).map(|day| record(day, true, false)).collect();
         assert!(gone(&by_hand, (1, 1)).is_empty());
+        let mut pinned = Arc::unwrap_or_clone(record(1, true, true));
+        pinned.spec.pin = Some(true);
+        assert_eq!(pinned.pinned_snapshot(), Some("abcd"));
+        assert_eq!(gone(&[Arc::new(pinned), record(2, true, true), record(3, true, true)], (1, 1)), ["studio-2"]);
         let mut running = Arc::unwrap_or_clone(record(1, false, true));
         running.status.as_mut().unwrap().attempt.as_mut().unwrap().stage = RunStage::Running;
         assert!(gone(&[Arc::new(running), record(2, false, true)], (1, 1)).is_empty());

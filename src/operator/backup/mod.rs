@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod history;
+pub mod kept;
 pub mod observe;
 pub mod plan;
 pub mod record;
@@ -10,12 +11,11 @@ pub mod summary;
 
 use crate::api::backup::Backup;
 use crate::api::{ModelCache, ModelCacheBackup, Reason};
+use crate::contract::outcome::Outcome;
 use crate::operator::cluster::{Note, Removal};
 use crate::operator::error::Error;
 use crate::operator::job::{ObservedJob, Problem};
 use crate::operator::modelcache::resolution::attempt_of;
-use crate::operator::placement;
-use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::run::{Situation, Step};
 use crate::operator::runtime::Context;
 use build::place::{Place, place};
@@ -44,12 +44,18 @@ pub async fn reconcile(backup: Arc<ModelCacheBackup>, context: Arc<Context>) -> 
     let observed = observe::observe(cluster, &context.stores, &backup).await?;
     let ready = ready(&backup, &observed);
     let step = next_step(&backup, &observed, ready.as_ref().err(), &context, now);
+    // Before the end is recorded: the Job that says it is there until then.
+    if let Step::Succeed(_, outcome) = &step {
+        tell_others(&backup, outcome, &context, now).await?;
+    }
     let status = status::status(&backup, &step, now);
     cluster.apply_status(&api, &backup, backup.status.as_ref(), &status).await?;
     say(&backup, &observed, &step, &context).await;
     match (&step, &ready) {
         (Step::CreateJob(number), Ok((cache, settings, place))) => {
-            let (config_map, job) = build::job::job(&backup, *number, cache, settings, place, &context.settings);
+            let pinned = kept::pinned(&observed.siblings);
+            let (config_map, job) =
+                build::job::job(&backup, *number, cache, settings, place, &pinned, &context.settings);
             let namespace = backup.namespace().unwrap_or_default();
             cluster.create(&cluster.namespaced(&namespace), &config_map).await?;
             cluster.create(&cluster.namespaced(&namespace), &job).await?;
@@ -109,19 +115,36 @@ fn ready<'a>(backup: &ModelCacheBackup, observed: &'a Observed) -> Result<(&'a M
     }
     let settings = build::job::settings_of(backup, settings);
     let (replicas, pools) = (observed.replicas.iter().map(AsRef::as_ref), observed.pools.iter().map(AsRef::as_ref));
-    let mut place = place(cache, &settings, &replicas, &pools);
+    let place = place(cache, &settings, &replicas, &pools);
     if place.nowhere {
         return problem(Reason::Pending, "waits: no node has a complete copy of the volumes yet".into());
     }
     match &observed.beside {
-        Err(busy) => return problem(Reason::VolumePending, busy.clone()),
-        // Nodes with a copy are fewer: they count.
-        Ok(Beside::Node(node)) if !cache.spec.volumes.iter().any(|it| it.per_node.is_some()) => {
-            place.affinity = Some(placement::beside(node));
+        Err(busy) => problem(Reason::VolumePending, busy.clone()),
+        Ok(beside) => {
+            let place = place.beside(cache, &settings, beside);
+            Ok((cache, settings, place))
         }
-        Ok(_) => {}
     }
-    Ok((cache, settings, place))
+}
+
+/// Records with the other backups of the cache what a run has found out about them.
+async fn tell_others(
+    backup: &ModelCacheBackup,
+    outcome: &Outcome,
+    context: &Context,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(run) = outcome.backup.as_ref().filter(|it| !it.kept.is_empty()) else { return Ok(()) };
+    let cluster = &context.cluster;
+    let api = cluster.namespaced::<ModelCacheBackup>(&backup.namespace().unwrap_or_default());
+    for other in observe::siblings(&context.stores, backup).iter().filter(|it| it.uid() != backup.uid()) {
+        // The watch may be behind, and the whole status is written.
+        let Some(other) = cluster.get(&api, &other.name_any()).await? else { continue };
+        let Some(status) = &other.status else { continue };
+        cluster.apply_status(&api, &other, Some(status), &kept::after(status, run, now)).await?;
+    }
+    Ok(())
 }
 
 /// Removes Jobs whose result is recorded. Whether none is left that must be waited for: a CronJob that misses a Job which it

@@ -1,5 +1,7 @@
 //! What is there? All reads of a backup's reconcile.
 
+use super::build::job::settings_of;
+use super::build::place::claims;
 use super::history::due;
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, NodeCachePool, annotation, label, name};
 use crate::operator::cluster::Cluster;
@@ -25,6 +27,8 @@ pub struct Observed {
     pub jobs: Vec<ObservedJob>,
     /// Where the pod must run for the sake of a claim that one node has mounted, or what it must wait for.
     pub beside: Result<Beside, String>,
+    /// All backups of the cache, this one too.
+    pub siblings: Vec<Arc<ModelCacheBackup>>,
     /// UIDs of Jobs that their CronJob has not seen the end of yet.
     pub active: Vec<String>,
 }
@@ -42,12 +46,22 @@ pub async fn observe(cluster: &Cluster, stores: &Stores, backup: &ModelCacheBack
         None => (by_hand(cluster, &namespace, backup).await?, vec![]),
     };
     let mut place = Ok(Beside::Anywhere);
-    for volume in cache.iter().flat_map(|it| it.spec.volumes.iter()).filter(|it| it.per_node.is_none()) {
+    let settings = cache.as_ref().and_then(|it| it.spec.backup.as_ref()).map(|it| settings_of(backup, it));
+    let claims = cache.iter().zip(&settings).flat_map(|(cache, settings)| claims(cache, settings));
+    for claim in claims.filter(|_| due(backup).is_none()) {
         if place == Ok(Beside::Anywhere) {
-            place = beside(cluster, &namespace, &volume.claim_name(name)).await?;
+            place = beside(cluster, &namespace, &claim).await?;
         }
     }
-    Ok(Observed { cache, replicas, pools: stores.pools.state(), jobs, beside: place, active })
+    let siblings = siblings(stores, backup);
+    Ok(Observed { cache, replicas, pools: stores.pools.state(), jobs, beside: place, siblings, active })
+}
+
+/// All backups of the cache that a backup is of.
+pub fn siblings(stores: &Stores, backup: &ModelCacheBackup) -> Vec<Arc<ModelCacheBackup>> {
+    let of_cache =
+        |it: &Arc<ModelCacheBackup>| it.spec.cache == backup.spec.cache && it.namespace() == backup.namespace();
+    stores.backups.state().into_iter().filter(of_cache).collect()
 }
 
 /// The Job that the CronJob made at that time.

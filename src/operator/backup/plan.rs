@@ -2,8 +2,9 @@
 
 use super::build::config_map::config_map;
 use super::build::cron_job::cron_job;
-use super::build::place::place;
+use super::build::place::{claims, place};
 use super::history;
+use super::kept::pinned;
 use crate::api::backup::Backup;
 use crate::api::schedule::Schedule;
 use crate::api::{ModelCache, Reason, duration, name};
@@ -13,6 +14,8 @@ use crate::operator::cron_job::plan::{config_map_to_remove, cron_job_to_remove, 
 use crate::operator::job::Problem;
 use crate::operator::modelcache::observe::Observed;
 use crate::operator::options::Settings;
+use crate::operator::replica::build::warm_up_job::Beside;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -25,12 +28,29 @@ pub struct Planned {
     pub problem: Option<Problem>,
     /// Whether scheduled runs wait for a first complete copy.
     pub nowhere: bool,
+    /// The time zone of the schedule; UTC when there is none.
+    pub time_zone: Option<String>,
+    /// Whether the runs must begin where pods have a claim mounted.
+    pub follows: bool,
 }
 
 impl Planned {
     /// The schedule and its time zone, as the status says them.
     pub fn text(&self, cache: &ModelCache) -> Option<String> {
         Some(format!("{} {}", self.schedule.as_ref()?, cache.spec.time_zone.as_deref().unwrap_or("UTC")))
+    }
+}
+
+/// How long before a run it is looked where the claims are that it must follow.
+const BEFORE: SignedDuration = SignedDuration::from_secs(30);
+
+impl Planned {
+    /// When to look again where the next run must begin.
+    pub fn look_again(&self, now: Timestamp) -> Option<Timestamp> {
+        let schedule =
+            Schedule::parse(self.schedule.as_ref().filter(|_| self.follows)?, self.time_zone.as_deref()).ok()?;
+        let next = schedule.next_after(now.checked_add(BEFORE).ok()?)?;
+        next.checked_sub(BEFORE).ok()
     }
 }
 
@@ -68,10 +88,17 @@ fn write(
         Err(problem) => return Planned { problem: Some(problem), ..Planned::default() },
     };
     let pools = observed.pools.iter().map(AsRef::as_ref);
+    let claims = claims(cache, backup);
+    let beside = claims.iter().filter_map(|it| observed.beside.get(it)).find(|it| **it != Beside::Anywhere);
     let place = place(cache, backup, &observed.replicas.iter(), &pools);
+    let place = place.beside(cache, backup, beside.unwrap_or(&Beside::Anywhere));
+    // What one node at a time can mount may be on another by the time of the next run.
+    let follows = claims.iter().any(|it| observed.beside.contains_key(it));
     children.config_maps.push((config_map(cache, backup), found.config_map));
-    children.cron_jobs.push((cron_job(cache, backup, &schedule, &place, settings), found.cron_job));
-    Planned { schedule: Some(schedule), problem: None, nowhere: place.nowhere }
+    let wanted = cron_job(cache, backup, &schedule, &place, &pinned(&observed.backups), settings);
+    children.cron_jobs.push((wanted, found.cron_job));
+    let time_zone = cache.spec.time_zone.clone();
+    Planned { schedule: Some(schedule), problem: None, nowhere: place.nowhere, time_zone, follows }
 }
 
 /// The schedule as Kubernetes is to read it.

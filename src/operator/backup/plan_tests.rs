@@ -1,3 +1,5 @@
+//! What is written for a schedule of backups, and what is left alone.
+
 use super::*;
 use crate::operator::modelcache::build::copies::{Copy, with_copies};
 use crate::operator::modelcache::build::fixtures::{cache, pin, settings, shared_cache, stored_plan};
@@ -52,6 +54,22 @@ fn a_scheduled_backup_of_a_shared_volume_to_a_claim() {
     );
     let (_, children) = planned(&cache, &Observed::empty());
     insta::assert_yaml_snapshot!(children.cron_jobs[0].0.spec);
+}
+
+#[test]
+fn a_scheduled_backup_begins_where_a_claim_is_mounted_and_that_is_looked_up_shortly_before() {
+    let mut cache = with(shared_cache(), json!({"schedule": "0 2 * * *", "destination": destination()}));
+    cache.spec.time_zone = Some("Europe/Istanbul".into());
+    let mut observed = Observed::empty();
+    assert_eq!(planned(&cache, &observed).0.look_again("2026-11-21T00:00:00Z".parse().unwrap()), None);
+    observed.beside.insert("studio-models".into(), Beside::Node("node-7".into()));
+    let (planned, children) = planned(&cache, &observed);
+    let pod = children.cron_jobs[0].0.spec.clone().unwrap().job_template.spec.unwrap().template.spec.unwrap();
+    assert_eq!(pod.affinity.unwrap().node_affinity, Some(crate::operator::placement::beside("node-7")));
+    let look = |now: &str| planned.look_again(now.parse().unwrap()).unwrap().to_string();
+    assert_eq!(look("2026-11-21T00:00:00Z"), "2026-11-21T22:59:30Z");
+    assert_eq!(look("2026-11-21T22:59:29Z"), "2026-11-21T22:59:30Z");
+    assert_eq!(look("2026-11-21T22:59:31Z"), "2026-11-22T22:59:30Z");
 }
 
 #[test]
@@ -120,7 +138,8 @@ fn a_job_of_a_backup_that_was_made_by_hand_has_a_document_of_its_own() {
     .unwrap();
     let own = super::super::build::job::settings_of(&object, cache.spec.backup.as_ref().unwrap());
     let place = place(&cache, &own, &std::iter::empty(), &std::iter::empty());
-    let (config_map, job) = super::super::build::job::job(&object, 2, &cache, &own, &place, &settings());
+    let (config_map, job) =
+        super::super::build::job::job(&object, 2, &cache, &own, &place, &["3f9c".to_owned()], &settings());
     insta::assert_yaml_snapshot!(job);
     assert!(config_map.data.unwrap()["cache.yaml"].contains(r#""content":"Full""#));
     assert_eq!(config_map.metadata.name, job.metadata.name);

@@ -57,7 +57,7 @@ fn record(namespace: &str, cache: &str, name: &str, due: Timestamp) -> ModelCach
             annotations: Some(BTreeMap::from([(annotation::SCHEDULED.to_owned(), due.to_string())])),
             ..ObjectMeta::default()
         },
-        spec: ModelCacheBackupSpec { cache: cache.to_owned(), content: None, volumes: vec![] },
+        spec: ModelCacheBackupSpec { cache: cache.to_owned(), content: None, volumes: vec![], pin: None },
         status: None,
     }
 }

@@ -1,6 +1,7 @@
 //! What is to be said about a backup?
 
 use super::history::due;
+use super::kept;
 use crate::api::model_cache_backup::{ModelCacheBackup, ModelCacheBackupStatus, RunAttempt, RunStage};
 use crate::api::quantity::{human, signed};
 use crate::api::{Reason, condition};
@@ -24,6 +25,9 @@ pub fn status(backup: &ModelCacheBackup, step: &Step, now: Timestamp) -> ModelCa
         Step::Succeed(number, outcome) => {
             (next.attempt, next.completed, next.failure) = (done(*number), time(), None);
             take(&mut next, outcome);
+            if let Some(run) = &outcome.backup {
+                next = kept::after(&next, run, now);
+            }
         }
         Step::Fail(number, failure) => {
             (next.attempt, next.completed, next.failure) = (done(*number), time(), Some(failure.clone()));
@@ -74,7 +78,7 @@ fn summary(status: &ModelCacheBackupStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::outcome::Backup;
+    use crate::contract::outcome::{Backup, Kept};
     use serde_json::json;
 
     fn backup(annotations: &serde_json::Value) -> ModelCacheBackup {
@@ -103,6 +107,8 @@ mod tests {
             not_covered: 2,
             seconds: 7,
             manifest: "d".repeat(64),
+            kept: vec![Kept { snapshot: "3f9c".into(), why: "among the last".into(), whole: true }],
+            kept_all: true,
         });
         insta::assert_yaml_snapshot!(status(&object, &Step::Succeed(1, Box::new(outcome)), at(9)));
     }

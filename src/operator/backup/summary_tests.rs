@@ -1,3 +1,5 @@
+//! What a cache says about its backups, and that time alone changes none of it.
+
 use super::*;
 use crate::operator::job::Problem;
 use crate::operator::modelcache::build::fixtures::{cache, second};

@@ -52,9 +52,11 @@ pub fn ended(before: Option<&CronJobRuns>, jobs: &[ObservedJob]) -> Vec<Ended> {
 fn of_job(job: &ObservedJob) -> Option<Ended> {
     let status = job.job.status.as_ref()?;
     // What the Job itself says, not its pod: one that may be tried again has not ended.
-    let over = status.conditions.iter().flatten().find(|it| {
-        (it.type_ == "Complete" || it.type_ == "Failed") && it.status == "True"
-    })?;
+    let over = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|it| (it.type_ == "Complete" || it.type_ == "Failed") && it.status == "True")?;
     let time = over.last_transition_time.as_ref().or(status.completion_time.as_ref())?.0;
     let problem = match job.state() {
         JobState::Succeeded(outcome) => unproven(&outcome),

@@ -13,7 +13,8 @@ fn job(name: &str, end: i64, outcome: &Outcome) -> ObservedJob {
         {"type": condition, "status": "True", "lastTransitionTime": time}
     ]});
     let state = json!({"terminated": {"exitCode": 0, "message": outcome.to_json()}});
-    let container = json!({"name": "modelcache", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    let container =
+        json!({"name": "modelcache", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
     let of = |value: Value| serde_json::from_value(value).unwrap();
     ObservedJob {
         job: serde_json::from_value(json!({"metadata": {"name": name, "uid": name}, "status": status})).unwrap(),
@@ -56,7 +57,8 @@ fn a_job_that_may_be_tried_again_has_not_ended() {
 
 #[test]
 fn a_job_goes_once_it_is_recorded_and_its_cron_job_has_seen_its_end() {
-    let mut observed = Observed { clean_jobs: vec![job("a", 10, &good(0)), job("b", 20, &good(0))], ..Observed::empty() };
+    let mut observed =
+        Observed { clean_jobs: vec![job("a", 10, &good(0)), job("b", 20, &good(0))], ..Observed::empty() };
     let names = |it: Vec<Removal>| -> Vec<String> {
         let name = |it: Removal| if let Removal::Job(it) = it { it.name_any() } else { panic!("{it:?}") };
         it.into_iter().map(name).collect()

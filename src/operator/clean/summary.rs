@@ -31,10 +31,12 @@ pub fn summary(
     let before = cache.status.as_ref().and_then(|it| it.cleanup.clone()).unwrap_or_default();
     let schedule = planned.times.as_ref().map(|it| it.text().to_owned()).or_else(|| before.schedule.clone());
     let cron_job = (!planned.by_cron_job.is_empty()).then(|| cron_job(&before, schedule.as_deref(), planned, now));
-    let mut parts: Vec<Part> = copies.iter().filter(|it| planned.by_operator.contains(&it.spec.volume)).map(|it| copy(it)).collect();
+    let mut parts: Vec<Part> =
+        copies.iter().filter(|it| planned.by_operator.contains(&it.spec.volume)).map(|it| copy(it)).collect();
     parts.extend(cron_job.as_ref().map(|it| by_cron_job(it, planned)));
     parts.sort_by(|a, b| a.place.cmp(&b.place));
-    let sum = |of: fn(&CleanedUp) -> i64| parts.iter().filter_map(|it| it.did.as_ref()).map(of).reduce(i64::saturating_add);
+    let sum =
+        |of: fn(&CleanedUp) -> i64| parts.iter().filter_map(|it| it.did.as_ref()).map(of).reduce(i64::saturating_add);
     let next = parts.iter().filter_map(|it| it.next.clone()).min().filter(|_| !planned.suspended);
     let summary = CleanupSummary {
         schedule,

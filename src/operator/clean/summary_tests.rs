@@ -89,7 +89,8 @@ fn a_failure_anywhere_is_false_with_its_place_and_the_last_success_there() {
     let (known, said) = summary(&cache(), &[&good, &bad], &planned_, second(200));
     assert_eq!((said.status, said.reason), (Truth::False, Reason::DeletionRefused));
     assert!(
-        said.message.starts_with("volume `models` on node `b`: what happened (and 1 more); the last success there: none yet"),
+        said.message
+            .starts_with("volume `models` on node `b`: what happened (and 1 more); the last success there: none yet"),
         "{}",
         said.message
     );

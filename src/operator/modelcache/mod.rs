@@ -135,7 +135,8 @@ fn next_look(decided: &Decided, now: Timestamp) -> Action {
     let due = later
         .min()
         .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_millis(100));
-    let scheduled = due::sleep(freshness.iter().filter_map(|it| it.next), now);
+    let placed = wanted.backup.as_ref().and_then(|it| it.look_again(now));
+    let scheduled = due::sleep(freshness.iter().filter_map(|it| it.next).chain(placed), now);
     // A Job that gets no pod wakes nobody.
     let soon = (running || blocked).then_some(Duration::from_secs(5));
     due.into_iter().chain(scheduled).chain(soon).min().map_or_else(Action::await_change, Action::requeue)

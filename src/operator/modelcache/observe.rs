@@ -3,9 +3,8 @@
 use crate::api::model_cache_backup::RunStage;
 use crate::api::source::Source;
 use crate::api::timetable::RefreshPolicy;
-use crate::api::{
-    JobRole, ModelCache, ModelCacheBackup, ModelCacheRestoreStatus, NodeCachePool, label, name,
-};
+use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheRestoreStatus, NodeCachePool, label, name};
+use crate::operator::backup::build::place;
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
@@ -112,7 +111,7 @@ pub async fn observe(
     let backups = stores.backups.state().into_iter().filter(of_cache).collect();
 
     let mut places = BTreeMap::new();
-    for claim in claims_to_read(cache) {
+    for claim in claims_to_read(cache).into_iter().chain(claims_to_back_up(cache, &claims)) {
         // A pod that has it for itself is waited for by the scheduler, which says so.
         let place = beside(cluster, &namespace, &claim).await?.unwrap_or_default();
         places.insert(claim, place);
@@ -123,9 +122,8 @@ pub async fn observe(
     // Those of a Replica are its own reconcile's.
     let selector = format!("{labels},{} in ({roles}),!{}", label::JOB, label::REPLICA);
     let jobs = cluster.jobs(&namespace, &selector).await?;
-    let is = |role: JobRole| {
-        move |it: &ObservedJob| it.job.labels().get(label::JOB).is_some_and(|it| it == role.as_str())
-    };
+    let is =
+        |role: JobRole| move |it: &ObservedJob| it.job.labels().get(label::JOB).is_some_and(|it| it == role.as_str());
     let (clean_jobs, asking): (_, Vec<ObservedJob>) = jobs.into_iter().partition(is(JobRole::Clean));
     let (refresh_jobs, resolve_jobs) = asking.into_iter().partition(is(JobRole::Refresh));
     let deleting = cache.metadata.deletion_timestamp.is_some();
@@ -165,6 +163,18 @@ fn restored_claims(stores: &Stores, namespace: &str) -> BTreeSet<String> {
     let statuses = all.filter_map(|it| it.status.clone());
     let running = |it: &ModelCacheRestoreStatus| it.attempt.as_ref().is_some_and(|it| it.stage == RunStage::Running);
     statuses.filter(running).flat_map(|it| it.claims).collect()
+}
+
+/// The claims that scheduled backups mount and one node at a time can mount, as far as that is known.
+fn claims_to_back_up(cache: &ModelCache, known: &BTreeMap<String, PersistentVolumeClaim>) -> Vec<String> {
+    let Some(backup) = cache.spec.backup.as_ref().filter(|it| it.schedule.is_some()) else { return vec![] };
+    let everywhere = |claim: &PersistentVolumeClaim| {
+        let modes = claim.spec.as_ref().and_then(|it| it.access_modes.as_ref());
+        modes.is_some_and(|it| it.iter().any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany"))
+    };
+    let mut all = place::claims(cache, backup);
+    all.retain(|it| !known.get(it).is_some_and(everywhere));
+    all
 }
 
 /// The claims of sources whose status names no pin, and of those that are asked anew.

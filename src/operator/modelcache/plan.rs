@@ -1,6 +1,6 @@
 //! What is to be written? Model, pins and observation to children.
 
-use super::build;
+use super::build::{self, restored::Restored};
 use super::model::{Model, PerNodePlace, Place, VolumeModel};
 use super::observe::Observed;
 use super::refresh::{self, Freshness};
@@ -228,9 +228,19 @@ fn replica(
         node.as_ref().map(|it| (it.name.as_str(), it.uid.as_str())),
     );
     let found = observed.replicas.iter().find(|it| it.name_any() == name).cloned();
-    let wanted = build::replica::replica(cache, &name, volume, node, plan);
+    let mut wanted = build::replica::replica(cache, &name, volume, node, plan);
+    // A shared volume is written to by the restore itself.
+    let hash = wanted.spec.plan.as_ref().filter(|_| wanted.spec.node.is_some()).map(|it| it.hash.clone());
+    let of_volume = |it: &ConfigMap| it.labels().get(label::VOLUME) == Some(&volume.spec.name);
+    let good = restored(observed).find(|(config_map, it)| of_volume(config_map) && Some(&it.plan) == hash.as_ref());
+    wanted.spec.restored = good.map(|(_, it)| it.by);
     children.replicas.push((wanted, found));
     name
+}
+
+/// The backups that copies are made from, and their ConfigMaps.
+fn restored(observed: &Observed) -> impl Iterator<Item = (&ConfigMap, Restored)> {
+    observed.config_maps.iter().filter_map(|it| Some((it, Restored::read(it)?)))
 }
 
 /// The newest plan that Replicas of a volume are given and that is still there.
@@ -320,6 +330,13 @@ fn tidy(
             && !used.contains(name.as_str())
     };
     removals.extend(observed.config_maps.iter().filter(superseded).cloned().map(Removal::ConfigMap));
+
+    // A backup is good for one plan: what the copies are given, or are about to be.
+    let given = observed.replicas.iter().filter_map(|it| it.spec.plan.as_ref());
+    let wanted_now = wanted.volumes.iter().filter_map(|it| it.plan.as_ref());
+    let hashes: BTreeSet<&str> = given.chain(wanted_now).map(|it| it.hash.as_str()).collect();
+    let useless = restored(observed).filter(|(_, it)| !hashes.contains(it.plan.as_str()));
+    removals.extend(useless.map(|(it, _)| Removal::ConfigMap(it.clone())));
 }
 
 /// Whether the pin of a source is in the plan that is remembered: then its Job has nothing left to say.

@@ -169,7 +169,7 @@ fn holds_wanted(replica: &ModelCacheReplica, wanted: &WantedVolume) -> bool {
     ready
         && holds
             .zip(wanted.plan.as_ref())
-            .is_some_and(|(holds, plan)| holds.plan == plan.hash && holds.claim_uid == replica.spec.claim_uid)
+            .is_some_and(|(holds, plan)| holds.plan == plan.hash && replica.spec.is_met_by(holds))
 }
 
 /// How bad the state of a copy is: the worst is listed first, and speaks for the cache.

@@ -12,12 +12,12 @@
 
 use super::step::{Situation, Step};
 use super::verification::BUSY;
-use crate::api::model_cache::Failure;
-use crate::api::{FailureClass, Reason};
 use crate::api::cleaning::Cleaning;
+use crate::api::model_cache::Failure;
 use crate::api::model_cache_replica::{Attempt, AttemptStage, ModelCacheReplica};
 use crate::api::scheduled_run::ScheduledRun;
 use crate::api::timetable::Times;
+use crate::api::{FailureClass, Reason};
 use crate::contract::outcome::Cleaned;
 use crate::operator::clean::build::cron_job::FINAL;
 use crate::operator::clean::record::{did, news, unproven};

@@ -40,8 +40,16 @@ impl Case {
         let plan = PlanRef { config_map: "p".into(), hash: "a".into(), files: 3, bytes: 9 };
         let mut replica = build_replica(&cache, "studio-models-0", &volume(&cache), Some(node), Some(plan));
         let claim_uid = Some("claim-uid".to_owned());
-        let holds = Holding { plan: "a".into(), claim_uid: claim_uid.clone(), files: 3, bytes: 9, fetched_bytes: 9 };
-        let attempt = Attempt { number: 4, stage: AttemptStage::Done, plan: Some("a".into()), claim_uid };
+        let holds = Holding {
+            plan: "a".into(),
+            claim_uid: claim_uid.clone(),
+            files: 3,
+            bytes: 9,
+            fetched_bytes: 9,
+            restored: None,
+        };
+        let attempt =
+            Attempt { number: 4, stage: AttemptStage::Done, plan: Some("a".into()), claim_uid, restored: None };
         replica.status = Some(ModelCacheReplicaStatus {
             holds: Some(holds),
             attempt: Some(attempt),
@@ -66,8 +74,7 @@ impl Case {
     fn look(&self, now: &str) -> (Step, Option<Timestamp>) {
         let (mut cache, retry) = (cache(), settings().retry);
         let rules = json!([{"name": "old", "cache": {}}]);
-        cache.spec.cleanup =
-            serde_json::from_value(json!({"schedule": self.schedule, "rules": rules})).unwrap();
+        cache.spec.cleanup = serde_json::from_value(json!({"schedule": self.schedule, "rules": rules})).unwrap();
         cache.spec.verify = serde_json::from_value(self.verify.clone()).unwrap();
         let timetable = Timetable::of(&cache.spec).unwrap();
         let situation = Situation {
@@ -161,7 +168,10 @@ fn a_run_says_what_it_did_and_when_the_next_one_is_due() {
     let ran = ran(&before, Some(&cleaning)).unwrap();
     assert!(ran.succeeded && ran.freed == 4096);
     let note = ran.note.unwrap();
-    assert_eq!(note.message, "volume `models` on node `node-1`: 1 deleted, 4.0 KiB freed, 2.0 KiB more free than before");
+    assert_eq!(
+        note.message,
+        "volume `models` on node `node-1`: 1 deleted, 4.0 KiB freed, 2.0 KiB more free than before"
+    );
     assert_eq!(case.step(DUE), Step::Rest);
 }
 
@@ -189,7 +199,11 @@ fn a_copy_whose_warm_up_failed_is_cleaned_meanwhile_if_something_was_complete_th
     let full = next_failure(None, Reason::InsufficientSpace, "the disk is full", now);
     case.replica.status.as_mut().unwrap().failure = Some(full);
     let Step::AskForSlot(attempt) = case.step(DUE) else { panic!("{:?}", case.step(DUE)) };
-    assert_eq!((attempt.stage, attempt.plan.as_deref()), (AttemptStage::Clean, Some("b")), "what is wanted is protected");
+    assert_eq!(
+        (attempt.stage, attempt.plan.as_deref()),
+        (AttemptStage::Clean, Some("b")),
+        "what is wanted is protected"
+    );
     case.replica.status.as_mut().unwrap().holds = None;
     assert!(matches!(case.step(DUE), Step::Wait(..)), "there may be no directory yet");
 }

@@ -172,8 +172,10 @@ async fn carry_out(
         }
         Step::CreateWarmUpJob => {
             let beside = observed.beside.clone().unwrap_or(Beside::Anywhere);
-            let job = warm_up_job(replica, number, cache, observed.pool.as_deref(), &beside, &context.settings);
-            cluster.create(&cluster.namespaced(&replica.namespace().unwrap_or_default()), &job).await?;
+            let (pool, namespace) = (observed.pool.as_deref(), replica.namespace().unwrap_or_default());
+            let restored = observe::restored(cluster, replica).await?;
+            let job = warm_up_job(replica, number, cache, pool, &beside, restored.as_ref(), &context.settings);
+            cluster.create(&cluster.namespaced(&namespace), &job).await?;
         }
         Step::CreateVerifyJob(stage) => {
             let beside = observed.beside_own.clone().unwrap_or(Beside::Anywhere);

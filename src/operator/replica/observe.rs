@@ -6,9 +6,10 @@ use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, label, name};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
+use crate::operator::modelcache::build::restored::Restored;
 use crate::operator::placement::{NodeState, node_state};
 use crate::operator::runtime::Stores;
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -96,6 +97,22 @@ pub async fn observe(
         beside: place,
         beside_own: own,
     })
+}
+
+/// The backup that the copy is made from, where it is one of a restore. One on a claim that a single node can mount is of no use
+/// to the others: then all bytes come from their origins.
+pub async fn restored(cluster: &Cluster, replica: &ModelCacheReplica) -> Result<Option<Restored>, Error> {
+    let Some(by) = &replica.spec.restored else { return Ok(None) };
+    let namespace = replica.namespace().unwrap_or_default();
+    let name = name::restored(&replica.spec.cache, &replica.spec.volume);
+    let found = cluster.get(&cluster.namespaced::<ConfigMap>(&namespace), &name).await?;
+    let Some(restored) = found.as_ref().and_then(Restored::read).filter(|it| it.by == *by) else { return Ok(None) };
+    let Some(backup) = restored.backup() else { return Ok(None) };
+    let reachable = match &backup.destination.volume {
+        None => true,
+        Some(claim) => everywhere(cluster, &namespace, "", &claim.claim_name).await?.is_ok(),
+    };
+    Ok(Some(restored).filter(|_| reachable))
 }
 
 /// The claims that sources of a volume take over, with the names of those sources.

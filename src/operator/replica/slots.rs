@@ -213,7 +213,7 @@ mod tests {
         let mut replica = replica(&cache, name, &volume(&cache), Some(node), None);
         replica.metadata.uid = Some(name.into());
         replica.status = stage.map(|stage| ModelCacheReplicaStatus {
-            attempt: Some(Attempt { number: 1, stage, plan: None, claim_uid: None }),
+            attempt: Some(Attempt { number: 1, stage, plan: None, claim_uid: None, restored: None }),
             ..ModelCacheReplicaStatus::default()
         });
         Arc::new(replica)

@@ -75,12 +75,7 @@ fn statements(
     step: &Step,
     no_slot: Option<&NoSlot>,
 ) -> Vec<Statement> {
-    let wanted = replica.spec.plan.as_ref();
-    let holds = next
-        .holds
-        .as_ref()
-        .filter(|it| wanted.is_some_and(|plan| plan.hash == it.plan) && it.claim_uid == replica.spec.claim_uid);
-    if let Some(holds) = holds {
+    if let Some(holds) = next.holds.as_ref().filter(|it| replica.spec.is_met_by(it)) {
         let bytes = quantity::human(u64::try_from(holds.bytes).unwrap_or(0));
         let message = format!("{} files, {bytes}, every hash verified", holds.files);
         return match node {

@@ -15,7 +15,7 @@ fn replica() -> ModelCacheReplica {
 }
 
 fn attempt(stage: AttemptStage) -> Attempt {
-    Attempt { number: 1, stage, plan: Some("a".into()), claim_uid: Some("claim-uid".into()) }
+    Attempt { number: 1, stage, plan: Some("a".into()), claim_uid: Some("claim-uid".into()), restored: None }
 }
 
 fn record(stage: AttemptStage, plan: Option<&str>, failure: Option<Reason>) -> Step {
@@ -25,6 +25,7 @@ fn record(stage: AttemptStage, plan: Option<&str>, failure: Option<Reason>) -> S
         files: 3,
         bytes: 9,
         fetched_bytes: 9,
+        restored: None,
     });
     let failure = failure.map(|reason| next_failure(None, reason, "the origin refused", second(0)));
     Step::Record(Recording { attempt: attempt(stage), holds, failure })

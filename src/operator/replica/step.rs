@@ -10,9 +10,9 @@
 //! Every arrow is recorded in the status before the Job that follows from it is created: a second operator, a restart or a
 //! retry cannot make a duplicate.
 
-use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
 use super::cleaning::CleanedHere;
 use crate::api::cleaning::Cleaning;
+use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
 use crate::api::quantity::signed;
 use crate::api::scheduled_run::Verification;
 use crate::api::timetable::Timetable;
@@ -125,7 +125,7 @@ impl Situation<'_> {
     /// Whether the copy holds what is wanted, in the claim that is there.
     pub(super) fn complete(&self) -> bool {
         let holds = self.replica.status.as_ref().and_then(|it| it.holds.as_ref());
-        holds.is_some_and(|it| self.wanted() == Some(it.plan.as_str()) && it.claim_uid == self.replica.spec.claim_uid)
+        holds.is_some_and(|it| self.replica.spec.is_met_by(it))
     }
 
     fn resting(&self, before: Option<Attempt>) -> Step {
@@ -152,7 +152,7 @@ impl Situation<'_> {
         }
         let stage = if self.replica.spec.node.is_some() { AttemptStage::Prepare } else { AttemptStage::Prepared };
         let number = before.map_or(0, |it| it.number) + 1;
-        self.record(Attempt { number, stage, plan: None, claim_uid: None })
+        self.record(Attempt { number, stage, plan: None, claim_uid: None, restored: None })
     }
 
     /// The step of a copy that holds what is wanted: what has been due by schedule for longest.
@@ -176,7 +176,8 @@ impl Situation<'_> {
     /// Begins what is due by schedule.
     pub(super) fn begin(&self, before: Option<&Attempt>, stage: AttemptStage) -> Step {
         let (plan, claim_uid) = (self.wanted().map(str::to_owned), self.replica.spec.claim_uid.clone());
-        Step::AskForSlot(Attempt { number: before.map_or(0, |it| it.number) + 1, stage, plan, claim_uid })
+        let number = before.map_or(0, |it| it.number) + 1;
+        Step::AskForSlot(Attempt { number, stage, plan, claim_uid, restored: None })
     }
 
     /// When time alone makes a check or a clean-up due.
@@ -230,11 +231,15 @@ impl Situation<'_> {
             return obstacle;
         }
         let (plan, claim_uid) = (Some(plan.to_owned()), self.replica.spec.claim_uid.clone());
-        Step::AskForSlot(Attempt { stage: AttemptStage::WarmUp, plan, claim_uid, number: attempt.number })
+        let (stage, restored) = (AttemptStage::WarmUp, self.replica.spec.restored.clone());
+        Step::AskForSlot(Attempt { stage, plan, claim_uid, restored, number: attempt.number })
     }
 
     fn warming(&self, attempt: Attempt) -> Step {
-        let still_wanted = self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid;
+        let wanted = &self.replica.spec;
+        let still_wanted = self.wanted() == attempt.plan.as_deref()
+            && wanted.claim_uid == attempt.claim_uid
+            && (wanted.restored.is_none() || wanted.restored == attempt.restored);
         match &self.work {
             None if still_wanted && self.obstacle().is_none() => Step::CreateWarmUpJob,
             // Its Job is gone, or was not created before something came in the way: the slot is given back, and the next
@@ -294,6 +299,7 @@ fn succeed(attempt: Attempt, evidence: &Evidence) -> Step {
         files: signed(evidence.files),
         bytes: signed(evidence.bytes),
         fetched_bytes: signed(evidence.fetched_bytes),
+        restored: attempt.restored.clone(),
     };
     Step::Record(Recording {
         attempt: Attempt { stage: AttemptStage::Done, ..attempt },

@@ -17,14 +17,21 @@ fn replica(plan: Option<&str>) -> ModelCacheReplica {
 
 fn at(mut replica: ModelCacheReplica, number: i64, stage: AttemptStage, plan: Option<&str>) -> ModelCacheReplica {
     let claim_uid = plan.and(Some("claim-uid".to_owned()));
-    let attempt = Attempt { number, stage, plan: plan.map(str::to_owned), claim_uid };
+    let attempt =
+        Attempt { number, stage, plan: plan.map(str::to_owned), claim_uid, restored: replica.spec.restored.clone() };
     replica.status = Some(ModelCacheReplicaStatus { attempt: Some(attempt), ..replica.status.unwrap_or_default() });
     replica
 }
 
 fn holding(mut replica: ModelCacheReplica, plan: &str) -> ModelCacheReplica {
-    let holds =
-        Holding { plan: plan.into(), claim_uid: Some("claim-uid".into()), files: 1, bytes: 1, fetched_bytes: 1 };
+    let holds = Holding {
+        plan: plan.into(),
+        claim_uid: Some("claim-uid".into()),
+        files: 1,
+        bytes: 1,
+        fetched_bytes: 1,
+        restored: None,
+    };
     replica.status = Some(ModelCacheReplicaStatus { holds: Some(holds), ..replica.status.unwrap_or_default() });
     replica
 }

@@ -28,8 +28,15 @@ fn copy(known: Option<Verification>) -> ModelCacheReplica {
     let plan = PlanRef { config_map: "p".into(), hash: "a".into(), files: 3, bytes: 9 };
     let mut replica = build_replica(&cache, "studio-models-0", &volume(&cache), Some(node), Some(plan));
     let claim_uid = Some("claim-uid".to_owned());
-    let holds = Holding { plan: "a".into(), claim_uid: claim_uid.clone(), files: 3, bytes: 9, fetched_bytes: 9 };
-    let attempt = Attempt { number: 4, stage: AttemptStage::Done, plan: Some("a".into()), claim_uid };
+    let holds = Holding {
+        plan: "a".into(),
+        claim_uid: claim_uid.clone(),
+        files: 3,
+        bytes: 9,
+        fetched_bytes: 9,
+        restored: None,
+    };
+    let attempt = Attempt { number: 4, stage: AttemptStage::Done, plan: Some("a".into()), claim_uid, restored: None };
     replica.status = Some(ModelCacheReplicaStatus {
         holds: Some(holds),
         attempt: Some(attempt),

@@ -7,12 +7,15 @@ pub mod resolve;
 pub mod status;
 
 use crate::api::model_cache_backup::RunStage;
-use crate::api::{ModelCache, ModelCacheRestore, Reason, label, name};
-use crate::contract::plan::Pin;
-use crate::operator::cluster::{Note, Removal};
+use crate::api::{ModelCache, ModelCacheRestore, Reason, annotation, label, name};
+use crate::contract::mount;
+use crate::contract::outcome::Outcome;
+use crate::operator::cluster::{Children, Note, Removal};
 use crate::operator::error::Error;
 use crate::operator::job::{ObservedJob, Problem};
+use crate::operator::modelcache::build::restored::Restored;
 use crate::operator::modelcache::resolution::attempt_of;
+use crate::operator::placement;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::run::{Situation, Step};
 use crate::operator::runtime::Context;
@@ -22,7 +25,6 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
 use resolve::Wanted;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +61,7 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
     }
     // Before the end is recorded: from then on the next warm-up may begin.
     if let (Step::Succeed(number, outcome), Some(target)) = (&step, &observed.target) {
-        pin(&restore, *number, target, &outcome.pins, &context).await?;
+        pin(&restore, *number, target, outcome, &context).await?;
     }
     let status = status::status(&restore, wanted.as_ref().ok(), &step, now);
     if let Err(error) = cluster.apply_status(&api, &restore, restore.status.as_ref(), &status).await {
@@ -85,12 +87,13 @@ fn lock(restore: &ModelCacheRestore, claims: &[String], context: &Context) -> Re
     })
 }
 
-/// The snapshot's pins become the plans', so that the next reconcile does not undo the restore.
+/// The snapshot's pins become the plans', so that the next reconcile does not undo the restore; and each node is given the
+/// backup that its copy is made from.
 async fn pin(
     restore: &ModelCacheRestore,
     attempt: i64,
     target: &ModelCache,
-    pins: &BTreeMap<String, Pin>,
+    outcome: &Outcome,
     context: &Context,
 ) -> Result<(), Error> {
     let cluster = &context.cluster;
@@ -100,10 +103,20 @@ async fn pin(
     let name = name::restore_job(&restore.name_any(), &restore.uid().unwrap_or_default(), number);
     let Some(begun_with) = cluster.get(&api, &name).await? else { return Ok(()) };
     let config_maps = cluster.list(&api, &format!("{}={}", label::CACHE, target.name_any())).await?;
-    for plan in pins::plans_with(target, config_maps, &begun_with, pins) {
-        cluster.create(&api, &plan).await?;
+    let document = begun_with.data.as_ref().and_then(|it| it.get(mount::CACHE_FILE)).cloned().unwrap_or_default();
+    let of = begun_with.annotations().get(annotation::RESTORED_OF).cloned().unwrap_or_default();
+    let mut backups = vec![];
+    for volume in pins::repinned(target, config_maps, &begun_with, &outcome.pins) {
+        if let Some(plan) = &volume.plan {
+            cluster.create(&api, plan).await?;
+        }
+        if let Some(made) = outcome.restore.as_ref().filter(|_| volume.per_node) {
+            let (document, of, snapshot) = (document.clone(), of.clone(), made.snapshot.clone());
+            let from = Restored { by: restore.uid().unwrap_or_default(), plan: volume.hash, document, of, snapshot };
+            backups.push((from.config_map(target, &volume.volume), None));
+        }
     }
-    Ok(())
+    cluster.apply(Children { config_maps: backups, ..Children::default() }).await
 }
 
 fn next_step(
@@ -145,7 +158,10 @@ async fn carry_out(
     match step {
         Step::CreateJob(number) => {
             if let Some(wanted) = wanted {
-                let (config_map, job) = build::job::job(restore, *number, wanted, beside, &context.settings);
+                let pools = context.stores.pools.state();
+                let tolerations = placement::pool_tolerations(&wanted.cache, pools.iter().map(AsRef::as_ref));
+                let settings = &context.settings;
+                let (config_map, job) = build::job::job(restore, *number, wanted, beside, tolerations, settings);
                 cluster.create(&cluster.namespaced(&namespace), &config_map).await?;
                 cluster.create(&cluster.namespaced(&namespace), &job).await?;
             }

@@ -29,8 +29,9 @@ pub struct Wanted {
     pub of: (String, String),
     /// Which one.
     pub which: Which,
-    /// Volumes, when not all that the backup has are restored.
-    pub volumes: Vec<String>,
+    /// Per-node volumes: they are pinned to the snapshot, and each node warms up to it. They are left alone when only some files
+    /// are restored.
+    pub per_node: Vec<String>,
     /// Where to.
     pub onto: Onto,
 }
@@ -99,7 +100,7 @@ pub fn wanted(restore: &ModelCacheRestore, named: Named<'_>) -> Result<Wanted, P
     if let Some(claim) = restore.spec.to.as_ref().and_then(|it| it.claim.clone()) {
         let name = source.unwrap_or_default();
         let cache = named.source.ok_or_else(|| missing(&name))?.clone();
-        return Ok(Wanted { cache, backup, of, which, volumes: vec![], onto: Onto::Directory(claim) });
+        return Ok(Wanted { cache, backup, of, which, per_node: vec![], onto: Onto::Directory(claim) });
     }
     let name = target_name(restore, named.backup).unwrap_or_default();
     let cache = named.target.filter(|it| it.metadata.deletion_timestamp.is_none()).ok_or_else(|| missing(&name))?;
@@ -109,18 +110,22 @@ pub fn wanted(restore: &ModelCacheRestore, named: Named<'_>) -> Result<Wanted, P
             format!("`spec.suspend` of ModelCache `{name}` is true: nothing new is started"),
         ));
     }
-    let shared: Vec<_> = cache.spec.volumes.iter().filter(|it| it.per_node.is_none()).collect();
-    if shared.is_empty() {
+    let (per_node, shared): (Vec<_>, Vec<_>) = cache.spec.volumes.iter().partition(|it| it.per_node.is_some());
+    if shared.is_empty() && is_selective(restore) {
         let message = format!(
-            "every volume of ModelCache `{name}` is per node: what its sources put there is warmed again from their origins, \
-             and is not restored; to look at the backup, restore it to a claim with `to.claim`"
+            "every volume of ModelCache `{name}` is per node, and the copies of nodes are restored as a whole: leave `include` and \
+             `exclude` out, or restore to a claim with `to.claim`"
         );
         return Err(Problem::new(Reason::InvalidSpec, message));
     }
-    let mixed = shared.len() < cache.spec.volumes.len();
-    let volumes = shared.iter().map(|it| it.name.clone()).filter(|it| mixed && backup.covers(it)).collect();
+    let per_node = per_node.iter().map(|it| it.name.clone()).collect();
     let onto = shared.iter().map(|it| (it.name.clone(), it.claim_name(&cache.name_any()))).collect();
-    Ok(Wanted { cache: cache.clone(), backup, of, which, volumes, onto: Onto::Volumes(onto) })
+    Ok(Wanted { cache: cache.clone(), backup, of, which, per_node, onto: Onto::Volumes(onto) })
+}
+
+/// Whether only some files are restored.
+pub fn is_selective(restore: &ModelCacheRestore) -> bool {
+    !restore.spec.include.is_empty() || !restore.spec.exclude.is_empty()
 }
 
 fn which(restore: &ModelCacheRestore, backup: Option<&ModelCacheBackup>) -> Result<Which, Problem> {
@@ -129,6 +134,12 @@ fn which(restore: &ModelCacheRestore, backup: Option<&ModelCacheBackup>) -> Resu
         let gone =
             || Problem::new(Reason::NotFound, format!("there is no ModelCacheBackup `{name}` in this namespace"));
         let status = backup.ok_or_else(gone)?.status.clone().unwrap_or_default();
+        if let Some(time) = &status.removed_time {
+            let message = format!(
+                "ModelCacheBackup `{name}` is at its destination no more, as was seen {time}: `retention` has removed it; choose another"
+            );
+            return Err(Problem::new(Reason::NotFound, message));
+        }
         let over = status.attempt.as_ref().is_some_and(|it| it.stage == RunStage::Done);
         return match status.snapshot.filter(|_| over) {
             Some(snapshot) => Ok(Which::Snapshot(snapshot)),

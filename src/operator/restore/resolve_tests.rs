@@ -1,3 +1,5 @@
+//! Which backup a restore means, and onto what.
+
 use super::*;
 use crate::operator::modelcache::build::fixtures::{cache, shared_cache};
 use serde_json::{Value, json};
@@ -32,7 +34,7 @@ fn a_backup_of_the_cluster_is_restored_to_its_own_cache_by_its_snapshot() {
     assert_eq!(wanted.which, Which::Snapshot("3f9c".into()));
     assert_eq!(wanted.of, ("ns".into(), "studio".into()));
     assert_eq!(wanted.onto.claims(), ["studio-models"]);
-    assert!(wanted.volumes.is_empty());
+    assert!(wanted.per_node.is_empty());
 }
 
 #[test]
@@ -61,21 +63,48 @@ fn to_a_claim_the_volumes_are_those_that_were_backed_up() {
 }
 
 #[test]
+fn per_node_volumes_are_pinned_and_no_claim_of_theirs_is_written_to() {
+    let mut mixed = backed_up(cache());
+    let latest = restore(&json!({"from": {"latest": {"cache": "studio"}}}));
+    let understood =
+        |cache: &ModelCache| wanted(&latest, Named { backup: None, source: Some(cache), target: Some(cache) }).unwrap();
+    let only = understood(&mixed);
+    assert_eq!((only.per_node.as_slice(), only.onto.claims()), (&["models".to_owned()][..], vec![]));
+    let assets = json!({"name": "assets", "shared": {"size": "1Gi"}});
+    mixed.spec.volumes.push(serde_json::from_value(assets).unwrap());
+    let both = understood(&mixed);
+    assert_eq!(
+        (both.per_node.as_slice(), both.onto.claims()),
+        (&["models".to_owned()][..], vec!["studio-assets".into()])
+    );
+}
+
+#[test]
 fn what_cannot_be_restored_says_why() {
     let (shared, per_node) = (backed_up(shared_cache()), backed_up(cache()));
     let failed = backup(&json!({"attempt": {"number": 1, "stage": "Done"}}));
+    let removed = backup(&json!({
+        "attempt": {"number": 1, "stage": "Done"}, "snapshot": "3f9c", "removedTime": "2026-11-21T02:00:07Z"
+    }));
     let running = backup(&json!({"attempt": {"number": 1, "stage": "Running"}}));
     let from_backup = || restore(&json!({"from": {"backup": "nightly"}}));
     let latest = || restore(&json!({"from": {"latest": {"cache": "studio"}}}));
+    let some_files = || restore(&json!({"from": {"latest": {"cache": "studio"}}, "include": ["*.json"]}));
     let of = |cache| Named { backup: None, source: Some(cache), target: Some(cache) };
     let plain = shared_cache();
     for (restore, named, reason, words) in [
         (from_backup(), Named::default(), Reason::NotFound, "no ModelCacheBackup `nightly`"),
         (from_backup(), Named { backup: Some(&failed), ..of(&shared) }, Reason::NotFound, "failed"),
         (from_backup(), Named { backup: Some(&running), ..of(&shared) }, Reason::Pending, "has not ended"),
+        (
+            from_backup(),
+            Named { backup: Some(&removed), ..of(&shared) },
+            Reason::NotFound,
+            "`retention` has removed it",
+        ),
         (latest(), Named::default(), Reason::NotFound, "`from.location`"),
         (latest(), of(&plain), Reason::InvalidSpec, "has no `spec.backup`"),
-        (latest(), of(&per_node), Reason::InvalidSpec, "is per node"),
+        (some_files(), of(&per_node), Reason::InvalidSpec, "is per node"),
         (latest(), Named { target: None, ..of(&shared) }, Reason::NotFound, "make it first"),
     ] {
         let problem = wanted(&restore, named).unwrap_err();

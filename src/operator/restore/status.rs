@@ -1,6 +1,6 @@
 //! What is to be said about a restore?
 
-use super::resolve::{Wanted, Which};
+use super::resolve::{Wanted, Which, is_selective};
 use crate::api::model_cache_backup::{RunAttempt, RunStage};
 use crate::api::model_cache_restore::{ModelCacheRestore, ModelCacheRestoreStatus};
 use crate::api::quantity::{human, signed};
@@ -29,6 +29,8 @@ pub fn status(
             next.attempt = Some(RunAttempt { number: *number, stage: RunStage::Running });
             (next.started, next.completed) = (time(), None);
             next.claims = wanted.map(|it| it.onto.claims()).unwrap_or_default();
+            let whole = wanted.filter(|_| !is_selective(restore));
+            next.per_node_volumes = whole.map(|it| it.per_node.clone()).unwrap_or_default();
             if let Some(Which::Snapshot(snapshot)) = wanted.map(|it| &it.which) {
                 next.snapshot = Some(snapshot.clone());
             }
@@ -51,7 +53,13 @@ pub fn status(
     let message = |it: &ModelCacheRestoreStatus| {
         let size = it.size.clone().unwrap_or_default();
         let snapshot = it.snapshot.clone().unwrap_or_default();
-        format!("{} files, {size}, as snapshot {snapshot} has them; every hash verified", it.files.unwrap_or(0))
+        let nodes = it.per_node_volumes.join(", ");
+        let how = if nodes.is_empty() {
+            "every hash verified".to_owned()
+        } else {
+            format!("each node makes its own copy of {nodes} anew: the cache's condition `Warm` says when that is done")
+        };
+        format!("{} files, {size}, as snapshot {snapshot} has them; {how}", it.files.unwrap_or(0))
     };
     let said = Said {
         working: Reason::Restoring,
@@ -97,7 +105,7 @@ mod tests {
             backup: serde_json::from_value(json!({"destination": {"s3": {"bucket": "backups"}}})).unwrap(),
             of: ("ns".into(), "studio".into()),
             which: Which::Snapshot("3f9c".into()),
-            volumes: vec![],
+            per_node: vec![],
             onto: super::super::resolve::Onto::Volumes(vec![("models".into(), "studio-models".into())]),
         };
         let begun = status(&restore, Some(&wanted), &Step::Begin(1), at(0));

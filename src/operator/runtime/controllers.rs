@@ -130,7 +130,12 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
         // Nothing is to be cleaned where a restore is at work.
         .watches(Api::<ModelCacheRestore>::all(client.clone()), watcher::Config::default(), move |it| {
             let cleaned = |other: &Arc<ModelCache>| other.spec.cleanup.is_some() && other.namespace() == it.namespace();
-            on_restore.state().into_iter().filter(cleaned).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+            on_restore
+                .state()
+                .into_iter()
+                .filter(cleaned)
+                .map(|it| ObjectRef::from_obj(it.as_ref()))
+                .collect::<Vec<_>>()
         })
         .owns(meta::<CronJob>(client), ours())
         .watches(Api::<ModelCacheBackup>::all(client.clone()), watcher::Config::default(), |it| {

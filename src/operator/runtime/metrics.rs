@@ -85,7 +85,8 @@ impl Default for Metrics {
         registry.register("backup_runs", "Backups that ended, by result", backups.clone());
         registry.register("restore_runs", "Restores that ended, by result", restores.clone());
         let (last_cleans, cleans, freed) = (Family::default(), Family::default(), Family::default());
-        let help = "When the clean-up that succeeded the longest ago, of those of all copies, ended, in seconds since 1970";
+        let help =
+            "When the clean-up that succeeded the longest ago, of those of all copies, ended, in seconds since 1970";
         registry.register("clean_last_success_timestamp_seconds", help, last_cleans.clone());
         registry.register("clean_runs", "Clean-ups that ended, by result", cleans.clone());
         registry.register("clean_freed_bytes", "Bytes on disks that clean-ups have freed", freed.clone());

@@ -42,8 +42,9 @@ async fn a_wrong_backup_is_refused_with_a_message_that_says_what_must_hold() {
         ],
     )
     .await;
-    let immutable =
-        &["spec: Invalid value: `spec` is immutable: a backup is of one time; make another ModelCacheBackup"];
+    let immutable = &[
+        "spec: Invalid value: `spec` is immutable but for `pin`: a backup is of one time; make another ModelCacheBackup",
+    ];
     check_updates(
         BACKUPS,
         &backup(),
@@ -51,6 +52,7 @@ async fn a_wrong_backup_is_refused_with_a_message_that_says_what_must_hold() {
         vec![
             ("nothing", vec![], FINE),
             ("a label", vec![Change("/metadata/labels", json!({"a": "b"}))], FINE),
+            ("a pin", vec![Change("/spec/pin", json!(true))], FINE),
             ("another cache", vec![Change("/spec/cache", json!("other"))], immutable),
             ("less content", vec![Change("/spec/content", json!("Auto"))], immutable),
             ("no volumes any more", vec![Change("/spec/volumes", Value::Null)], immutable),

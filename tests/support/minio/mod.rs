@@ -1,4 +1,4 @@
-//! MinIO: a real S3 server on loopback, with a directory of its own. It goes when the test process does, also when that is killed:
+//! MinIO: a real S3 server, on loopback unless pods are to reach it, with a directory of its own. It goes when the test process does, also when that is killed:
 //! a shell waits for the end of a pipe that we hold.
 
 mod program;
@@ -6,11 +6,11 @@ mod program;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::signer::{SignedUrlOptions, Signer as _};
-use object_store::{ObjectStoreExt as _, PutPayload};
-use std::net::TcpListener;
+use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The administrator's keys.
@@ -24,6 +24,8 @@ pub const REGION: &str = "eu-test-1";
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
 /// One server for all tests of a binary: buckets keep them apart.
 static SERVER: LazyLock<Minio> = LazyLock::new(Minio::start);
+/// Where it listens, when somebody has said so before the first bucket was asked for.
+static ADDRESS: OnceLock<IpAddr> = OnceLock::new();
 static BUCKETS: Mutex<u32> = Mutex::new(0);
 
 /// The running server.
@@ -45,13 +47,14 @@ pub struct Bucket {
 impl Minio {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let script = "\"$0\" server --quiet --address 127.0.0.1:$1 \"$2\" >\"$2.log\" 2>&1 & cat >/dev/null; kill -9 $!; rm -rf \"$2\" \"$2.log\"";
+        let address = *ADDRESS.get_or_init(|| Ipv4Addr::LOCALHOST.into());
+        let address = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap();
+        let script = "\"$0\" server --quiet --address $1 \"$2\" >\"$2.log\" 2>&1 & cat >/dev/null; kill -9 $!; rm -rf \"$2\" \"$2.log\"";
         // Its own process group, so that an interrupt for the test leaves the shell to do its work.
         let guard = Command::new("sh")
             .args(["-c", script])
             .arg(program::program())
-            .arg(port.to_string())
+            .arg(address.to_string())
             .arg(directory.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -67,7 +70,7 @@ impl Minio {
             .process_group(0)
             .spawn()
             .unwrap();
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("http://{address}");
         let started = Instant::now();
         let log = format!("{}.log", directory.path().display());
         while !RUNTIME.block_on(async { is_ready(&url).await }) {
@@ -88,6 +91,11 @@ fn http() -> reqwest::Client {
     // Whoever is second finds it done.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Has the server listen at this address, where pods reach it. Before the first bucket.
+pub fn listen_at(address: IpAddr) {
+    assert_eq!(*ADDRESS.get_or_init(|| address), address, "the server listens elsewhere already");
 }
 
 /// A new bucket.
@@ -147,6 +155,15 @@ impl Bucket {
     pub fn put(&self, key: &str, bytes: &[u8]) {
         let payload = PutPayload::from(bytes.to_vec());
         RUNTIME.block_on(self.client.put(&Key::parse(key).unwrap(), payload)).unwrap();
+    }
+
+    /// The names of all objects.
+    pub fn keys(&self) -> Vec<String> {
+        use futures::TryStreamExt as _;
+        let all = self.client.list(None).map_ok(|it| it.location.to_string());
+        let mut keys: Vec<String> = RUNTIME.block_on(all.try_collect()).unwrap();
+        keys.sort();
+        keys
     }
 
     /// Many small objects, several at a time.

@@ -1,5 +1,6 @@
 //! `restore`: puts what was backed up onto volumes.
 
+mod pinned;
 mod undo;
 mod volumes;
 mod ways;
@@ -52,6 +53,10 @@ pub struct Restore {
     /// Only these volumes of the snapshot.
     #[arg(long = "volume", value_name = "NAME")]
     volumes: Vec<String>,
+
+    /// Restore nothing of this volume: only say what its sources were pinned to, once all that it needs is known to be there.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pins_of: Vec<String>,
 
     /// Only files whose path on the volume matches one of these patterns (and what a matching link leads to).
     #[arg(long, value_name = "PATTERN")]

@@ -17,6 +17,7 @@ use crate::api::model_cache::ModelCacheSpec;
 use crate::api::quantity::human;
 use crate::api::source::Source;
 use crate::contract::outcome::{Outcome, Restored};
+use crate::contract::plan::Pin;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -59,6 +60,8 @@ impl Restore {
                 keep_until,
             })
             .collect();
+        let pinned = self.pinned(&repository, &snapshot, &then, cache.as_ref(), began).await?;
+        self.check_pins(&works, pinned.as_ref())?;
         // Everything of all volumes is aside and proven before the first of them is touched.
         let mut staged: Vec<Staged> = Vec::new();
         for work in &works {
@@ -70,6 +73,11 @@ impl Restore {
             let outcome = outcome.unwrap_or_else(|it| Outcome::failure(it.reason, it.message));
             let (cache, volume) = (Some(work.target.cache.clone()), Some(work.from.name.clone()));
             done.push(Done { cache, volume, ..Done::of(outcome) });
+        }
+        done.extend(pinned);
+        if done.is_empty() {
+            let message = format!("nothing of snapshot {} is wanted; nothing was restored", snapshot.id);
+            return Err(Failure::new(Reason::NoFiles, message));
         }
         Ok(done)
     }
@@ -121,8 +129,23 @@ impl Restore {
             manifest: snapshot.digest.clone(),
         };
         // A few files of another time are no revision.
-        let pins = if work.choice.is_all() { origin::pins(work) } else { BTreeMap::new() };
+        let pins = if work.choice.is_all() { pins_of(work) } else { BTreeMap::new() };
         Ok(Outcome { restore: Some(restored), pins, ..Outcome::success(Reason::Restored, message) })
+    }
+
+    /// A pod can say so much at its end and no more: seen before anything is touched, since half of the pins are none.
+    fn check_pins(&self, works: &[VolumeRestore<'_>], pinned: Option<&Done>) -> Result<(), Failure> {
+        let mut pins: BTreeMap<String, Pin> = pinned.map(|it| it.outcome.pins.clone()).unwrap_or_default();
+        pins.extend(works.iter().filter(|it| it.choice.is_all()).flat_map(pins_of));
+        if self.owner.is_none() || Outcome::has_room_for(&pins) {
+            return Ok(());
+        }
+        let message = format!(
+            "the pins of {} sources do not fit into what a pod can say at its end: use fewer sources in one ModelCache; nothing \
+             was restored",
+            pins.len()
+        );
+        Err(Failure::new(Reason::InvalidSpec, message))
     }
 
     /// Whether a snapshot could be restored.
@@ -141,6 +164,10 @@ impl Restore {
         let message = format!("snapshot {} of {}: {} files, {how}", snapshot.id, snapshot.time, snapshot.files);
         Ok(Done { cache: Some(snapshot.cache.clone()), ..Done::of(Outcome::success(Reason::BackedUp, message)) })
     }
+}
+
+fn pins_of(work: &VolumeRestore<'_>) -> BTreeMap<String, Pin> {
+    origin::pins(work.target, work.then, work.from)
 }
 
 fn spec_of(snapshot: &Snapshot) -> Result<ModelCacheSpec, Failure> {

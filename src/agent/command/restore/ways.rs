@@ -30,7 +30,9 @@ impl Restore {
             let message = format!("the snapshot has no volume `{unknown}`, but {}", known.join(", "));
             return Err(Failure::new(Reason::NotFound, message));
         }
-        let wanted = |it: &&VolumeSnapshot| self.volumes.is_empty() || self.volumes.contains(&it.name);
+        let wanted = |it: &&VolumeSnapshot| {
+            (self.volumes.is_empty() || self.volumes.contains(&it.name)) && !self.pins_of.contains(&it.name)
+        };
         // A volume of which there is nothing is nothing to restore, unless somebody asks for it.
         let some = |it: &&VolumeSnapshot| it.files > 0 || !self.volumes.is_empty() || snapshot.files == 0;
         let chosen: Vec<&VolumeSnapshot> = snapshot.volumes.iter().filter(wanted).filter(some).collect();

@@ -25,11 +25,18 @@ const FINAL: [Reason; 9] = [
 ];
 
 /// The CronJob. `schedule` is moved by the jitter already.
-pub fn cron_job(cache: &ModelCache, backup: &Backup, schedule: &str, place: &Place, settings: &Settings) -> CronJob {
+pub fn cron_job(
+    cache: &ModelCache,
+    backup: &Backup,
+    schedule: &str,
+    place: &Place,
+    pinned: &[String],
+    settings: &Settings,
+) -> CronJob {
     let name = name::backup(&cache.name_any());
     let deadline = duration::parse(backup.effective_starting_deadline());
     let scheduled = Scheduled {
-        job: AgentJob { name: name.clone(), ..pod::agent_job(cache, backup, name, place) },
+        job: AgentJob { name: name.clone(), ..pod::agent_job(cache, backup, name, place, pinned) },
         role: JobRole::Backup,
         schedule,
         starting_deadline: deadline.unwrap_or(Duration::from_secs(3600)),

@@ -20,6 +20,7 @@ pub fn job(
     cache: &ModelCache,
     backup: &Backup,
     place: &Place,
+    pinned: &[String],
     settings: &Settings,
 ) -> (ConfigMap, Job) {
     let number = u64::try_from(attempt).unwrap_or(0);
@@ -39,7 +40,7 @@ pub fn job(
         immutable: Some(true),
         ..ConfigMap::default()
     };
-    let common = pod::agent_job(cache, backup, name.clone(), place);
+    let common = pod::agent_job(cache, backup, name.clone(), place, pinned);
     let job = AgentJob { name, labels: own, owner, ..common };
     (config_map, agent_job(job, JobRole::Backup, &cache.spec.effective_pod_template(), settings))
 }

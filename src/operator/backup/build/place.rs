@@ -4,6 +4,7 @@ use crate::api::backup::Backup;
 use crate::api::condition::{ConditionType, is_true};
 use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool};
 use crate::operator::placement;
+use crate::operator::replica::build::warm_up_job::Beside;
 use k8s_openapi::api::core::v1::{NodeAffinity, Toleration};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
@@ -33,19 +34,16 @@ pub fn place<'a>(
 ) -> Place {
     let covered = cache.spec.volumes.iter().filter(|it| backup.covers(&it.name));
     let mut complete: Option<BTreeSet<String>> = None;
-    let mut place = Place { give_volume_to_group: backup.destination.volume.is_some(), ..Place::default() };
+    let tolerations = placement::pool_tolerations(cache, pools.clone());
+    let give_volume_to_group = backup.destination.volume.is_some();
+    let mut place = Place { tolerations, give_volume_to_group, ..Place::default() };
     for volume in covered {
-        let Some(per_node) = &volume.per_node else {
+        if volume.per_node.is_none() {
             place.give_volume_to_group = true;
             continue;
-        };
+        }
         let nodes = complete_on(replicas.clone().filter(|it| it.spec.volume == volume.name));
         complete = Some(complete.map_or(nodes.clone(), |others| others.intersection(&nodes).cloned().collect()));
-        for pool in pools.clone().filter(|it| it.name_any() == per_node.pool) {
-            let new = placement::tolerations(&pool.spec).into_iter();
-            let new: Vec<Toleration> = new.filter(|it| !place.tolerations.contains(it)).collect();
-            place.tolerations.extend(new);
-        }
     }
     match complete {
         Some(nodes) => {
@@ -58,6 +56,26 @@ pub fn place<'a>(
         }
     }
     place
+}
+
+/// The claims that a backup mounts, of which one node may have one for itself: those of its volumes that are not per-node, and
+/// the destination's.
+pub fn claims(cache: &ModelCache, backup: &Backup) -> Vec<String> {
+    let covered = cache.spec.volumes.iter().filter(|it| it.per_node.is_none() && backup.covers(&it.name));
+    let destination = backup.destination.volume.as_ref().map(|it| it.claim_name.clone());
+    covered.map(|it| it.claim_name(&cache.name_any())).chain(destination).collect()
+}
+
+impl Place {
+    /// The place, beside the pods that have a claim mounted which one node at a time can mount.
+    pub fn beside(mut self, cache: &ModelCache, backup: &Backup, beside: &Beside) -> Self {
+        let per_node = cache.spec.volumes.iter().any(|it| it.per_node.is_some() && backup.covers(&it.name));
+        // Nodes with a copy are fewer: they count.
+        if !per_node {
+            self.affinity = beside.affinity().or(self.affinity);
+        }
+        self
+    }
 }
 
 /// Hostnames of the nodes whose copy is complete, and that answer.

@@ -16,7 +16,15 @@ use kube::ResourceExt;
 const DEADLINE_SECONDS: i64 = 43_200;
 
 /// What all Jobs of backups of a cache have in common: all but name, owner, and whose attempt it is.
-pub fn agent_job(cache: &ModelCache, backup: &Backup, config_map: String, place: &Place) -> AgentJob {
+///
+/// `pinned` are the snapshots that its retention must leave alone.
+pub fn agent_job(
+    cache: &ModelCache,
+    backup: &Backup,
+    config_map: String,
+    place: &Place,
+    pinned: &[String],
+) -> AgentJob {
     let covered = cache.spec.volumes.iter().filter(|it| backup.covers(&it.name));
     let claims = covered.map(|it| {
         let (mut volume, mount) = claim(&it.name, &it.claim_name(&cache.name_any()), true);
@@ -32,7 +40,7 @@ pub fn agent_job(cache: &ModelCache, backup: &Backup, config_map: String, place:
     AgentJob {
         namespace: cache.namespace().unwrap_or_default(),
         labels: labels(cache, None),
-        args: arguments(backup),
+        args: arguments(backup, pinned),
         volumes,
         mounts,
         affinity: place.affinity.clone(),
@@ -44,11 +52,12 @@ pub fn agent_job(cache: &ModelCache, backup: &Backup, config_map: String, place:
 }
 
 /// The arguments. With a retention the run ends with a prune by it.
-fn arguments(backup: &Backup) -> Vec<String> {
+fn arguments(backup: &Backup, pinned: &[String]) -> Vec<String> {
     let own = ["backup", "-f", mount::CACHE, "--volumes-dir", mount::VOLUMES, "--backup-secrets-dir", mount::SECRETS];
     let claim = backup.destination.volume.as_ref().map(|_| ["--claim-dir", mount::BACKUP]);
     let prune = backup.retention.as_ref().map(|_| "--prune");
-    own.into_iter().chain(claim.into_iter().flatten()).chain(prune).map(str::to_owned).collect()
+    let pins = pinned.iter().filter(|_| prune.is_some()).map(|it| format!("--pin={it}"));
+    own.into_iter().chain(claim.into_iter().flatten()).chain(prune).map(str::to_owned).chain(pins).collect()
 }
 
 /// The claim that a destination is on.

@@ -37,13 +37,7 @@ pub fn config_map(cache: &ModelCache) -> ConfigMap {
 }
 
 /// The CronJob for these volumes.
-pub fn cron_job(
-    cache: &ModelCache,
-    volumes: &[String],
-    schedule: &str,
-    suspend: bool,
-    settings: &Settings,
-) -> CronJob {
+pub fn cron_job(cache: &ModelCache, volumes: &[String], schedule: &str, suspend: bool, settings: &Settings) -> CronJob {
     let name = name::clean(&cache.name_any());
     let meant = cache.spec.volumes.iter().filter(|it| volumes.contains(&it.name));
     let claims = meant.map(|it| claim(&it.name, &it.claim_name(&cache.name_any()), false));

@@ -51,10 +51,23 @@ pub(crate) enum Copy {
 /// A Replica of which its own reconcile has said this.
 pub(crate) fn saying(mut replica: ModelCacheReplica, copy: Copy) -> ModelCacheReplica {
     let plan = replica.spec.plan.as_ref().map(|it| it.hash.clone());
-    let attempt = |stage| Attempt { number: 1, stage, plan: plan.clone(), claim_uid: replica.spec.claim_uid.clone() };
+    let attempt = |stage| Attempt {
+        number: 1,
+        stage,
+        plan: plan.clone(),
+        claim_uid: replica.spec.claim_uid.clone(),
+        restored: replica.spec.restored.clone(),
+    };
     let holds = |plan: Option<String>| {
         let claim_uid = replica.spec.claim_uid.clone();
-        plan.map(|plan| Holding { plan, claim_uid, files: 3, bytes: 9, fetched_bytes: 9 })
+        plan.map(|plan| Holding {
+            plan,
+            claim_uid,
+            files: 3,
+            bytes: 9,
+            fetched_bytes: 9,
+            restored: replica.spec.restored.clone(),
+        })
     };
     let failed = |reason: Reason| {
         crate::operator::retry::next_failure(None, reason, format!("the copy says {reason}"), second(0))

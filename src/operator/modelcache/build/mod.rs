@@ -6,6 +6,7 @@ pub mod persistent_volume;
 pub mod plan_config_map;
 pub mod replica;
 pub mod resolve_job;
+pub mod restored;
 
 #[cfg(test)]
 pub(crate) mod copies;

@@ -23,6 +23,7 @@ pub fn replica(
             claim_uid: volume.claim_uid.clone(),
             node,
             plan,
+            restored: None,
         },
         status: None,
     }

@@ -4,6 +4,9 @@ use super::inputs::all_inputs;
 use super::labels;
 use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label, name, quantity};
 use crate::contract::{mount, progress};
+use crate::operator::backup::build::config_map::mounted;
+use crate::operator::backup::build::pod::{destination, keys};
+use crate::operator::modelcache::build::restored::Restored;
 use crate::operator::options::Settings;
 use crate::operator::placement;
 use crate::operator::pod::{AgentJob, agent_job};
@@ -47,6 +50,7 @@ pub fn warm_up_job(
     cache: &ModelCache,
     pool: Option<&NodeCachePool>,
     beside: &Beside,
+    restored: Option<&Restored>,
     settings: &Settings,
 ) -> Job {
     let spec = &replica.spec;
@@ -54,15 +58,17 @@ pub fn warm_up_job(
         cache.spec.sources.iter().filter(|it| cache.spec.volume_of(it).is_some_and(|it| it.name == spec.volume));
     let (inputs, input_mounts) = all_inputs(sources, &spec.claim_name, "volume");
     let (own, mounts) = volume_and_plan(replica);
+    let (backup, backup_mounts): (Vec<Volume>, Vec<VolumeMount>) =
+        restored.into_iter().flat_map(|it| restored_from(it, &cache.name_any(), &spec.volume)).unzip();
     let mut labels = labels(replica);
     labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
     let job = AgentJob {
         name: name::warm_up_job(&replica.name_any(), attempt),
         namespace: replica.namespace().unwrap_or_default(),
         labels,
-        args: arguments(replica, attempt, cache, pool),
-        volumes: own.into_iter().chain(inputs).collect(),
-        mounts: mounts.into_iter().chain(input_mounts).collect(),
+        args: arguments(replica, attempt, cache, pool).into_iter().chain(restored.into_iter().flat_map(seed)).collect(),
+        volumes: own.into_iter().chain(inputs).chain(backup).collect(),
+        mounts: mounts.into_iter().chain(input_mounts).chain(backup_mounts).collect(),
         affinity: affinity(replica, cache, beside),
         tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
         deadline_seconds: DEADLINE_SECONDS,
@@ -140,6 +146,24 @@ fn arguments(
     arguments
 }
 
+/// The arguments that name the backup.
+fn seed(restored: &Restored) -> [String; 6] {
+    ["--restore-file", mount::RESTORE, "--restore-of", &restored.of, "--restore-snapshot", &restored.snapshot]
+        .map(str::to_owned)
+}
+
+/// The backup that the copy is made from: its document, the keys of its place, and the claim that it is on.
+fn restored_from(restored: &Restored, cache: &str, volume: &str) -> Vec<(Volume, VolumeMount)> {
+    let Some(backup) = restored.backup() else { return vec![] };
+    let (document, document_mount) = mounted(name::restored(cache, volume));
+    let document_mount = VolumeMount { mount_path: mount::RESTORE_DIRECTORY.into(), ..document_mount };
+    let claim = destination(&backup.destination).map(|(volume, mount)| {
+        let mount = VolumeMount { read_only: Some(true), ..mount };
+        (volume, mount)
+    });
+    [(document, document_mount)].into_iter().chain(claim).chain(keys(&backup.secrets())).collect()
+}
+
 /// Where a pod that mounts the volume must run.
 pub fn affinity(replica: &ModelCacheReplica, cache: &ModelCache, beside: &Beside) -> Option<NodeAffinity> {
     if let Some(node) = &replica.spec.node {
@@ -173,7 +197,38 @@ mod tests {
         };
         let mut replica = replica(&cache, "studio-models-0", &volume(&cache), Some(node), Some(plan()));
         replica.metadata.uid = Some("replica-uid".into());
-        insta::assert_yaml_snapshot!(warm_up_job(&replica, 2, &cache, Some(&pool()), &Beside::Anywhere, &settings()));
+        insta::assert_yaml_snapshot!(warm_up_job(
+            &replica,
+            2,
+            &cache,
+            Some(&pool()),
+            &Beside::Anywhere,
+            None,
+            &settings()
+        ));
+    }
+
+    #[test]
+    fn a_warm_up_after_a_restore_has_the_backup_and_its_keys() {
+        let mut cache = cache();
+        cache.spec.backup = serde_json::from_value(serde_json::json!({"destination": {"s3": {
+            "bucket": "backups",
+            "accessKeyIdSecretRef": {"name": "minio", "key": "id"},
+            "secretAccessKeySecretRef": {"name": "minio", "key": "secret"}
+        }}}))
+        .unwrap();
+        let restored = Restored {
+            by: "restore-uid".into(),
+            plan: "h".repeat(64),
+            document: serde_json::to_string(&cache).unwrap(),
+            of: "old/studio".into(),
+            snapshot: "3f9c".into(),
+        };
+        let node = ReplicaNode { name: "n".into(), uid: "node-uid".into(), hostname: "n".into(), pool: "gpu".into() };
+        let replica = replica(&cache, "studio-models-0", &volume(&cache), Some(node), Some(plan()));
+        let job = warm_up_job(&replica, 1, &cache, Some(&pool()), &Beside::Anywhere, Some(&restored), &settings());
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        insta::assert_yaml_snapshot!((&pod.containers[0].args, &pod.containers[0].volume_mounts, &pod.volumes));
     }
 
     #[test]
@@ -183,7 +238,7 @@ mod tests {
         cache.spec.pod_template =
             serde_json::from_value(serde_json::json!({"serviceAccountName": "model-reader"})).ok();
         let replica = replica(&cache, "studio-models-0", &volume(&cache), None, Some(plan()));
-        let job = warm_up_job(&replica, 1, &cache, None, &Beside::Anywhere, &settings());
+        let job = warm_up_job(&replica, 1, &cache, None, &Beside::Anywhere, None, &settings());
         insta::assert_yaml_snapshot!(job.spec.map(|it| it.template));
     }
 
@@ -197,6 +252,7 @@ mod tests {
             &cache,
             None,
             &Beside::Node("node-7".into()),
+            None,
             &settings()
         ));
     }

@@ -1,7 +1,7 @@
 //! The Job of one attempt at a restore, and the ConfigMap with the ModelCache that it works for.
 
 use crate::api::source::{Oci, Source};
-use crate::api::{JobRole, ModelCache, ModelCacheRestore, label, name};
+use crate::api::{JobRole, ModelCache, ModelCacheRestore, annotation, label, name};
 use crate::contract::mount;
 use crate::operator::backup::build::config_map::{data, mounted};
 use crate::operator::backup::build::pod::{destination, keys};
@@ -13,10 +13,11 @@ use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::restore::resolve::{Onto, Wanted, Which};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, EnvVar, EnvVarSource, NodeAffinity, SecretKeySelector, Volume, VolumeMount,
+    ConfigMap, EnvVar, EnvVarSource, NodeAffinity, SecretKeySelector, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
+use std::collections::BTreeMap;
 
 /// Seconds that a restore may run: a day, as a warm-up.
 const DEADLINE_SECONDS: i64 = 86_400;
@@ -29,6 +30,7 @@ pub fn job(
     attempt: i64,
     wanted: &Wanted,
     beside: &Beside,
+    tolerations: Vec<Toleration>,
     settings: &Settings,
 ) -> (ConfigMap, Job) {
     let number = u64::try_from(attempt).unwrap_or(0);
@@ -42,6 +44,7 @@ pub fn job(
             namespace: restore.namespace(),
             labels: Some(own.clone()),
             owner_references: owner.clone().map(|it| vec![it]),
+            annotations: Some(BTreeMap::from([(annotation::RESTORED_OF.into(), of(wanted))])),
             ..ObjectMeta::default()
         },
         data: Some(data(&wanted.cache, &wanted.backup)),
@@ -63,12 +66,19 @@ pub fn job(
         mounts,
         env: stand_ins(&wanted.cache),
         affinity: affinity(wanted, beside),
+        tolerations,
         deadline_seconds: DEADLINE_SECONDS,
         owner,
         give_volume_to_group: true,
         ..AgentJob::default()
     };
     (config_map, agent_job(job, JobRole::Restore, &wanted.cache.spec.effective_pod_template(), settings))
+}
+
+/// Whose backup it is.
+fn of(wanted: &Wanted) -> String {
+    let (namespace, cache) = &wanted.of;
+    format!("{namespace}/{cache}")
 }
 
 fn targets(onto: &Onto) -> Vec<(Volume, VolumeMount)> {
@@ -85,10 +95,9 @@ fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<
         Onto::Volumes(_) => mount::VOLUMES.to_owned(),
         Onto::Directory(it) => it.path.as_ref().map_or_else(|| TARGET.to_owned(), |path| format!("{TARGET}/{path}")),
     };
-    let (namespace, cache) = &wanted.of;
     let mut arguments: Vec<String> = ["restore", "-f", mount::CACHE, "--volumes-dir", &directory]
         .into_iter()
-        .chain(["--secrets-dir", mount::SECRETS, "--of", &format!("{namespace}/{cache}")])
+        .chain(["--secrets-dir", mount::SECRETS, "--of", &of(wanted)])
         .map(str::to_owned)
         .collect();
     match &wanted.which {
@@ -96,7 +105,7 @@ fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<
         Which::AsOf(time) => arguments.push(format!("--as-of={time}")),
         Which::Snapshot(id) => arguments.push(format!("--snapshot={id}")),
     }
-    arguments.extend(wanted.volumes.iter().map(|it| format!("--volume={it}")));
+    arguments.extend(wanted.per_node.iter().map(|it| format!("--pins-of={it}")));
     arguments.extend(restore.spec.include.iter().map(|it| format!("--include={it}")));
     arguments.extend(restore.spec.exclude.iter().map(|it| format!("--exclude={it}")));
     arguments.extend(restore.spec.keep_going.unwrap_or(false).then(|| "--keep-going".to_owned()));
@@ -159,7 +168,7 @@ mod tests {
             backup: serde_json::from_value(backup).unwrap(),
             of: ("ns".into(), "studio".into()),
             which: Which::Snapshot("3f9c".into()),
-            volumes: vec![],
+            per_node: vec![],
             onto,
         }
     }
@@ -167,15 +176,25 @@ mod tests {
     #[test]
     fn a_restore_writes_to_the_claims_of_the_volumes_and_is_fenced_by_its_attempt() {
         let wanted = wanted(Onto::Volumes(vec![("models".into(), "studio-models".into())]));
-        let (config_map, job) = job(&restore(), 2, &wanted, &Beside::Node("node-7".into()), &settings());
+        let (config_map, job) = job(&restore(), 2, &wanted, &Beside::Node("node-7".into()), vec![], &settings());
         assert_eq!(config_map.metadata.name, job.metadata.name);
         insta::assert_yaml_snapshot!(job);
     }
 
     #[test]
+    fn of_per_node_volumes_only_the_pins_are_asked_for() {
+        let mut wanted = wanted(Onto::Volumes(vec![]));
+        wanted.per_node = vec!["models".into()];
+        let (_, job) = job(&restore(), 1, &wanted, &Beside::Anywhere, vec![], &settings());
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        assert!(pod.containers[0].args.as_ref().unwrap().contains(&"--pins-of=models".to_owned()));
+        assert!(pod.volumes.unwrap().iter().all(|it| it.persistent_volume_claim.is_none()));
+    }
+
+    #[test]
     fn a_pattern_that_begins_with_a_dash_is_no_option() {
         let claim = RestoreClaim { claim_name: "nas".into(), path: Some("old/studio".into()) };
-        let (_, job) = job(&restore(), 1, &wanted(Onto::Directory(claim)), &Beside::Anywhere, &settings());
+        let (_, job) = job(&restore(), 1, &wanted(Onto::Directory(claim)), &Beside::Anywhere, vec![], &settings());
         let arguments = job.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
         assert!(arguments.contains(&"--include=-x".to_owned()), "{arguments:?}");
         assert!(arguments.contains(&"/volumes/target/old/studio".to_owned()), "{arguments:?}");

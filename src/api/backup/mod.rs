@@ -2,9 +2,11 @@
 
 mod destination;
 mod retention;
+mod summary;
 
 pub use self::destination::{ClaimDirectory, Destination, Place};
 pub use self::retention::Retention;
+pub use self::summary::BackupSummary;
 
 use super::duration::duration_schema;
 use super::schedule::schedule_schema;

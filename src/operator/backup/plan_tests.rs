@@ -1,3 +1,5 @@
+//! What is scheduled for the backups of a cache, where it runs, and what is left alone.
+
 use super::*;
 use crate::operator::modelcache::build::copies::{Copy, with_copies};
 use crate::operator::modelcache::build::fixtures::{cache, pin, settings, shared_cache, stored_plan};

@@ -1,8 +1,9 @@
 //! What does a cache say about its backups? Written when one ends, and when the schedule changes: never because time passes.
 
 use super::plan::Planned;
+use crate::api::backup::BackupSummary;
 use crate::api::condition::{ConditionType, Statement, Truth};
-use crate::api::model_cache::{BackupSummary, Failure, ModelCacheStatus};
+use crate::api::model_cache::{Failure, ModelCacheStatus};
 use crate::api::schedule::Schedule;
 use crate::api::{ModelCache, ModelCacheBackup, ModelCacheBackupStatus, Reason};
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! What a cache says of its backups: the last, the last good one, the next.
+
 use super::*;
 use crate::operator::job::Problem;
 use crate::operator::modelcache::build::fixtures::{cache, second};

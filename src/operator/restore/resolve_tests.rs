@@ -1,3 +1,5 @@
+//! What a restore means, and what is refused with a reason.
+
 use super::*;
 use crate::operator::modelcache::build::fixtures::{cache, shared_cache};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! The steps of work that is done once, as tables, and what is said of each.
+
 use super::*;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! What is known of the backups of a cache?
+//! What does a ModelCache say of its backups?
 
-use super::super::model_cache::Failure;
+use crate::api::model_cache::Failure;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What is written for a schedule of backups, and what is left alone.
+//! What is scheduled for the backups of a cache, where it runs, and what is left alone.
 
 use super::*;
 use crate::operator::modelcache::build::copies::{Copy, with_copies};

@@ -1,4 +1,4 @@
-//! What a cache says about its backups, and that time alone changes none of it.
+//! What a cache says of its backups: the last, the last good one, the next.
 
 use super::*;
 use crate::operator::job::Problem;

@@ -1,4 +1,4 @@
-//! Which backup a restore means, and onto what.
+//! What a restore means, and what is refused with a reason.
 
 use super::*;
 use crate::operator::modelcache::build::fixtures::{cache, shared_cache};

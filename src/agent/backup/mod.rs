@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod archive;
+pub mod asked;
 pub mod check;
 pub mod decide;
 pub mod dry;

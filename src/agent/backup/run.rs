@@ -3,6 +3,7 @@
 //! marker ──► what is known ──► each volume ──► everything durable ──► snapshot. Killed anywhere before the last step, it never was.
 
 use super::archive::{Archive, OWN};
+use super::asked::Asked;
 use super::dry::{Plan, count};
 use super::known::Known;
 use super::lines::{Before, is_whole};
@@ -15,7 +16,7 @@ use super::repository::snapshot::{Snapshot, VolumeSnapshot};
 use super::repository::upload::Upload;
 use super::repository::{Repository, internal, names};
 use super::send::Sender;
-use super::volume::{Asked, Backed, back_up};
+use super::volume::{Backed, back_up};
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::source::Origins;

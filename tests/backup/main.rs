@@ -25,8 +25,12 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use std::io::Write as _;
 /// A cache with user data on one shared volume, and a place for its backups.
 struct Place {
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
     directory: tempfile::TempDir,
 }
 
@@ -105,6 +109,39 @@ fn bytes(seed: u64, length: usize) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
+/// Programs that write to their logs without a pause.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Writers {
+    /// On logs that have so many lines already.
+    fn on(logs: impl IntoIterator<Item = (PathBuf, u64)>, line: fn(u64) -> Vec<u8>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let write = |(path, first): (PathBuf, u64)| {
+            let mut file = std::fs::File::options().append(true).open(path).unwrap();
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                for number in first.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    file.write_all(&line(number)).unwrap();
+                    // More often than anybody reads, and less than fills a disk.
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+            })
+        };
+        Self { threads: logs.into_iter().map(write).collect(), stop: Arc::clone(&stop) }
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|it| it.join().unwrap());
+    }
+}
+
         state.to_le_bytes()
     };
     let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(next).collect();

@@ -8,11 +8,12 @@
 
 use super::asked::{Asked, lost, promised};
 use super::decide::{size, stamp};
+use super::known::Hash;
 use super::repository::internal;
 use super::repository::list::{At, Entry, File, Stamp, What};
 use super::repository::seal::SealWriter;
-use super::repository::upload::{Teller, Upload};
 use super::repository::snapshot::{Count, NotCovered};
+use super::repository::upload::{Teller, Upload};
 use super::send::damaged;
 use super::stable::{Opener, Seen, beginning, pour};
 use super::volume::Backed;
@@ -53,8 +54,8 @@ impl Archive {
         walk(asked.root, asked.forbidden, asked.exclude, &mut |mut found| {
             let owned = asked.owned.entries.get(&found.path);
             seen += usize::from(owned.is_some());
-            if let Some(why) = asked.not_covered(&found, owned) {
             let real = asked.held(&mut found, owned)?;
+            if let Some(why) = asked.not_covered(&found, owned) {
                 let count = backed.not_covered.entry(why).or_default();
                 count.files += 1;
                 count.bytes += if found.kind == Kind::File { size(&found.stat) } else { 0 };
@@ -115,8 +116,8 @@ impl Archive {
         opener: &mut Opener<'_>,
     ) -> Result<Option<Entry>, Failure> {
         let Found { path, kind, stat } = found;
-        let (mode, name) = (stat.st_mode & 0o7777, format!("{volume}/{path}"));
         let real = real.unwrap_or(&path);
+        let (mode, name) = (stat.st_mode & 0o7777, format!("{volume}/{path}"));
         let what = match kind {
             Kind::Special | Kind::OtherFileSystem | Kind::Closed => return Ok(None),
             Kind::Directory => {
@@ -133,19 +134,19 @@ impl Archive {
                 let mut bytes = Vec::new();
                 let whole = opener.whole(real, None, |file, size| {
                     bytes.clear();
-                    let poured = pour(file, size + 1, &mut self.buffer, |piece| {
+                    let poured = pour(file, size, &mut self.buffer, |piece| {
                         bytes.extend_from_slice(piece);
                         Ok(())
                     })?;
                     let length =
                         poured.map_err(|error| Failure::new(Reason::VolumeError, format!("{path}: {error}")))?;
-                    Ok(Seen { made: (), bytes: length })
+                    Ok(Seen { made: (), hash: Sha256::digest(&bytes).into(), bytes: length })
                 })?;
                 let Some(whole) = whole else { return Ok(None) };
                 let mut header = header(EntryType::Regular, mode, whole.size);
                 header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or_default());
                 self.append(&name, &mut header, &bytes)?;
-                let sha256 = hex(&Sha256::digest(&bytes));
+                let sha256 = hex(&whole.hash);
                 What::File(File { size: whole.size, sha256, stamp: Stamp::default(), at: At::Empty })
             }
             Kind::File => match self.large(&name, real, mode, opener)? {
@@ -169,14 +170,18 @@ impl Archive {
             return Err(opener.failed(path, &error));
         }
         put.map_err(|error| self.teller.tell(&error))?;
-        let sha256 = hex(&hashing.hasher.finalize());
+        let hash: Hash = hashing.hasher.finalize().into();
         let after = rustix::fs::fstat(file.as_fd()).map_err(failed)?;
-        if stamp(&before) != stamp(&after) || size(&before) != size(&after) {
+        let same = stamp(&before) == stamp(&after) && size(&before) == size(&after);
+        let again = |error: io::Error| opener.failed(path, &error);
+        // What has only grown is taken as it was when it was opened.
+        let grew = !same && size(&after) > size(&before);
+        if !same && !(grew && beginning(&mut file, size(&before)).map_err(again)? == hash) {
             let message =
                 format!("{path} changed while it was read: back it up while nobody writes to it, or exclude it");
             return Err(Failure::new(Reason::VolumeError, message));
         }
-        Ok(Some(File { size: size(&before), sha256, stamp: Stamp::default(), at: At::Empty }))
+        Ok(Some(File { size: size(&before), sha256: hex(&hash), stamp: Stamp::default(), at: At::Empty }))
     }
 
     fn append(&mut self, name: &str, header: &mut Header, bytes: &[u8]) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! Which of the files on a volume did sources put there, and with which hash? What our manifests say.
 
+use super::repository::internal;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::unhex_array;
 use crate::agent::layout::manifest::{Manifest, What};
@@ -18,11 +19,10 @@ pub struct Owned {
     pub sources: Vec<String>,
     /// What they were pinned to.
     pub pins: BTreeMap<String, Pin>,
+    /// The manifests themselves. What a backup holds and what it says of it come from one reading.
+    pub manifests: Vec<Document>,
     /// Paths that other caches on the same volume put there, and this one did not.
     pub of_others: HashSet<String>,
-}
-
-/// An entry of a manifest.
     /// Files of the store that clients of the hub share: what sources put elsewhere was moved there, and links lead to it.
     pub in_store: HashMap<String, OwnedEntry>,
 }
@@ -36,6 +36,9 @@ pub struct Document {
     pub entries: u64,
     /// The document.
     pub plain: Vec<u8>,
+}
+
+/// An entry of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnedEntry {
     /// A file.
@@ -57,12 +60,12 @@ impl Owned {
         let mut owned = Self::default();
         for manifest in Manifest::read_all(root, cache)? {
             owned.add(&manifest);
-        }
-        for other in root.names(OWN).or_else(none_when_missing)? {
-            if other == cache {
             owned.add_store(root, &manifest)?;
             let plain = serde_json::to_vec(&manifest).map_err(internal)?;
             owned.manifests.push(Document { source: manifest.source, entries: manifest.entries.len() as u64, plain });
+        }
+        for other in root.names(OWN).or_else(none_when_missing)? {
+            if other == cache {
                 continue;
             }
             for manifest in Manifest::read_all(root, &other)? {
@@ -73,9 +76,6 @@ impl Owned {
         Ok(owned)
     }
 
-    fn add(&mut self, manifest: &Manifest) {
-        let source = self.sources.len();
-        self.sources.push(manifest.source.clone());
     fn add_store(&mut self, root: &Root, manifest: &Manifest) -> Result<(), Failure> {
         let Some(hub) = foreign::hub_of(manifest) else { return Ok(()) };
         if root.size(&format!("{hub}/blobs/{}", foreign::MARKER))?.is_none() {
@@ -91,6 +91,9 @@ impl Owned {
         Ok(())
     }
 
+    fn add(&mut self, manifest: &Manifest) {
+        let source = self.sources.len();
+        self.sources.push(manifest.source.clone());
         let pin = Pin {
             revision: manifest.revision.clone(),
             files: manifest.files,

@@ -357,7 +357,7 @@ impl Job {
             let digest = backed.total.digest.clone();
             let last = self.last.iter().flat_map(|it| &it.volumes).find(|it| it.name == volume.name);
             let last = last.map(|it| it.manifests.clone()).unwrap_or_default();
-            let kept = manifests::keep(&self.repository, &volume.root, &self.empty.cache, &last);
+            let kept = manifests::keep(&self.repository, &volume.owned.manifests, &last);
             let manifests = self.handle.block_on(kept)?;
             done.push((VolumeSnapshot { manifests, ..snapshot_of(volume, backed) }, digest));
         }

@@ -20,6 +20,7 @@ mod place;
 mod refused;
 mod whole;
 
+mod slept;
 use bench::Ran;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ pub mod asked;
 pub mod check;
 pub mod decide;
 pub mod dry;
+pub mod guard;
 pub mod known;
 pub mod lines;
 pub mod manifests;

@@ -26,7 +26,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Objects that are removed at once.
 const BATCH: usize = 500;
@@ -78,19 +78,19 @@ struct Needed {
 /// Our word that we are at work, as long as it is fresh.
 struct Turn {
     at_work: AtWork,
-    renewed: Arc<Mutex<Instant>>,
+    renewed: Arc<Mutex<Renewed>>,
     renewing: tokio::task::JoinHandle<()>,
 }
 
 impl Turn {
     async fn begin(repository: &Repository) -> Result<Self, Failure> {
         let at_work = AtWork::begin(repository, Work::Prune, &names::unique()?).await?;
-        let renewed = Arc::new(Mutex::new(Instant::now()));
+        let renewed = Arc::new(Mutex::new(Renewed::now()));
         let (marker, fresh) = (at_work.clone(), Arc::clone(&renewed));
         let renewing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEWED).await;
-                let begun = Instant::now();
+                let begun = Renewed::now();
                 match marker.renew().await {
                     Ok(()) => *fresh.lock().unwrap_or_else(PoisonError::into_inner) = begun,
                     Err(failure) => tracing::warn!(%failure, "the marker of this prune was not renewed"),
@@ -101,6 +101,20 @@ impl Turn {
     }
 
     /// Stops when a backup may soon take us for dead: before anything is removed.
+/// When our word was given last. By two clocks: the one that nobody sets stands still while a machine sleeps.
+#[derive(Clone, Copy)]
+struct Renewed(Instant, SystemTime);
+
+impl Renewed {
+    fn now() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+
+    fn elapsed(self) -> Duration {
+        self.0.elapsed().max(self.1.elapsed().unwrap_or_default())
+    }
+}
+
     fn check(&self) -> Result<(), Failure> {
         if self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < TOO_LONG {
             return Ok(());
@@ -282,4 +296,17 @@ pub fn digits(id: &str) -> &str {
 fn is_of(name: &str, candidate: &Candidate) -> bool {
     let stem = name.strip_suffix(Form::AGE).unwrap_or(name);
     names::is_snapshot(name) && stem.ends_with(&format!("-{}.json", candidate.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_slept_knows_how_long_its_word_is_old() {
+        let slept = Renewed(Instant::now(), SystemTime::now() - 2 * TOO_LONG);
+        assert!(slept.elapsed() >= TOO_LONG && Renewed::now().elapsed() < TOO_LONG);
+        let set_back = Renewed(Instant::now(), SystemTime::now() + TOO_LONG);
+        assert!(set_back.elapsed() < TOO_LONG);
+    }
 }

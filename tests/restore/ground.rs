@@ -94,11 +94,16 @@ impl Ground {
     /// Writes a ModelCache with this source.
     pub fn source(&self, source: &Value) {
         let mut spec = Self::spec();
-        spec["sources"] = json!([source]);
+        spec["sources"] = json!(sources);
         self.write_cache(&spec);
     }
 
     fn write_cache(&self, spec: &Value) {
+        self.sources(std::slice::from_ref(source));
+    }
+
+    /// Writes a ModelCache with these sources.
+    pub fn sources(&self, sources: &[Value]) {
         let cache = json!({
             "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "studio"}, "spec": spec
         });
@@ -153,12 +158,22 @@ impl Ground {
     /// A snapshot of what `prefetch` put on the volume, with our manifests and pins. `bytes`: of every file; otherwise they come
     /// from their origin again.
     pub fn of_volume(&self, time: &str, source: &Value, bytes: bool) -> String {
-        let (repository, name) = (self.repository(), source["name"].as_str().unwrap());
+        self.of_sources(time, std::slice::from_ref(source), bytes)
+    }
+
+    /// The same of several sources.
+    pub fn of_sources(&self, time: &str, sources: &[Value], bytes: bool) -> String {
+        let repository = self.repository();
         let own = self.volume().join(".modelcache/studio");
         let pins: Value = serde_json::from_slice(&std::fs::read(own.join("pins.json")).unwrap()).unwrap();
-        let manifest = std::fs::read(own.join(format!("manifests/{name}.json"))).unwrap();
+        let named: Vec<&str> = sources.iter().map(|it| it["name"].as_str().unwrap()).collect();
+        let manifest = |name: &str| std::fs::read(own.join(format!("manifests/{name}.json"))).unwrap();
+        let lists = |name: &str, path: &str| {
+            let listed: Value = serde_json::from_slice(&manifest(name)).unwrap();
+            listed["entries"].as_array().unwrap().iter().any(|it| it["path"] == path)
+        };
         let mut spec = Self::spec();
-        spec["sources"] = json!([source]);
+        spec["sources"] = json!(sources);
         self.block_on(async {
             let mut entries = Vec::new();
             let form = Form::default();
@@ -172,18 +187,20 @@ impl Ground {
                     repository.store.put_new(&blob, content.clone().into()).await.unwrap();
                     entries.push(file(&path, &content, at));
                 } else {
-                    entries.push(file(&path, &content, At::Origin { source: name.into() }));
+                    let source = named.iter().find(|name| lists(name, &path)).unwrap();
+                    entries.push(file(&path, &content, At::Origin { source: (*source).into() }));
                 }
             }
-            let blob = names::blob(&sha256(&manifest), form);
-            repository.store.put_new(&blob, manifest.clone().into()).await.unwrap();
-            let kept = Chunk { sha256: sha256(&manifest), form, stored: manifest.len() as u64, entries: 0 };
-            let volume = VolumeSnapshot {
-                name: "data".into(),
-                pins: [(name.to_owned(), serde_json::from_value(pins[name]["pin"].clone()).unwrap())].into(),
-                manifests: [(name.to_owned(), kept)].into(),
-                ..Default::default()
-            };
+            let mut volume = VolumeSnapshot { name: "data".into(), ..Default::default() };
+            for name in named {
+                let manifest = manifest(name);
+                let blob = names::blob(&sha256(&manifest), form);
+                repository.store.put_new(&blob, manifest.clone().into()).await.unwrap();
+                let kept = Chunk { sha256: sha256(&manifest), form, stored: manifest.len() as u64, entries: 0 };
+                volume.manifests.insert(name.to_owned(), kept);
+                let pin = serde_json::from_value(pins[name]["pin"].clone()).unwrap();
+                volume.pins.insert(name.to_owned(), pin);
+            }
             self.write_volume(&repository, time.parse().unwrap(), entries, volume, spec).await
         })
     }

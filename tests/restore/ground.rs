@@ -1,5 +1,6 @@
 //! A repository that is written object by object, volumes, and the binary.
 
+use modelcache::agent::backup::check::{self, Check};
 use modelcache::agent::backup::repository::list::{At, Chunk, Entry, File, Stamp, What};
 use modelcache::agent::backup::repository::marker::Owner;
 use modelcache::agent::backup::repository::seal::{Form, Seal};
@@ -93,12 +94,6 @@ impl Ground {
 
     /// Writes a ModelCache with this source.
     pub fn source(&self, source: &Value) {
-        let mut spec = Self::spec();
-        spec["sources"] = json!(sources);
-        self.write_cache(&spec);
-    }
-
-    fn write_cache(&self, spec: &Value) {
         self.sources(std::slice::from_ref(source));
     }
 
@@ -109,8 +104,14 @@ impl Ground {
         });
         std::fs::write(self.path("cache.yaml"), cache.to_string()).unwrap();
     }
+        let mut spec = Self::spec();
+        spec["sources"] = json!(sources);
+        self.write_cache(&spec);
+    }
 
-    fn spec() -> Value {
+    pub fn write_cache(&self, spec: &Value) {
+
+    pub fn spec() -> Value {
         json!({
             "volumes": [{"name": "data", "shared": {"size": "10Gi"}}],
             "backup": {"destination": {"volume": {"claimName": "nas"}}}
@@ -274,7 +275,9 @@ impl Ground {
             || arguments.contains(&"--archive")
             || arguments.contains(&"--rollback")
             || arguments.contains(&"--finish");
-        if !own && !arguments.contains(&"--from") {
+        if arguments.first() == Some(&"backup") {
+            command.arg("--to").arg(self.path("nas"));
+        } else if !own && !arguments.contains(&"--from") {
             command.args(["--from", &nas]);
         }
         if arguments.first() == Some(&"prune") {

@@ -58,6 +58,8 @@ pub struct Prune<'a> {
 pub struct Pruned {
     /// What becomes of each snapshot, and why.
     pub rulings: Rulings,
+    /// What becomes of each archive, by the same rules among themselves.
+    pub archives: Rulings,
     /// Objects that went.
     pub objects: u64,
     /// Their bytes.
@@ -68,11 +70,49 @@ pub struct Pruned {
     pub foreign: u64,
 }
 
+/// A backup in one file.
+#[derive(Clone, Debug)]
+struct Archived {
+    time: Timestamp,
+    id: String,
+    object: Found,
+}
+
+impl Pruned {
+    fn of(rulings: Rulings, archives: Rulings) -> Self {
+        Self { rulings, archives, objects: 0, bytes: 0, young: 0, foreign: 0 }
+    }
+
+    /// Counts the archives that go. Gives their names, the oldest first.
+    fn count(&mut self, archives: &[Archived]) -> Vec<String> {
+        let gone: Vec<&str> = self.archives.removed().map(|it| it.id.as_str()).collect();
+        let find = |id: &&str| archives.iter().find(|it| it.id == **id).map(|it| &it.object);
+        let objects: Vec<&Found> = gone.iter().rev().filter_map(find).collect();
+        self.objects += objects.len() as u64;
+        self.bytes += objects.iter().map(|it| it.size).sum::<u64>();
+        objects.into_iter().map(|it| it.name.clone()).collect()
+    }
+}
+
 /// The objects that snapshots need.
 #[derive(Debug, Default)]
 struct Needed {
     blobs: HashSet<([u8; 32], Form)>,
     packs: HashSet<String>,
+}
+
+/// When our word was given last. By two clocks: the one that nobody sets stands still while a machine sleeps.
+#[derive(Clone, Copy)]
+struct Renewed(Instant, SystemTime);
+
+impl Renewed {
+    fn now() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+
+    fn elapsed(self) -> Duration {
+        self.0.elapsed().max(self.1.elapsed().unwrap_or_default())
+    }
 }
 
 /// Our word that we are at work, as long as it is fresh.
@@ -101,20 +141,6 @@ impl Turn {
     }
 
     /// Stops when a backup may soon take us for dead: before anything is removed.
-/// When our word was given last. By two clocks: the one that nobody sets stands still while a machine sleeps.
-#[derive(Clone, Copy)]
-struct Renewed(Instant, SystemTime);
-
-impl Renewed {
-    fn now() -> Self {
-        Self(Instant::now(), SystemTime::now())
-    }
-
-    fn elapsed(self) -> Duration {
-        self.0.elapsed().max(self.1.elapsed().unwrap_or_default())
-    }
-}
-
     fn check(&self) -> Result<(), Failure> {
         if self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < TOO_LONG {
             return Ok(());
@@ -141,9 +167,11 @@ impl Prune<'_> {
             // Nothing is written: not even a marker. The plan is that of this moment.
             let snapshots = self.repository.snapshots().await?;
             let objects = check::all(self.repository).await?;
-            let rulings = self.rule(&snapshots, &objects, Timestamp::now()).await?;
+            let archives = self.archives().await?;
+            let (rulings, of_archives) = self.rule(&snapshots, &objects, &archives, Timestamp::now()).await?;
             let needed = self.mark(&snapshots, &rulings).await?;
-            let mut pruned = Pruned { rulings, objects: 0, bytes: 0, young: 0, foreign: 0 };
+            let mut pruned = Pruned::of(rulings, of_archives);
+            pruned.count(&archives);
             self.unneeded(&needed, objects, Timestamp::now(), &mut pruned);
             return Ok(pruned);
         }
@@ -169,8 +197,10 @@ impl Prune<'_> {
         let now = turn.at_work.now().await?;
         let snapshots = self.repository.snapshots().await?;
         let objects = check::all(self.repository).await?;
-        let rulings = self.rule(&snapshots, &objects, now).await?;
-        if let Some(breaker) = rulings.breaker.filter(|_| !self.acknowledged) {
+        let archives = self.archives().await?;
+        let (rulings, of_archives) = self.rule(&snapshots, &objects, &archives, now).await?;
+        let breaker = rulings.breaker.or(of_archives.breaker);
+        if let Some(breaker) = breaker.filter(|_| !self.acknowledged) {
             return Err(Failure::new(Reason::DeletionRefused, format!("{breaker}; nothing was removed")));
         }
         // Read before anything goes: what cannot be read stops all of it.
@@ -184,7 +214,11 @@ impl Prune<'_> {
             self.repository.store.remove(ours.collect()).await?;
         }
         self.repository.store.sync().await?;
-        let mut pruned = Pruned { rulings, objects: 0, bytes: 0, young: 0, foreign: 0 };
+        let mut pruned = Pruned::of(rulings, of_archives);
+        for name in pruned.count(&archives) {
+            turn.check()?;
+            self.repository.store.remove(vec![name]).await?;
+        }
         let unneeded = self.unneeded(&needed, objects, now, &mut pruned);
         let half: Vec<String> = self.repository.store.half_written().await?;
         self.repository.store.remove_half_written(half).await?;
@@ -197,10 +231,17 @@ impl Prune<'_> {
     }
 
     /// A snapshot that lacks an object is as good as a failed one: it must not be what the last good one is given up for.
-    async fn rule(&self, snapshots: &[Snapshot], objects: &[Found], now: Timestamp) -> Result<Rulings, Failure> {
+    async fn rule(
+        &self,
+        snapshots: &[Snapshot],
+        objects: &[Found],
+        archives: &[Archived],
+        now: Timestamp,
+    ) -> Result<(Rulings, Rulings), Failure> {
         let pins: Vec<&str> = self.pinned.iter().map(|it| digits(it)).collect();
         for (pin, digits) in self.pinned.iter().zip(&pins) {
-            if digits.is_empty() || !snapshots.iter().any(|it| it.id.starts_with(digits)) {
+            let mut ids = snapshots.iter().map(|it| &it.id).chain(archives.iter().map(|it| &it.id));
+            if digits.is_empty() || !ids.any(|it| it.starts_with(digits)) {
                 let message = format!(
                     "{}: no snapshot is called {pin:?}, which --pin names; nothing was removed",
                     self.repository.store.shown()
@@ -218,7 +259,25 @@ impl Prune<'_> {
                 pinned: pins.iter().any(|digits| it.id.starts_with(digits)),
             });
         }
-        Ok(rule(&self.policy, &candidates, &self.zone, now))
+        // An archive has its name only when it is whole, and needs nothing else.
+        let of_archives = archives.iter().map(|it| Candidate {
+            id: it.id.clone(),
+            time: it.time,
+            good: it.object.size > 0,
+            pinned: pins.iter().any(|digits| it.id.starts_with(digits)),
+        });
+        let of_archives: Vec<Candidate> = of_archives.collect();
+        let ruled = |candidates: &[Candidate]| rule(&self.policy, candidates, &self.zone, now);
+        Ok((ruled(&candidates), ruled(&of_archives)))
+    }
+
+    async fn archives(&self) -> Result<Vec<Archived>, Failure> {
+        let found = self.repository.store.list("archives/").await?;
+        let archive = |object: Found| {
+            let (time, id) = names::parse_archive(&object.name)?;
+            Some(Archived { time, id, object })
+        };
+        Ok(found.into_iter().filter_map(archive).collect())
     }
 
     /// What the snapshots that stay need.

@@ -8,6 +8,8 @@ mod bench;
 #[path = "../support/hub/mod.rs"]
 #[allow(dead_code, reason = "as above")]
 mod hub;
+#[path = "../support/memory.rs"]
+mod memory;
 #[path = "../support/minio/mod.rs"]
 #[allow(dead_code, reason = "as above")]
 mod minio;
@@ -18,26 +20,30 @@ mod files;
 mod killed;
 mod place;
 mod refused;
+mod slept;
 mod whole;
 
-mod slept;
 use bench::Ran;
 use serde_json::{Value, json};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use std::io::Write as _;
-/// A cache with user data on one shared volume, and a place for its backups.
-struct Place {
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// A cache with user data on one shared volume, and a place for its backups.
+struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
     fn new() -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap() };
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(directory: tempfile::TempDir) -> Self {
+        let place = Self { directory };
         std::fs::create_dir_all(place.volume()).unwrap();
         std::fs::create_dir_all(place.to()).unwrap();
         place.cache(&json!({"destination": {"volume": {"claimName": "nas"}}}));
@@ -103,13 +109,6 @@ impl Place {
     }
 }
 
-/// Bytes that differ with the seed and do not repeat.
-fn bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
 /// Programs that write to their logs without a pause.
 struct Writers {
     stop: Arc<AtomicBool>,
@@ -143,6 +142,13 @@ impl Writers {
     }
 }
 
+/// Bytes that differ with the seed and do not repeat.
+fn bytes(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
         state.to_le_bytes()
     };
     let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(next).collect();

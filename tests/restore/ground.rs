@@ -52,8 +52,13 @@ pub fn noise(seed: u8, length: usize) -> Vec<u8> {
 
 impl Ground {
     pub fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    /// In a directory.
+    pub fn at(directory: tempfile::TempDir) -> Self {
         let ground = Self {
-            directory: tempfile::tempdir().unwrap(),
+            directory,
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
         };
         std::fs::create_dir_all(ground.path("nas")).unwrap();
@@ -99,17 +104,17 @@ impl Ground {
 
     /// Writes a ModelCache with these sources.
     pub fn sources(&self, sources: &[Value]) {
-        let cache = json!({
-            "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "studio"}, "spec": spec
-        });
-        std::fs::write(self.path("cache.yaml"), cache.to_string()).unwrap();
-    }
         let mut spec = Self::spec();
         spec["sources"] = json!(sources);
         self.write_cache(&spec);
     }
 
     pub fn write_cache(&self, spec: &Value) {
+        let cache = json!({
+            "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "studio"}, "spec": spec
+        });
+        std::fs::write(self.path("cache.yaml"), cache.to_string()).unwrap();
+    }
 
     pub fn spec() -> Value {
         json!({
@@ -302,6 +307,21 @@ impl Ground {
 
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Files of any snapshot whose bytes are not all there: every byte is read.
+    pub fn damage(&self) -> Vec<String> {
+        let repository = self.repository();
+        let look = async {
+            let mut check = Check::new(&repository, &check::all(&repository).await.unwrap());
+            let mut found = vec![];
+            for snapshot in repository.snapshots().await.unwrap() {
+                found.extend(check.quick(&snapshot).await.unwrap());
+                found.extend(check.deep(&snapshot).await.unwrap());
+            }
+            found
+        };
+        self.block_on(look).into_iter().map(|it| format!("{}: {}", it.path, it.why)).collect()
     }
 
     /// Ids of the snapshots that there are, oldest first.

@@ -27,16 +27,22 @@ pub struct Contest<'a> {
 pub struct Row {
     pub program: Program,
     pub runs: Vec<Run>,
+    /// How runs ended that came to nothing and were run again: not in the figures.
+    pub failed: Vec<Trouble>,
 }
+
+/// How often in a row a program of others may fail or hang in one round.
+const TRIES: usize = 3;
 
 impl Contest<'_> {
     /// All rounds.
     pub fn run(&self) -> Result<Vec<Row>, Trouble> {
         let rounds = self.bench.arguments.rounds;
-        let mut rows: Vec<Row> = self.programs.iter().map(|program| Row { program: *program, runs: vec![] }).collect();
+        let mut rows: Vec<Row> =
+            self.programs.iter().map(|program| Row { program: *program, runs: vec![], failed: vec![] }).collect();
         for round in 0..rounds {
             for at in order(rows.len(), round as usize) {
-                let run = self.once(&rows[at].program)?;
+                let run = self.until_done(&mut rows[at], at == 0)?;
                 let (name, megabytes) = (rows[at].program.name, run.peak_memory / 1_000_000);
                 let (seconds, requests) = (run.seconds, run.requests());
                 println!(
@@ -52,6 +58,20 @@ impl Contest<'_> {
             emptied(&self.directory)?;
         }
         Ok(rows)
+    }
+
+    /// One run that succeeds. Ours succeeds at once, or nothing is worth measuring.
+    fn until_done(&self, row: &mut Row, ours: bool) -> Result<Run, Trouble> {
+        for _ in 1..TRIES {
+            match self.once(&row.program) {
+                Err(trouble) if !ours => {
+                    println!("{} again: {trouble}", self.name);
+                    row.failed.push(trouble);
+                }
+                done => return done,
+            }
+        }
+        self.once(&row.program)
     }
 
     fn once(&self, program: &Program) -> Result<Run, Trouble> {

@@ -27,7 +27,12 @@ pub struct Contest<'a> {
 pub struct Row {
     pub program: Program,
     pub runs: Vec<Run>,
+    /// How runs ended that came to nothing and were run again: not in the figures.
+    pub failed: Vec<Trouble>,
 }
+
+/// How often in a row a program of others may fail or hang in one round.
+const TRIES: usize = 3;
 
 impl Contest<'_> {
     /// All rounds.
@@ -74,10 +79,11 @@ pub fn turns(
     programs: &[Program],
     once: impl Fn(usize) -> Result<Run, Trouble>,
 ) -> Result<Vec<Row>, Trouble> {
-    let mut rows: Vec<Row> = programs.iter().map(|program| Row { program: *program, runs: vec![] }).collect();
+    let mut rows: Vec<Row> =
+        programs.iter().map(|program| Row { program: *program, runs: vec![], failed: vec![] }).collect();
     for round in 0..rounds {
         for at in order(rows.len(), round as usize) {
-            let run = once(at)?;
+            let run = until_done(name, &mut rows[at], at == 0, || once(at))?;
             let (program, megabytes) = (rows[at].program.name, run.peak_memory / 1_000_000);
             let (seconds, processor, requests) = (run.seconds, run.processor_seconds, run.requests());
             println!(
@@ -90,6 +96,20 @@ pub fn turns(
         }
     }
     Ok(rows)
+}
+
+/// One run that succeeds. Ours succeeds at once, or nothing is worth measuring.
+fn until_done(name: &str, row: &mut Row, ours: bool, once: impl Fn() -> Result<Run, Trouble>) -> Result<Run, Trouble> {
+    for _ in 1..TRIES {
+        match once() {
+            Err(trouble) if !ours => {
+                println!("{name} again: {trouble}");
+                row.failed.push(trouble);
+            }
+            done => return done,
+        }
+    }
+    once()
 }
 
 /// Who runs when: everybody once a round, each round begins with the next one.

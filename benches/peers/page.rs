@@ -63,6 +63,9 @@ pub fn section(result: &Outcome) -> String {
     for remark in &result.remarks {
         let _ = writeln!(text, "- {remark}");
     }
+    for trouble in result.rows.iter().flat_map(|it| &it.failed) {
+        let _ = writeln!(text, "- Run again, and not in the figures: {trouble}.");
+    }
     text
 }
 

@@ -14,7 +14,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Seconds that a run may take before it counts as hung.
-const PATIENCE: &str = "900";
+const PATIENCE: &str = "240";
 
 /// What a run took.
 #[derive(Clone, Debug)]

@@ -92,14 +92,16 @@ impl Running<'_> {
         let seconds = self.began.elapsed().as_secs_f64();
         stop::end_group(self.group);
         let read = |name: &str| std::fs::read_to_string(self.notes.join(name)).unwrap_or_default();
-        let taken: Vec<f64> = read("taken").split_whitespace().filter_map(|it| it.parse().ok()).collect();
-        let taken = |at: usize| taken.get(at).copied().unwrap_or_default();
+        let taken = read("taken");
+        let mut taken = taken.split_whitespace();
+        let kib: u64 = taken.next().and_then(|it| it.parse().ok()).unwrap_or_default();
+        let processor_seconds = taken.filter_map(|it| it.parse::<f64>().ok()).sum();
         let served = self.server.served()?;
         let counters = self.bench.origin.hub.counters();
         Ok(Run {
             seconds,
-            processor_seconds: taken(1) + taken(2),
-            peak_memory: taken(0) as u64 * 1024,
+            processor_seconds,
+            peak_memory: kib * 1024,
             status,
             served,
             hub_requests: counters.requests.values().sum(),

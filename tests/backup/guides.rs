@@ -56,8 +56,8 @@ impl Guide {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = bare(arguments);
-        command.args(["-o", "json"]).env("MODELCACHE_BACKUP_KEY", &self.key);
+        let mut command = bare(&arguments[..1]);
+        command.args(["-o", "json"]).args(&arguments[1..]).env("MODELCACHE_BACKUP_KEY", &self.key);
         command
     }
 
@@ -71,9 +71,13 @@ impl Guide {
     /// A backup to the directory that stands for the claim or the bucket.
     #[track_caller]
     fn backup(&self) -> Value {
+        self.done(self.to_nas())["backup"].clone()
+    }
+
+    fn to_nas(&self) -> Command {
         let mut command = self.command(&["backup", "-f"]);
         command.arg(&self.sample).arg("--volumes-dir").arg(self.path("volumes")).arg("--to").arg(self.path("nas"));
-        self.done(command)["backup"].clone()
+        command
     }
 
     /// The archives that were made.
@@ -162,11 +166,20 @@ fn a_model_cache_that_was_wiped_comes_back_and_an_unchanged_one_costs_no_bytes()
 
 #[test]
 fn the_other_samples_back_up_and_restore_what_is_theirs() {
-    for sample in ["backup-s3.yaml", "backup-gcs.yaml", "backup-azure.yaml", "backup-claim.yaml"] {
+    for sample in ["backup-s3.yaml", "backup-azure.yaml", "backup-claim.yaml", "backup-nightly.yaml"] {
         let guide = Guide::of(sample).filled();
         let found = guide.backup();
         assert!(found["files"].as_u64() > Some(0), "{sample}: {found}");
         let before = guide.on(&guide.root());
         assert_eq!(guide.wiped_and_restored(), before, "{sample}");
     }
+}
+
+#[test]
+fn a_per_node_volume_that_was_never_warmed_is_no_backup() {
+    let guide = Guide::of("backup-gcs.yaml").filled();
+    let Ran { code, results, .. } = ran(guide.to_nas().output().unwrap());
+    assert_ne!(code, 0);
+    assert_eq!(results[0]["reason"], "NoFiles");
+    assert!(results[0]["message"].as_str().unwrap().contains("was it warmed?"), "{results:?}");
 }

@@ -18,7 +18,7 @@ test: prerequisites lint image ## Everything: formatting, lints, unit, API-serve
 unit: ## The quick inner loop: no cluster, under a minute
 	cargo test $(FAST_TESTS)
 
-bench: ## Against hf, hf_transfer, curl, aria2c and cp, in turns: docs/benchmarks.md (ARGS="--small loopback" for a look)
+bench: ## Against hf, curl, aria2c, cp, restic, tar and others, in turns: docs/benchmarks.md (ARGS="--small loopback" for a look)
 	cargo bench --bench peers -- $(ARGS)
 
 lint: ## Formatting and lints, as strict as the tests

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Parser)]
 #[command(name = "make bench ARGS=")]
 pub struct Arguments {
-    /// Scenarios: loopback, capped, disk, small, killed, verify, memory. [default: all]
+    /// Scenarios: loopback, capped, disk, small, killed, verify, memory, backup, unchanged, restore, many. [default: all]
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(scenario::ALL.map(|(name, _)| name)))]
     pub scenarios: Vec<String>,
 
@@ -16,7 +16,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
 
-    /// Files of 128 MiB instead of 1 GiB: a look, not a result. Start-up weighs more in it.
+    /// Files of 128 MiB instead of 1 GiB, a tenth of the many small ones: a look, not a result. Start-up weighs more in it.
     #[arg(long)]
     pub small: bool,
 

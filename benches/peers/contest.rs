@@ -38,40 +38,11 @@ impl Contest<'_> {
     /// All rounds.
     pub fn run(&self) -> Result<Vec<Row>, Trouble> {
         let rounds = self.bench.arguments.rounds;
-        let mut rows: Vec<Row> =
-            self.programs.iter().map(|program| Row { program: *program, runs: vec![], failed: vec![] }).collect();
-        for round in 0..rounds {
-            for at in order(rows.len(), round as usize) {
-                let run = self.until_done(&mut rows[at], at == 0)?;
-                let (name, megabytes) = (rows[at].program.name, run.peak_memory / 1_000_000);
-                let (seconds, requests) = (run.seconds, run.requests());
-                println!(
-                    "{} {}/{rounds}  {seconds:7.3} s {megabytes:5} MB {requests:5} requests {:3} connections  {name}",
-                    self.name,
-                    round + 1,
-                    run.served.connections
-                );
-                rows[at].runs.push(run);
-            }
-        }
+        let rows = turns(self.name, rounds, &self.programs, |at| self.once(&self.programs[at]))?;
         if self.fresh {
             emptied(&self.directory)?;
         }
         Ok(rows)
-    }
-
-    /// One run that succeeds. Ours succeeds at once, or nothing is worth measuring.
-    fn until_done(&self, row: &mut Row, ours: bool) -> Result<Run, Trouble> {
-        for _ in 1..TRIES {
-            match self.once(&row.program) {
-                Err(trouble) if !ours => {
-                    println!("{} again: {trouble}", self.name);
-                    row.failed.push(trouble);
-                }
-                done => return done,
-            }
-        }
-        self.once(&row.program)
     }
 
     fn once(&self, program: &Program) -> Result<Run, Trouble> {
@@ -99,6 +70,46 @@ impl Contest<'_> {
         }
         Ok(())
     }
+}
+
+/// All rounds of programs, by what the one of a number does once.
+pub fn turns(
+    name: &str,
+    rounds: u32,
+    programs: &[Program],
+    once: impl Fn(usize) -> Result<Run, Trouble>,
+) -> Result<Vec<Row>, Trouble> {
+    let mut rows: Vec<Row> =
+        programs.iter().map(|program| Row { program: *program, runs: vec![], failed: vec![] }).collect();
+    for round in 0..rounds {
+        for at in order(rows.len(), round as usize) {
+            let run = until_done(name, &mut rows[at], at == 0, || once(at))?;
+            let (program, megabytes) = (rows[at].program.name, run.peak_memory / 1_000_000);
+            let (seconds, processor, requests) = (run.seconds, run.processor_seconds, run.requests());
+            println!(
+                "{name} {}/{rounds}  {seconds:7.3} s {processor:7.3} s of processors {megabytes:5} MB {requests:5} requests \
+                 {:3} connections  {program}",
+                round + 1,
+                run.served.connections
+            );
+            rows[at].runs.push(run);
+        }
+    }
+    Ok(rows)
+}
+
+/// One run that succeeds. Ours succeeds at once, or nothing is worth measuring.
+fn until_done(name: &str, row: &mut Row, ours: bool, once: impl Fn() -> Result<Run, Trouble>) -> Result<Run, Trouble> {
+    for _ in 1..TRIES {
+        match once() {
+            Err(trouble) if !ours => {
+                println!("{name} again: {trouble}");
+                row.failed.push(trouble);
+            }
+            done => return done,
+        }
+    }
+    once()
 }
 
 /// Who runs when: everybody once a round, each round begins with the next one.

@@ -21,7 +21,7 @@ impl fmt::Display for Machine {
 }
 
 /// Looks, asks and measures.
-pub fn describe(scratch: &Scratch, origin: &Origin, python: &Python) -> Machine {
+pub fn describe(scratch: &Scratch, origin: &Origin, python: &Python, restic: &Path) -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let information = read("/proc/cpuinfo");
     let processor = |key: &str| {
@@ -33,12 +33,20 @@ pub fn describe(scratch: &Scratch, origin: &Origin, python: &Python) -> Machine 
     let memory = read("/proc/meminfo").lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
     let memory = memory.unwrap_or(0.0) / f64::from(1 << 20);
     let load = read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
-    let first = |program: &str, arguments: &[&str]| {
+    let line = |program: &str, arguments: &[&str]| {
         let path = find(program).unwrap_or_else(|| program.into());
         let output = Command::new(path).args(arguments).output();
         let text = output.map(|it| String::from_utf8_lossy(&[it.stdout, it.stderr].concat()).into_owned());
         let text = text.unwrap_or_default();
-        text.lines().next().unwrap_or_default().split(" (").next().unwrap_or_default().to_owned()
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    let first =
+        |program: &str, arguments: &[&str]| line(program, arguments).split(" (").next().unwrap_or_default().to_owned();
+    let numbered = |name: &str, program: &str, arguments: &[&str]| {
+        let text = line(program, arguments);
+        let number = text.split(' ').map(|it| it.trim_start_matches('v').trim_end_matches(','));
+        let number = number.filter(|it| it.contains('.')).find(|it| it.starts_with(|it: char| it.is_ascii_digit()));
+        format!("{name} {}", number.unwrap_or_default())
     };
     let versions = [
         first("curl", &["--version"]),
@@ -48,6 +56,10 @@ pub fn describe(scratch: &Scratch, origin: &Origin, python: &Python) -> Machine 
         format!("Python {}", first(&python.interpreter.to_string_lossy(), &["-V"]).replace("Python ", "")),
         HF.replace("==", " "),
         HF_TRANSFER.replace("==", " "),
+        numbered("restic", &restic.to_string_lossy(), &["version"]),
+        numbered("tar", "tar", &["--version"]),
+        numbered("gzip", "gzip", &["--version"]),
+        numbered("zstd", "zstd", &["--version"]),
     ];
     let commit = output(Command::new("git").args(["describe", "--always", "--dirty"])).unwrap_or_default();
     Machine(vec![

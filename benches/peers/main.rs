@@ -19,6 +19,8 @@ mod hub;
 mod arguments;
 mod cgroup;
 mod contest;
+mod data;
+mod keep;
 mod machine;
 mod nginx;
 mod origin;
@@ -60,11 +62,12 @@ fn main() -> ExitCode {
 
 fn work(arguments: &Arguments) -> Result<(), Trouble> {
     let python = packages::install()?;
+    let restic = packages::restic()?;
     let scratch = scratch::Scratch::new(arguments)?;
     let origin = origin::Origin::start(&scratch, arguments.file_size(), &python)?;
-    let machine = machine::describe(&scratch, &origin, &python);
+    let machine = machine::describe(&scratch, &origin, &python, &restic);
     println!("{machine}");
-    let bench = scenario::Bench { arguments, scratch: &scratch, origin: &origin, python: &python };
+    let bench = scenario::Bench { arguments, scratch: &scratch, origin: &origin, python: &python, restic: &restic };
     let mut results = vec![];
     for (name, scenario) in scenario::ALL {
         if arguments.wants(name) {

@@ -1,11 +1,12 @@
-//! Are the peers installed? Debian's packages by apt-get, Python's by pip into a directory of their own.
+//! Are the peers installed? Debian's packages by apt-get; Python's by pip and Go's by go, each into a directory of its own.
 
 use crate::Trouble;
+use modelcache::agent::fetch::{hex, sha256_of_file};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("aria2c", "aria2"),
@@ -13,10 +14,15 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("time", "time"),
     ("setpriv", "util-linux"),
     ("timeout", "coreutils"),
+    ("tar", "tar"),
+    ("gzip", "gzip"),
+    ("zstd", "zstd"),
 ];
 /// Python packages, and nothing beside them.
 pub const HF: &str = "huggingface_hub==2.4.0";
 pub const HF_TRANSFER: &str = "hf_transfer==0.1.9";
+/// Debian's is years behind. The version, and that of everything in it, is in `restic/go.mod`.
+const RESTIC: &str = "github.com/restic/restic/cmd/restic";
 
 /// Python, and where its packages are.
 pub struct Python {
@@ -45,13 +51,31 @@ pub fn install() -> Result<Python, Trouble> {
     let asked = output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
     let interpreter = PathBuf::from(asked.trim());
     let version = output(Command::new(&interpreter).args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]))?;
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    let cache = cache.ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
-    let peers = cache.join("modelcache-operator/peers").join(format!("python{}", version.trim()));
+    let peers = directory()?.join(format!("python{}", version.trim()));
     let hf = python(&interpreter, &peers, HF)?;
     let hf_transfer = python(&interpreter, &peers, HF_TRANSFER)?;
     Ok(Python { interpreter, hf, hf_transfer })
+}
+
+/// The restic that takes part, built where it is missing.
+pub fn restic() -> Result<PathBuf, Trouble> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/restic");
+    let trouble = |error: std::io::Error| format!("{}: {error}", source.display());
+    let pinned = std::fs::File::open(source.join("go.sum")).map_err(trouble)?;
+    let (_, sha256) = sha256_of_file(&pinned).map_err(trouble)?;
+    let directory = installed(&directory()?, &format!("restic-{}", &hex(&sha256)[..16]), |partial| {
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(partial.join("restic"));
+        output(go.arg(RESTIC).current_dir(&source)).map(drop)
+    })?;
+    Ok(directory.join("restic"))
+}
+
+/// Where the peers are that are not Debian's.
+fn directory() -> Result<PathBuf, Trouble> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    Ok(cache.ok_or("neither XDG_CACHE_HOME nor HOME is set")?.join("modelcache-operator/peers"))
 }
 
 /// A program's path. Debian has some where users do not look.
@@ -78,15 +102,22 @@ fn debian(packages: &[&str]) -> Result<(), Trouble> {
 
 /// Directory with a Python package, installed once.
 fn python(interpreter: &Path, peers: &Path, package: &str) -> Result<PathBuf, Trouble> {
-    let directory = peers.join(package.replace("==", "-"));
+    installed(peers, &package.replace("==", "-"), |partial| {
+        let mut pip = Command::new(interpreter);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+        output(pip.arg(partial).arg(package)).map(drop)
+    })
+}
+
+/// A directory that is filled once. It has its name only when it is whole.
+fn installed(peers: &Path, name: &str, fill: impl FnOnce(&Path) -> Result<(), Trouble>) -> Result<PathBuf, Trouble> {
+    let directory = peers.join(name);
     if !directory.exists() {
-        println!("installing {package}");
+        println!("installing {name}");
         let trouble = |error: std::io::Error| format!("{}: {error}", directory.display());
         std::fs::create_dir_all(peers).map_err(trouble)?;
         let partial = tempfile::tempdir_in(peers).map_err(trouble)?;
-        let mut pip = Command::new(interpreter);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-        output(pip.arg(partial.path()).arg(package))?;
+        fill(partial.path())?;
         std::fs::rename(partial.keep(), &directory).map_err(trouble)?;
     }
     Ok(directory)

@@ -8,6 +8,8 @@ use crate::spread::Spread;
 use std::fmt::Write;
 
 const METHOD: &str = include_str!("page/method.md");
+/// Further columns, and the rule below them.
+const NETWORK: (&str, &str) = (" Requests | To the hub | Connections | MB sent |", "---|---|---|---|");
 /// By hand: what limits where a promise is missed, and what was tried.
 const LIMITS: &str = include_str!("page/limits.md");
 
@@ -49,12 +51,13 @@ pub fn goals(goals: &[Goal]) -> String {
 pub fn section(result: &Outcome) -> String {
     let mut text = format!("### {}\n\n{}\n\n", result.title, result.what);
     if let Some(ours) = result.rows.first() {
-        text.push_str(
-            "| Program | Seconds | Times as long as ours | Peak memory | Requests | To the hub | Connections | MB sent |\n",
-        );
-        text.push_str("|---|---|---|---|---|---|---|---|\n");
+        // Who asks nobody for anything has no columns for it.
+        let network = result.rows.iter().flat_map(|it| &it.runs).any(|it| it.requests() > 0);
+        let (columns, rule) = if network { NETWORK } else { ("", "") };
+        let _ = writeln!(text, "| Program | Seconds | Times as long as ours | Of processors | Peak memory |{columns}");
+        let _ = writeln!(text, "|---|---|---|---|---|{rule}");
         for row in &result.rows {
-            let _ = writeln!(text, "{}", line(row, ours));
+            let _ = writeln!(text, "{}", line(row, ours, network));
         }
     }
     for remark in &result.remarks {
@@ -66,14 +69,21 @@ pub fn section(result: &Outcome) -> String {
     text
 }
 
-fn line(row: &Row, ours: &Row) -> String {
+fn line(row: &Row, ours: &Row, network: bool) -> String {
     let of = |what: &dyn Fn(&crate::run::Run) -> f64| Spread::of(row.runs.iter().map(what)).median;
-    format!(
-        "| {} | {} | {} | {:.0} MB | {} | {} | {} | {:.0} |",
+    let line = format!(
+        "| {} | {} | {} | {:.2} s | {:.0} MB |",
         row.program.name,
         Spread::of(row.seconds()),
         row.ratio(ours),
+        of(&|run| run.processor_seconds),
         row.peak_memory() as f64 / 1e6,
+    );
+    if !network {
+        return line;
+    }
+    format!(
+        "{line} {} | {} | {} | {:.0} |",
         of(&|run| run.requests() as f64),
         of(&|run| run.hub_requests as f64),
         of(&|run| run.served.connections as f64),

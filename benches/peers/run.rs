@@ -20,6 +20,8 @@ const PATIENCE: &str = "240";
 #[derive(Clone, Debug)]
 pub struct Run {
     pub seconds: f64,
+    /// Seconds that processors worked for it, in the kernel too. What the kernel writes to the disk later is not in it.
+    pub processor_seconds: f64,
     /// Largest resident set of one of its processes, in bytes, as `wait4` tells it.
     pub peak_memory: u64,
     pub status: ExitStatus,
@@ -60,7 +62,7 @@ pub fn start<'a>(
     let said = File::create(notes.join("said")).map_err(|error| error.to_string())?;
     let also = said.try_clone().map_err(|error| error.to_string())?;
     let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", PATIENCE, "/usr/bin/time", "-q", "-f", "%M", "-o"]).arg(notes.join("peak"));
+    command.args(["--signal=KILL", PATIENCE, "/usr/bin/time", "-q", "-f", "%M %U %S", "-o"]).arg(notes.join("taken"));
     command.args(["sh", "-c", &format!("{before}{}", program.script)]);
     command.current_dir(directory).env_clear().envs(environment(bench, repo, directory));
     command.stdin(Stdio::null()).stdout(said).stderr(also).process_group(0);
@@ -90,11 +92,15 @@ impl Running<'_> {
         let seconds = self.began.elapsed().as_secs_f64();
         stop::end_group(self.group);
         let read = |name: &str| std::fs::read_to_string(self.notes.join(name)).unwrap_or_default();
-        let kib: u64 = read("peak").trim().parse().unwrap_or_default();
+        let taken = read("taken");
+        let mut taken = taken.split_whitespace();
+        let kib: u64 = taken.next().and_then(|it| it.parse().ok()).unwrap_or_default();
+        let processor_seconds = taken.filter_map(|it| it.parse::<f64>().ok()).sum();
         let served = self.server.served()?;
         let counters = self.bench.origin.hub.counters();
         Ok(Run {
             seconds,
+            processor_seconds,
             peak_memory: kib * 1024,
             status,
             served,
@@ -132,12 +138,17 @@ impl Run {
 fn environment(bench: &Bench<'_>, repo: &str, directory: &Path) -> Vec<(&'static str, PathBuf)> {
     let Python { interpreter, hf, hf_transfer } = bench.python;
     let text = |it: &str| PathBuf::from(it);
+    let data = bench.scratch.disk.join("data");
     vec![
         ("PATH", text("/usr/local/bin:/usr/bin:/bin")),
         ("HOME", directory.to_owned()),
         ("LC_ALL", text("C.UTF-8")),
         ("REPO", text(repo)),
         ("LISTS", bench.origin.lists.clone()),
+        ("DATA", data.join("volumes/files")),
+        ("CACHE", data.join("cache.yaml")),
+        ("VOLUMES", data.join("volumes")),
+        ("RESTIC", bench.restic.to_owned()),
         ("MODELCACHE", text(env!("CARGO_BIN_EXE_modelcache"))),
         ("PYTHON", interpreter.clone()),
         ("PYTHONPATH", hf.clone()),

@@ -23,7 +23,8 @@ impl Scratch {
         let file = arguments.file_size();
         // The server has four files; the largest targets are four files more.
         let memory = make(&arguments.tmpfs, true, 9 * file)?;
-        let disk = make(&arguments.disk, false, 5 * file)?;
+        // What is kept, three backups of it, and one that is restored, each a file and a fifth.
+        let disk = make(&arguments.disk, false, 7 * file)?;
         Ok(Self { memory, disk })
     }
 }

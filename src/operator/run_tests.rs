@@ -11,10 +11,12 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field of the case has it")]
 fn attempt(number: i64, stage: RunStage) -> Option<RunAttempt> {
     Some(RunAttempt { number, stage })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field of the case has it")]
 fn failure(reason: Reason) -> Option<Failure> {
     Some(next_failure(None, reason, "it failed", at(0)))
 }
@@ -52,6 +54,7 @@ impl Case {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field of the case has it")]
 fn succeeded(message: &str) -> Option<JobState> {
     Some(JobState::Succeeded(Box::new(Outcome::success(Reason::BackedUp, message))))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// One test's hub and volumes.
 pub struct Bench {
     pub hub: Hub,
-    directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 /// What a run of the binary left.

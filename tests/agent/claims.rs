@@ -97,6 +97,25 @@ fn a_claim_that_is_the_volume_is_adopted_where_it_is_and_nothing_of_it_is_writte
 }
 
 #[test]
+fn a_link_to_a_directory_cannot_be_adopted_where_it_is_and_the_message_says_what_to_do() {
+    let bench = Bench::new();
+    let claim = claim(&bench);
+    std::fs::create_dir_all(claim.join("v1")).unwrap();
+    std::fs::write(claim.join("v1/a.bin"), "a").unwrap();
+    symlink("v1", claim.join("latest")).unwrap();
+    std::fs::create_dir_all(bench.path("volumes")).unwrap();
+    symlink(&claim, bench.volume()).unwrap();
+    bench.cache(&[source(&json!({}))]);
+    let words = ["latest", "link to a directory", "claim `old`", "`exclude`", "`path`"];
+    run(&bench, &["prefetch"]).failed(2, "InvalidSpec", &words);
+    bench.cache(&[source(&json!({"exclude": ["latest/"]}))]);
+    assert_eq!(prefetch(&bench).one()["evidence"]["files"], 1);
+    bench.cache(&[source(&json!({"path": "copy"}))]);
+    prefetch(&bench);
+    assert_eq!(std::fs::read(claim.join("copy/latest/a.bin")).unwrap(), b"a");
+}
+
+#[test]
 fn a_claim_that_changed_since_it_was_resolved_is_not_taken_until_it_is_resolved_again() {
     let bench = Bench::new();
     let file = claim(&bench).join("a.bin");

@@ -11,7 +11,7 @@ const SIZE: u64 = 400 << 20;
 fn half_way(bench: &Bench) -> std::process::Child {
     bench.hub.repo("org/large=dir/large.bin:400Mi,small.json@20:500");
     bench.cache(&[bench.repo("x", "org/large", &json!({}))]);
-    bench.hub.control("throttle?bytesPerSecond=2500000");
+    bench.hub.control("throttle?bytesPerSecond=5000000");
     let child = bench.start(&["prefetch"]);
     until("half of it was sent", || bench.hub.counters().bytes_sent > SIZE / 2);
     child

@@ -1,7 +1,7 @@
 //! The same in a bucket of a real S3 server.
 
 use super::bench::{Ran, ran};
-use super::{Place, bytes, minio, whole};
+use super::{Place, Writers, bytes, minio, whole};
 use modelcache::agent::backup::access::BackupAccess;
 use modelcache::agent::backup::repository::marker::Owner;
 use modelcache::agent::backup::repository::place::Directories;
@@ -68,6 +68,31 @@ fn a_backup_to_a_bucket_is_whole_and_costs_nothing_when_nothing_changed() {
     assert_eq!(found.len(), 2);
     assert_eq!(found[1].1["model.safetensors"], bytes(1, 20 << 20));
     assert_eq!(found[1].1["small/199"], bytes(199, 700));
+    let mut list = super::bench::bare(&["snapshots", "-o", "json", "--of", "default/studio", "--from"]);
+    let list = list.arg(format!("s3://{}/backups/here", bucket.name)).env("AWS_ENDPOINT_URL", &bucket.url);
+    let list = list.env("AWS_REGION", minio::REGION);
+    let list = list.env("AWS_ACCESS_KEY_ID", minio::ID).env("AWS_SECRET_ACCESS_KEY", minio::SECRET);
+    let listed = ran(list.output().unwrap());
+    assert_eq!((listed.code, listed.results.len()), (0, 2), "{:?} {}", listed.results, listed.stderr);
+    assert_eq!(listed.results[0]["id"], first["snapshot"]);
+}
+
+#[test]
+fn a_log_that_is_always_written_to_is_in_a_bucket_as_it_was_when_it_was_first_read() {
+    let (place, bucket) = (Place::new(), minio::bucket());
+    place.cache(&destination(&bucket));
+    let line = |number: u64| format!("{number} {}\n", "x".repeat(100)).into_bytes();
+    // A bucket wants the name of a blob first: it is read twice, and longer the second time.
+    place.put("large.log", &(0..60_000).flat_map(line).collect::<Vec<u8>>());
+    let path = place.volume().join("large.log");
+    let before = std::fs::read(&path).unwrap();
+    let writers = Writers::on([(path.clone(), 60_000)], line);
+    let said = backup(&place);
+    writers.stop();
+    assert_eq!((&said["files"], &said["notCovered"]), (&json!(1), &json!(0)));
+    let found = whole::read(store(&place), "studio", None);
+    let (kept, now) = (&found[0].1["large.log"], std::fs::read(&path).unwrap());
+    assert!(kept.len() >= before.len() && kept.len() < now.len() && now.starts_with(kept));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a backup of user data holds, and what it costs when little has changed.
 
-use super::{Place, bytes, whole};
+use super::{Place, Writers, bytes, whole};
 use serde_json::json;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -90,6 +90,36 @@ fn a_changed_file_of_the_same_size_and_time_is_seen_by_its_change_time() {
     place.backup();
     let found = whole::contents(&place.to(), "studio", None);
     assert_eq!((&found[0].1["a"], &found[1].1["a"]), (&b"one".to_vec(), &b"two".to_vec()));
+}
+
+#[test]
+fn logs_that_are_always_written_to_are_in_the_backup_as_they_were_when_they_were_opened() {
+    let place = Place::new();
+    let line = |number: u64| format!("{number} {}\n", "x".repeat(100)).into_bytes();
+    let lines = |count: u64| (0..count).flat_map(line).collect::<Vec<u8>>();
+    // One that is packed, one that is a blob, and one that is put into an archive without being read first.
+    let logs = [("small.log", 10), ("large.log", 3_000), ("larger.log", 60_000)];
+    for (name, count) in logs {
+        place.put(name, &lines(count));
+    }
+    let writers = Writers::on(logs.map(|(name, count)| (place.volume().join(name), count)), line);
+    for format in ["Repository", "Archive"] {
+        place.cache(&json!({"destination": {"volume": {"claimName": "nas"}}, "format": format}));
+        place.backup();
+    }
+    writers.stop();
+    let mut all = whole::contents(&place.to(), "studio", None).pop().unwrap().1;
+    let archives = super::files(&place.repository().join("archives"));
+    let bytes_of = std::fs::read(place.repository().join("archives").join(&archives[0])).unwrap();
+    let out = place.path("out");
+    tar::Archive::new(zstd::Decoder::new(bytes_of.as_slice()).unwrap()).unpack(&out).unwrap();
+    for (name, count) in logs {
+        all.insert(format!("archive/{name}"), std::fs::read(out.join("assets").join(name)).unwrap());
+        let now = std::fs::read(place.volume().join(name)).unwrap();
+        for kept in [&all[name], &all[&format!("archive/{name}")]] {
+            assert!(kept.len() >= lines(count).len() && now.starts_with(kept), "{name}");
+        }
+    }
 }
 
 #[test]

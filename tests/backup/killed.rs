@@ -1,12 +1,12 @@
 //! A backup that is killed, at any point, never leaves a snapshot without all that it names.
 
-use super::{Place, bytes, whole};
+use super::{Place, bytes, memory, whole};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[test]
 fn killed_at_fifty_points_there_is_never_a_snapshot_that_is_not_whole() {
-    let place = Place::new();
+    let place = Place::at(memory::directory());
     let mut longest = Duration::from_millis(50);
     for round in 0..50_u64 {
         // Something of every kind is new in each round.

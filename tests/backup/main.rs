@@ -8,22 +8,33 @@ mod bench;
 #[path = "../support/hub/mod.rs"]
 #[allow(dead_code, reason = "as above")]
 mod hub;
+#[path = "../support/memory.rs"]
+mod memory;
 #[path = "../support/minio/mod.rs"]
 #[allow(dead_code, reason = "as above")]
 mod minio;
+#[path = "../support/samples.rs"]
+#[allow(dead_code, reason = "as above")]
+mod samples;
 
 mod auto;
 mod bucket;
 mod files;
+mod guides;
 mod killed;
 mod place;
 mod refused;
+mod slept;
 mod whole;
 
 use bench::Ran;
 use serde_json::{Value, json};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A cache with user data on one shared volume, and a place for its backups.
 struct Place {
@@ -32,7 +43,11 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap() };
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(directory: tempfile::TempDir) -> Self {
+        let place = Self { directory };
         std::fs::create_dir_all(place.volume()).unwrap();
         std::fs::create_dir_all(place.to()).unwrap();
         place.cache(&json!({"destination": {"volume": {"claimName": "nas"}}}));
@@ -95,6 +110,39 @@ impl Place {
         let ran = self.run();
         assert_eq!(ran.code, 0, "{:?} {}", ran.results, ran.stderr);
         ran.one()["backup"].clone()
+    }
+}
+
+/// Programs that write to their logs without a pause.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Writers {
+    /// On logs that have so many lines already.
+    fn on(logs: impl IntoIterator<Item = (PathBuf, u64)>, line: fn(u64) -> Vec<u8>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let write = |(path, first): (PathBuf, u64)| {
+            let mut file = std::fs::File::options().append(true).open(path).unwrap();
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                for number in first.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    file.write_all(&line(number)).unwrap();
+                    // More often than anybody reads, and less than fills a disk.
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+            })
+        };
+        Self { threads: logs.into_iter().map(write).collect(), stop: Arc::clone(&stop) }
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|it| it.join().unwrap());
     }
 }
 

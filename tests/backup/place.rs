@@ -78,4 +78,13 @@ fn snapshots_lists_what_is_there_and_makes_nothing() {
     assert_eq!(super::files(&place.to()), Vec::<String>::new());
     let said = place.backup();
     assert_eq!(list().one()["id"], said["snapshot"]);
+    // As `restore` takes it: an address, and no ModelCache.
+    let bare = |arguments: &[&str]| {
+        super::bench::ran(super::bench::bare(&[&["snapshots", "-o", "json"], arguments].concat()).output().unwrap())
+    };
+    let place_of_all = format!("file://{}", place.to().display());
+    assert_eq!(bare(&["--from", &place_of_all]).one()["id"], said["snapshot"]);
+    assert_eq!(bare(&["--from", &place_of_all, "--of", "default/studio"]).one()["id"], said["snapshot"]);
+    bare(&["--from", "ftp://nas"]).failed(2, "InvalidSpec", &["s3://bucket/prefix"]);
+    bare(&[]).failed(2, "InvalidSpec", &["-f", "--from"]);
 }

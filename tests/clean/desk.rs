@@ -25,7 +25,12 @@ pub struct Ran {
 #[allow(clippy::needless_pass_by_value, reason = "what a test says of its rules reads better so")]
 impl Desk {
     pub fn new() -> Self {
-        let desk = Self { directory: tempfile::tempdir().unwrap() };
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    /// In a directory.
+    pub fn at(directory: tempfile::TempDir) -> Self {
+        let desk = Self { directory };
         std::fs::create_dir_all(desk.volume()).unwrap();
         desk
     }

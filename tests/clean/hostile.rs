@@ -129,9 +129,10 @@ fn a_directory_that_becomes_a_link_between_the_look_and_the_deed_leads_nowhere()
                 for base in ["images", "logs"] {
                     let (here, aside) = (desk.volume().join(base).join("d"), desk.path(&format!("aside-{base}")));
                     if std::fs::rename(&here, &aside).is_ok() {
-                        symlink(outside.path(), &here).unwrap();
-                        std::fs::remove_file(&here).unwrap();
-                        // It may have been made again meanwhile.
+                        // It may have been made again meanwhile: before the link, or after it.
+                        if symlink(outside.path(), &here).is_ok() {
+                            std::fs::remove_file(&here).unwrap();
+                        }
                         if std::fs::rename(&aside, &here).is_err() {
                             std::fs::remove_dir_all(&aside).unwrap();
                         }

@@ -2,6 +2,8 @@
 
 use crate::bench::{Bench, bare, paths};
 use crate::desk::{Desk, aged, lines, numbered};
+use crate::hub::Hub;
+use crate::memory;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,7 +50,8 @@ fn log_rules() -> Value {
 
 #[test]
 fn no_line_and_no_file_is_lost_and_none_is_there_twice_in_the_end() {
-    let desk = Desk::with(log_rules());
+    let desk = Desk::at(memory::directory());
+    desk.rules(log_rules());
     let logs: Vec<PathBuf> = ["renamed", "cut"]
         .iter()
         .flat_map(|it| (0..15).map(move |number| format!("{it}/{number}.log")))
@@ -123,7 +126,7 @@ fn dangling(volume: &Path) -> Vec<String> {
 
 #[test]
 fn no_link_leads_to_nothing_and_what_the_spec_wants_stays_whole() {
-    let bench = Bench::new();
+    let bench = Bench { hub: Hub::start(), directory: memory::directory() };
     bench.hub.repo("org/x=a.bin:100Ki,b.bin:100Ki,deep/c.bin@30:5Ki,d.json:70");
     let source = bench.repo("x", "org/x", &json!({}));
     let rules = json!([{"name": "cache", "cache": {"keepDuration": "1d"}}]);

@@ -16,7 +16,8 @@ fn peak(id: u32) -> Option<u64> {
 
 #[test]
 fn a_hundred_thousand_files_are_cleaned_in_bounded_memory() {
-    let desk = Desk::with(json!([
+    let desk = Desk::at(crate::memory::directory());
+    desk.rules(json!([
         {"name": "old", "paths": ["images/**"], "delete": {"olderThan": "30d"}, "maxDeletePercent": 100},
         {"name": "modes", "paths": ["images/**"], "permissions": {"fileMode": "0600"}}
     ]));

@@ -1,6 +1,8 @@
 //! Archives that people carry: made by hand, or hostile.
 
-use crate::ground::{Ground, noise, tree};
+use crate::ground::{Ground, Tree, noise, tree};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -81,4 +83,129 @@ fn a_hostile_or_broken_archive_changes_nothing() {
     let ran =
         ground.run(&["restore", "--archive", archive.to_str().unwrap(), "--to", &format!("{}:../x", to.display())]);
     ran.failed(2, "InvalidSpec", &["`..`"]);
+}
+
+/// A backup of two volumes, of which one is `data`, into one file.
+fn backed_up(ground: &Ground, more: &Value, key: &str) -> PathBuf {
+    let mut spec = Ground::spec();
+    spec["volumes"] =
+        json!([{"name": "data", "shared": {"size": "10Gi"}}, {"name": "other", "shared": {"size": "1Gi"}}]);
+    spec["backup"]["format"] = json!("Archive");
+    spec["backup"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    ground.write_cache(&spec);
+    std::fs::create_dir_all(ground.path("volumes/other")).unwrap();
+    std::fs::write(ground.path("volumes/other/x"), "other").unwrap();
+    let made = ground.command(&["backup"]).env("MODELCACHE_BACKUP_KEY", key).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    let mut archives = std::fs::read_dir(ground.store().join("archives")).unwrap().map(|it| it.unwrap().path());
+    let archive = archives.next().unwrap();
+    let carried = ground.path(archive.file_name().unwrap().to_str().unwrap());
+    std::fs::rename(&archive, &carried).unwrap();
+    carried
+}
+
+fn assets() -> Tree {
+    let large = noise(1, 5 << 20);
+    tree(&[("images/a.png", &large), ("run.sh", b"#!/bin/sh"), ("empty", b""), ("latest", b"-> images/a.png")])
+}
+
+#[test]
+fn what_a_backup_wrote_into_one_file_comes_back_volume_by_volume_with_its_modes() {
+    let ground = Ground::new();
+    ground.put(&assets());
+    std::fs::create_dir(ground.volume().join("inbox")).unwrap();
+    std::fs::set_permissions(ground.volume().join("run.sh"), std::fs::Permissions::from_mode(0o750)).unwrap();
+    let archive = backed_up(&ground, &json!({}), "");
+    let archive = archive.to_str().unwrap();
+    std::fs::remove_dir_all(ground.volume()).unwrap();
+    let to = ground.volume();
+    let to = to.to_str().unwrap();
+    let ran = ground.run(&["restore", "--archive", archive, "--to", to]);
+    ran.failed(2, "InvalidSpec", &["several volumes", "data, other", "--volume"]);
+    ground.run(&["restore", "--archive", archive, "--to", to, "--volume", "x"]).failed(
+        12,
+        "NotFound",
+        &["no volume `x`"],
+    );
+    assert!(ground.on_volume().is_empty());
+    ground.done(&["restore", "--archive", archive, "--to", to, "--volume", "data"]);
+    assert!(ground.on_volume() == assets());
+    assert_eq!(crate::ground::mode(&ground.volume().join("run.sh")), 0o750);
+    assert!(ground.volume().join("inbox").is_dir());
+    let below = format!("{to}:imported");
+    ground.done(&["restore", "--archive", archive, "--to", &below, "--volume", "other"]);
+    assert_eq!(ground.on_volume()["imported/x"], b"other");
+    ground.done(&["restore", "--rollback", "--to", to]);
+    assert!(ground.on_volume() == assets());
+}
+
+#[test]
+fn an_archive_of_a_backup_that_was_cut_or_changed_changes_nothing() {
+    let ground = Ground::new();
+    ground.put(&assets());
+    let archive = backed_up(&ground, &json!({}), "");
+    let unpacked = ground.path("unpacked");
+    std::fs::create_dir_all(&unpacked).unwrap();
+    let tar = |arguments: &[&str]| {
+        let done = Command::new("tar").current_dir(&unpacked).args(arguments).status().unwrap();
+        assert!(done.success());
+    };
+    tar(&["--zstd", "-xf", archive.to_str().unwrap()]);
+    let own = unpacked.join(".modelcache-backup");
+    let mine = tree(&[("readme", b"mine")]);
+    std::fs::remove_dir_all(ground.volume()).unwrap();
+    ground.put(&mine);
+    let changed = |what: &str, change: &dyn Fn(), reason: (i32, &str), words: &[&str]| {
+        change();
+        let again = ground.path("changed.tar.zst");
+        tar(&["--zstd", "-cf", again.to_str().unwrap(), "."]);
+        let to = ground.volume();
+        let arguments =
+            ["restore", "--archive", again.to_str().unwrap(), "--to", to.to_str().unwrap(), "--volume", "data"];
+        ground.run(&arguments).failed(reason.0, reason.1, words);
+        assert_eq!(ground.on_volume(), mine, "{what}");
+        let ours = ground.volume().join(".modelcache/archive/restore");
+        assert!(!ours.join("new").exists() && !ours.join("unpacked").exists(), "{what}");
+    };
+    let damage = (30, "ChecksumMismatch");
+    let data = unpacked.join("data");
+    changed("added", &|| std::fs::write(data.join("more"), "x").unwrap(), damage, &["its list has others"]);
+    std::fs::remove_file(data.join("more")).unwrap();
+    changed(
+        "other bytes",
+        &|| std::fs::write(data.join("run.sh"), "#!/bin/no").unwrap(),
+        damage,
+        &["run.sh", "other bytes"],
+    );
+    changed("a file less", &|| std::fs::remove_file(data.join("run.sh")).unwrap(), damage, &["run.sh", "missing"]);
+    let out = || {
+        std::fs::remove_file(data.join("latest")).unwrap();
+        std::os::unix::fs::symlink("../other/x", data.join("latest")).unwrap();
+        let list = own.join("list-data.jsonl");
+        let text = std::fs::read_to_string(&list).unwrap().replace("\"images/a.png\"}", "\"../other/x\"}");
+        std::fs::write(&list, text).unwrap();
+    };
+    changed("a link out of the volume", &out, (31, "ListingMismatch"), &["leaves the volume"]);
+    let cut = || std::fs::remove_file(own.join("snapshot.json")).unwrap();
+    changed("no end", &cut, damage, &["did not come to its end"]);
+}
+
+#[test]
+fn an_encrypted_archive_is_read_with_its_key_only() {
+    let ground = Ground::new();
+    ground.put(&assets());
+    let key = modelcache::agent::backup::repository::seal::new_key();
+    let encryption = json!({"encryption": {"keySecretRef": {"name": "age", "key": "key"}}});
+    let archive = backed_up(&ground, &encryption, &key);
+    assert!(archive.to_str().unwrap().ends_with(".tar.zst.age"));
+    std::fs::remove_dir_all(ground.volume()).unwrap();
+    let to = ground.volume();
+    let arguments =
+        ["restore", "--archive", archive.to_str().unwrap(), "--to", to.to_str().unwrap(), "--volume", "data"];
+    ground.run(&arguments).failed(13, "SecretNotFound", &["MODELCACHE_BACKUP_KEY"]);
+    let with = |key: &str| ground.command(&arguments).env("MODELCACHE_BACKUP_KEY", key).output().unwrap();
+    let other = with(&modelcache::agent::backup::repository::seal::new_key());
+    assert!(!other.status.success() && ground.on_volume().is_empty());
+    assert!(with(&key).status.success());
+    assert!(ground.on_volume() == assets());
 }

@@ -1,5 +1,6 @@
 //! A repository that is written object by object, volumes, and the binary.
 
+use modelcache::agent::backup::check::{self, Check};
 use modelcache::agent::backup::repository::list::{At, Chunk, Entry, File, Stamp, What};
 use modelcache::agent::backup::repository::marker::Owner;
 use modelcache::agent::backup::repository::seal::{Form, Seal};
@@ -51,8 +52,13 @@ pub fn noise(seed: u8, length: usize) -> Vec<u8> {
 
 impl Ground {
     pub fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    /// In a directory.
+    pub fn at(directory: tempfile::TempDir) -> Self {
         let ground = Self {
-            directory: tempfile::tempdir().unwrap(),
+            directory,
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
         };
         std::fs::create_dir_all(ground.path("nas")).unwrap();
@@ -93,19 +99,24 @@ impl Ground {
 
     /// Writes a ModelCache with this source.
     pub fn source(&self, source: &Value) {
+        self.sources(std::slice::from_ref(source));
+    }
+
+    /// Writes a ModelCache with these sources.
+    pub fn sources(&self, sources: &[Value]) {
         let mut spec = Self::spec();
-        spec["sources"] = json!([source]);
+        spec["sources"] = json!(sources);
         self.write_cache(&spec);
     }
 
-    fn write_cache(&self, spec: &Value) {
+    pub fn write_cache(&self, spec: &Value) {
         let cache = json!({
             "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache", "metadata": {"name": "studio"}, "spec": spec
         });
         std::fs::write(self.path("cache.yaml"), cache.to_string()).unwrap();
     }
 
-    fn spec() -> Value {
+    pub fn spec() -> Value {
         json!({
             "volumes": [{"name": "data", "shared": {"size": "10Gi"}}],
             "backup": {"destination": {"volume": {"claimName": "nas"}}}
@@ -153,12 +164,22 @@ impl Ground {
     /// A snapshot of what `prefetch` put on the volume, with our manifests and pins. `bytes`: of every file; otherwise they come
     /// from their origin again.
     pub fn of_volume(&self, time: &str, source: &Value, bytes: bool) -> String {
-        let (repository, name) = (self.repository(), source["name"].as_str().unwrap());
+        self.of_sources(time, std::slice::from_ref(source), bytes)
+    }
+
+    /// The same of several sources.
+    pub fn of_sources(&self, time: &str, sources: &[Value], bytes: bool) -> String {
+        let repository = self.repository();
         let own = self.volume().join(".modelcache/studio");
         let pins: Value = serde_json::from_slice(&std::fs::read(own.join("pins.json")).unwrap()).unwrap();
-        let manifest = std::fs::read(own.join(format!("manifests/{name}.json"))).unwrap();
+        let named: Vec<&str> = sources.iter().map(|it| it["name"].as_str().unwrap()).collect();
+        let manifest = |name: &str| std::fs::read(own.join(format!("manifests/{name}.json"))).unwrap();
+        let lists = |name: &str, path: &str| {
+            let listed: Value = serde_json::from_slice(&manifest(name)).unwrap();
+            listed["entries"].as_array().unwrap().iter().any(|it| it["path"] == path)
+        };
         let mut spec = Self::spec();
-        spec["sources"] = json!([source]);
+        spec["sources"] = json!(sources);
         self.block_on(async {
             let mut entries = Vec::new();
             let form = Form::default();
@@ -172,18 +193,20 @@ impl Ground {
                     repository.store.put_new(&blob, content.clone().into()).await.unwrap();
                     entries.push(file(&path, &content, at));
                 } else {
-                    entries.push(file(&path, &content, At::Origin { source: name.into() }));
+                    let source = named.iter().find(|name| lists(name, &path)).unwrap();
+                    entries.push(file(&path, &content, At::Origin { source: (*source).into() }));
                 }
             }
-            let blob = names::blob(&sha256(&manifest), form);
-            repository.store.put_new(&blob, manifest.clone().into()).await.unwrap();
-            let kept = Chunk { sha256: sha256(&manifest), form, stored: manifest.len() as u64, entries: 0 };
-            let volume = VolumeSnapshot {
-                name: "data".into(),
-                pins: [(name.to_owned(), serde_json::from_value(pins[name]["pin"].clone()).unwrap())].into(),
-                manifests: [(name.to_owned(), kept)].into(),
-                ..Default::default()
-            };
+            let mut volume = VolumeSnapshot { name: "data".into(), ..Default::default() };
+            for name in named {
+                let manifest = manifest(name);
+                let blob = names::blob(&sha256(&manifest), form);
+                repository.store.put_new(&blob, manifest.clone().into()).await.unwrap();
+                let kept = Chunk { sha256: sha256(&manifest), form, stored: manifest.len() as u64, entries: 0 };
+                volume.manifests.insert(name.to_owned(), kept);
+                let pin = serde_json::from_value(pins[name]["pin"].clone()).unwrap();
+                volume.pins.insert(name.to_owned(), pin);
+            }
             self.write_volume(&repository, time.parse().unwrap(), entries, volume, spec).await
         })
     }
@@ -257,7 +280,9 @@ impl Ground {
             || arguments.contains(&"--archive")
             || arguments.contains(&"--rollback")
             || arguments.contains(&"--finish");
-        if !own && !arguments.contains(&"--from") {
+        if arguments.first() == Some(&"backup") {
+            command.arg("--to").arg(self.path("nas"));
+        } else if !own && !arguments.contains(&"--from") {
             command.args(["--from", &nas]);
         }
         if arguments.first() == Some(&"prune") {
@@ -282,6 +307,21 @@ impl Ground {
 
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Files of any snapshot whose bytes are not all there: every byte is read.
+    pub fn damage(&self) -> Vec<String> {
+        let repository = self.repository();
+        let look = async {
+            let mut check = Check::new(&repository, &check::all(&repository).await.unwrap());
+            let mut found = vec![];
+            for snapshot in repository.snapshots().await.unwrap() {
+                found.extend(check.quick(&snapshot).await.unwrap());
+                found.extend(check.deep(&snapshot).await.unwrap());
+            }
+            found
+        };
+        self.block_on(look).into_iter().map(|it| format!("{}: {}", it.path, it.why)).collect()
     }
 
     /// Ids of the snapshots that there are, oldest first.

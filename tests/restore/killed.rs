@@ -1,6 +1,7 @@
 //! Killed at any moment: never a volume that looks whole and is not, never a backup that is gone.
 
 use crate::ground::{Ground, Tree, noise, tree};
+use crate::memory;
 use serde_json::json;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ fn versions() -> (Tree, Tree) {
         new.insert(format!("d{}/f{file}", file % 7), vec![file ^ 255; 20]);
     }
     for file in 0..6_u8 {
-        old.insert(format!("large{file}"), noise(file, 1 << 20));
-        new.insert(format!("large{file}"), noise(100 + file, 1 << 20));
+        old.insert(format!("large{file}"), noise(file, 256 << 10));
+        new.insert(format!("large{file}"), noise(100 + file, 256 << 10));
     }
     (old, new)
 }
@@ -41,7 +42,7 @@ fn versions() -> (Tree, Tree) {
 #[test]
 fn a_restore_that_is_killed_leaves_the_old_or_says_that_it_is_not_done() {
     let (old, new) = versions();
-    let ground = Ground::new();
+    let ground = Ground::at(memory::directory());
     ground.snapshot("2026-03-01T00:00:00Z", &new);
     let mut merged = old.clone();
     merged.extend(new.clone());
@@ -85,7 +86,7 @@ fn a_restore_that_is_killed_leaves_the_old_or_says_that_it_is_not_done() {
 
 #[test]
 fn a_prune_that_is_killed_leaves_every_snapshot_with_all_its_objects_and_the_last_good_ones() {
-    let ground = Ground::new();
+    let ground = Ground::at(memory::directory());
     ground.retention(&json!({"keepLast": 3, "minGood": 2, "maxDeletePercent": 100}));
     let mut killed = 0;
     let mut day = 0;
@@ -111,9 +112,7 @@ fn a_prune_that_is_killed_leaves_every_snapshot_with_all_its_objects_and_the_las
         let left = ground.ids();
         assert!(left.ends_with(&before[3..]), "round {round}: a snapshot that stays is gone");
         // Every one that is left has all its bytes.
-        for id in &left {
-            ground.done(&["restore", "--verify", "--deep", "--snapshot", id]);
-        }
+        assert_eq!(ground.damage(), Vec::<String>::new(), "round {round}");
         // What a killed prune leaves says only that one was at work.
         let _ = std::fs::remove_dir_all(ground.store().join("pruning"));
     }

@@ -4,6 +4,8 @@
 
 #[path = "../support/hub/mod.rs"]
 mod hub;
+#[path = "../support/memory.rs"]
+mod memory;
 
 mod ground;
 

@@ -94,3 +94,54 @@ fn a_backup_of_names_and_hashes_fetches_the_very_files_from_their_origin() {
     assert!(ran.message().contains("comes from its origin"), "{}", ran.message());
     assert_eq!(current(&ground), None);
 }
+
+#[test]
+fn a_restore_of_some_files_moves_their_source_alone() {
+    let (ground, hub) = (Ground::new(), Hub::start());
+    let source = |name: &str| {
+        hub.repo(&format!("org/{name}=weights.bin:200Ki,config.json:500"));
+        json!({"name": name, "huggingFace": {"repo": format!("org/{name}"), "endpoint": hub.url}})
+    };
+    let (one, other) = (source("one"), source("other"));
+    ground.sources(&[one.clone(), other.clone()]);
+    ground.done(&["prefetch"]);
+    ground.of_sources("2026-03-01T00:00:00Z", &[one.clone(), other.clone()], false);
+    let then = ground.on_volume();
+    let some = ["restore", "--include", "huggingface/hub/models--org--one/**"];
+    // At the pin that is there already, what is said of the volume holds.
+    let said = current(&ground);
+    ground.done(&some);
+    assert_eq!(current(&ground), said);
+    let weights =
+        then.iter().find(|(path, bytes)| path.contains("org--one/blobs") && bytes.len() == 200 << 10).unwrap().0;
+    std::fs::remove_file(ground.volume().join(weights)).unwrap();
+    ground.done(&some);
+    assert!(ground.on_volume() == then);
+    ground.done(&["prefetch"]);
+    assert!(said.is_some() && current(&ground) == said);
+
+    hub.control("move?repo=org/one");
+    hub.control("move?repo=org/other");
+    // A source that came since, and that the restored spec does not know.
+    ground.sources(&[one.clone(), other.clone(), source("new")]);
+    ground.done(&["prefetch", "--refresh"]);
+    let now = ground.on_volume();
+    let manifest = |name: &str| {
+        let path = ground.volume().join(format!(".modelcache/studio/manifests/{name}.json"));
+        serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let before = ["other", "new"].map(manifest);
+    let branch = |name: &str| format!("huggingface/hub/models--org--{name}/refs/main");
+    assert_ne!(then[&branch("other")], now[&branch("other")]);
+    let said = current(&ground);
+    ground.sources(&[one, other]);
+    ground.done(&some);
+    let restored = ground.on_volume();
+    assert_eq!(restored[&branch("one")], then[&branch("one")]);
+    for name in ["other", "new"] {
+        assert_eq!(restored[&branch(name)], now[&branch(name)], "`{name}` was not asked for");
+    }
+    assert_eq!(["other", "new"].map(manifest), before, "what is known of the others is what it was");
+    assert!(said.is_some() && current(&ground).is_none(), "the volume is not what the plan of `current` says any more");
+    ground.done(&["verify"]);
+}

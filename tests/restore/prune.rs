@@ -82,6 +82,45 @@ fn more_than_may_go_at_once_is_held_until_somebody_agrees() {
 }
 
 #[test]
+fn dated_archives_are_under_the_same_rules_among_themselves() {
+    let (ground, ids) = ground();
+    let archives = ground.store().join("archives");
+    std::fs::create_dir_all(&archives).unwrap();
+    let name = |day: u8| format!("202603{day:02}T100000Z-{}.tar.zst", format!("{day:x}").repeat(16));
+    for day in 1..=4 {
+        std::fs::write(archives.join(name(day)), "whole").unwrap();
+    }
+    std::fs::write(archives.join("by-hand.tar.zst"), "somebody's").unwrap();
+    std::fs::write(archives.join(name(5)), "").unwrap();
+    let left = || {
+        let mut names: Vec<String> =
+            std::fs::read_dir(&archives).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    ground.retention(&json!({"keepLast": 5, "maxDeletePercent": 25}));
+    ground.done(&["prune"]);
+    assert_eq!(left().len(), 6, "no rule lets one go");
+    ground.retention(&json!({"keepLast": 2, "maxDeletePercent": 60}));
+    let ran = ground.done(&["prune", "--dry-run", "--pin", &name(1)]);
+    let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let said: Vec<(bool, &str)> = plan[0]["archives"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["kept"].as_bool().unwrap(), it["why"].as_str().unwrap()))
+        .collect();
+    assert_eq!(said[2], (true, "among the last"), "{plan:#}");
+    assert_eq!(said.iter().filter(|it| !it.0).count(), 1, "{plan:#}");
+    assert_eq!(left().len(), 6);
+    let ran = ground.done(&["prune", "--pin", &name(1)]);
+    assert!(ran.message().contains("1 archives removed, 4 kept"), "{}", ran.message());
+    // An empty one that is newer than every good one is no backup, and no reason to give one up.
+    assert_eq!(left(), [name(1), name(3), name(4), name(5), "by-hand.tar.zst".to_owned()]);
+    assert_eq!(ground.ids(), ids[3..]);
+}
+
+#[test]
 fn a_pin_that_names_nothing_stops_it_before_anything_goes() {
     let (ground, ids) = ground();
     ground.retention(&json!({"keepLast": 4}));

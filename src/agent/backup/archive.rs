@@ -6,14 +6,17 @@
 //! .modelcache-backup/snapshot.json        last: an archive without it is not whole
 //! ```
 
+use super::asked::{Asked, lost, promised};
 use super::decide::{size, stamp};
+use super::known::Hash;
 use super::repository::internal;
 use super::repository::list::{At, Entry, File, Stamp, What};
 use super::repository::seal::SealWriter;
+use super::repository::snapshot::{Count, NotCovered};
 use super::repository::upload::{Teller, Upload};
 use super::send::damaged;
-use super::stable::{Opener, Seen, pour};
-use super::volume::{Asked, Backed, promised};
+use super::stable::{Opener, Seen, beginning, pour};
+use super::volume::Backed;
 use super::walk::{Found, Kind, walk};
 use crate::agent::failure::Failure;
 use crate::api::Reason;
@@ -48,18 +51,28 @@ impl Archive {
     pub fn volume(&mut self, name: &str, asked: &Asked<'_>) -> Result<Backed, Failure> {
         let (mut backed, mut lines, mut digest) = (Backed::default(), Vec::new(), Sha256::new());
         let (mut opener, mut seen) = (Opener::new(asked.root), 0);
-        walk(asked.root, asked.forbidden, asked.exclude, &mut |found| {
+        walk(asked.root, asked.forbidden, asked.exclude, &mut |mut found| {
             let owned = asked.owned.entries.get(&found.path);
             seen += usize::from(owned.is_some());
+            let real = asked.held(&mut found, owned)?;
             if let Some(why) = asked.not_covered(&found, owned) {
                 let count = backed.not_covered.entry(why).or_default();
                 count.files += 1;
                 count.bytes += if found.kind == Kind::File { size(&found.stat) } else { 0 };
                 return Ok(());
             }
-            let path = found.path.clone();
-            let Some(entry) = self.entry(name, found, &mut opener)? else { return Ok(()) };
-            if let (Some(file), Some(promised)) = (entry.file(), promised(owned))
+            let (path, promised) = (found.path.clone(), promised(asked.known(&found.path, owned)));
+            let bytes = if found.kind == Kind::File { size(&found.stat) } else { 0 };
+            let entry = match self.entry(name, found, real.as_deref(), &mut opener)? {
+                Some(entry) => entry,
+                None if promised.is_some() => return Err(lost(&path)),
+                None => {
+                    let count = backed.not_covered.entry(NotCovered::Vanished).or_default();
+                    *count = Count { files: count.files + 1, bytes: count.bytes + bytes };
+                    return Ok(());
+                }
+            };
+            if let (Some(file), Some(promised)) = (entry.file(), promised)
                 && file.sha256 != hex(&promised)
             {
                 return Err(damaged(&path, &promised));
@@ -94,8 +107,16 @@ impl Archive {
         finished.map_err(|error| teller.tell(&error))
     }
 
-    fn entry(&mut self, volume: &str, found: Found, opener: &mut Opener<'_>) -> Result<Option<Entry>, Failure> {
+    /// Puts something in; the bytes of a file from `real`, if that is given. `None` when it went away.
+    fn entry(
+        &mut self,
+        volume: &str,
+        found: Found,
+        real: Option<&str>,
+        opener: &mut Opener<'_>,
+    ) -> Result<Option<Entry>, Failure> {
         let Found { path, kind, stat } = found;
+        let real = real.unwrap_or(&path);
         let (mode, name) = (stat.st_mode & 0o7777, format!("{volume}/{path}"));
         let what = match kind {
             Kind::Special | Kind::OtherFileSystem | Kind::Closed => return Ok(None),
@@ -111,24 +132,24 @@ impl Archive {
             }
             Kind::File if size(&stat) <= WHOLE => {
                 let mut bytes = Vec::new();
-                let whole = opener.whole(&path, |file, size| {
+                let whole = opener.whole(real, None, |file, size| {
                     bytes.clear();
-                    let poured = pour(file, size + 1, &mut self.buffer, |piece| {
+                    let poured = pour(file, size, &mut self.buffer, |piece| {
                         bytes.extend_from_slice(piece);
                         Ok(())
                     })?;
                     let length =
                         poured.map_err(|error| Failure::new(Reason::VolumeError, format!("{path}: {error}")))?;
-                    Ok(Seen { made: (), bytes: length })
+                    Ok(Seen { made: (), hash: Sha256::digest(&bytes).into(), bytes: length })
                 })?;
                 let Some(whole) = whole else { return Ok(None) };
                 let mut header = header(EntryType::Regular, mode, whole.size);
                 header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or_default());
                 self.append(&name, &mut header, &bytes)?;
-                let sha256 = hex(&Sha256::digest(&bytes));
+                let sha256 = hex(&whole.hash);
                 What::File(File { size: whole.size, sha256, stamp: Stamp::default(), at: At::Empty })
             }
-            Kind::File => match self.large(&name, &path, mode, opener)? {
+            Kind::File => match self.large(&name, real, mode, opener)? {
                 Some(file) => What::File(file),
                 None => return Ok(None),
             },
@@ -149,14 +170,18 @@ impl Archive {
             return Err(opener.failed(path, &error));
         }
         put.map_err(|error| self.teller.tell(&error))?;
-        let sha256 = hex(&hashing.hasher.finalize());
+        let hash: Hash = hashing.hasher.finalize().into();
         let after = rustix::fs::fstat(file.as_fd()).map_err(failed)?;
-        if stamp(&before) != stamp(&after) || size(&before) != size(&after) {
+        let same = stamp(&before) == stamp(&after) && size(&before) == size(&after);
+        let again = |error: io::Error| opener.failed(path, &error);
+        // What has only grown is taken as it was when it was opened.
+        let grew = !same && size(&after) > size(&before);
+        if !same && !(grew && beginning(&mut file, size(&before)).map_err(again)? == hash) {
             let message =
                 format!("{path} changed while it was read: back it up while nobody writes to it, or exclude it");
             return Err(Failure::new(Reason::VolumeError, message));
         }
-        Ok(Some(File { size: size(&before), sha256, stamp: Stamp::default(), at: At::Empty }))
+        Ok(Some(File { size: size(&before), sha256: hex(&hash), stamp: Stamp::default(), at: At::Empty }))
     }
 
     fn append(&mut self, name: &str, header: &mut Header, bytes: &[u8]) -> Result<(), Failure> {

@@ -7,9 +7,11 @@
 
 pub mod access;
 pub mod archive;
+pub mod asked;
 pub mod check;
 pub mod decide;
 pub mod dry;
+pub mod guard;
 pub mod known;
 pub mod lines;
 pub mod manifests;

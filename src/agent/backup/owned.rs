@@ -1,10 +1,12 @@
 //! Which of the files on a volume did sources put there, and with which hash? What our manifests say.
 
+use super::repository::internal;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::unhex_array;
 use crate::agent::layout::manifest::{Manifest, What};
 use crate::agent::layout::safe_path::Root;
-use crate::agent::layout::{LayoutError, OWN};
+use crate::agent::layout::{LayoutError, OWN, held};
+use crate::agent::verify::foreign;
 use crate::contract::plan::Pin;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,8 +19,23 @@ pub struct Owned {
     pub sources: Vec<String>,
     /// What they were pinned to.
     pub pins: BTreeMap<String, Pin>,
+    /// The manifests themselves. What a backup holds and what it says of it come from one reading.
+    pub manifests: Vec<Document>,
     /// Paths that other caches on the same volume put there, and this one did not.
     pub of_others: HashSet<String>,
+    /// Files of the store that clients of the hub share: what sources put elsewhere was moved there, and links lead to it.
+    pub in_store: HashMap<String, OwnedEntry>,
+}
+
+/// A manifest, as it goes into a backup.
+#[derive(Debug)]
+pub struct Document {
+    /// Name of its source.
+    pub source: String,
+    /// Its entries.
+    pub entries: u64,
+    /// The document.
+    pub plain: Vec<u8>,
 }
 
 /// An entry of a manifest.
@@ -43,6 +60,9 @@ impl Owned {
         let mut owned = Self::default();
         for manifest in Manifest::read_all(root, cache)? {
             owned.add(&manifest);
+            owned.add_store(root, &manifest)?;
+            let plain = serde_json::to_vec(&manifest).map_err(internal)?;
+            owned.manifests.push(Document { source: manifest.source, entries: manifest.entries.len() as u64, plain });
         }
         for other in root.names(OWN).or_else(none_when_missing)? {
             if other == cache {
@@ -54,6 +74,21 @@ impl Owned {
             }
         }
         Ok(owned)
+    }
+
+    fn add_store(&mut self, root: &Root, manifest: &Manifest) -> Result<(), Failure> {
+        let Some(hub) = foreign::hub_of(manifest) else { return Ok(()) };
+        if root.size(&format!("{hub}/blobs/{}", foreign::MARKER))?.is_none() {
+            return Ok(());
+        }
+        for entry in &manifest.entries {
+            let What::File { size, sha256 } = &entry.what else { continue };
+            if let (Some(target), Some(sha256)) = (held::target(root, &entry.path)?, unhex_array(sha256)) {
+                // No source fetches it to there.
+                self.in_store.insert(target, OwnedEntry::File { size: *size, sha256, source: usize::MAX });
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, manifest: &Manifest) {

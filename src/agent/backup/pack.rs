@@ -99,15 +99,18 @@ impl<'a, 'b> Packer<'a, 'b> {
     ) -> Result<Option<(Hash, File)>, Failure> {
         let (begin, mut io_failure) = (plain.len(), None);
         let buffer = &mut self.buffer;
-        let result = opener.whole(&small.path, |file, size| {
+        let result = opener.whole(&small.path, None, |file, size| {
             plain.truncate(begin);
             check_room(&small.path, begin, size)?;
-            let poured = pour(file, size + 1, buffer, |bytes| {
+            let poured = pour(file, size, buffer, |bytes| {
                 plain.extend_from_slice(bytes);
                 Ok(())
             })?;
             match poured {
-                Ok(bytes) => Ok(Seen { made: (), bytes }),
+                Ok(bytes) => {
+                    let hash = Sha256::digest(plain.get(begin..).unwrap_or_default()).into();
+                    Ok(Seen { made: (), hash, bytes })
+                }
                 Err(error) => {
                     io_failure = Some(error);
                     Err(super::repository::internal("reading failed"))
@@ -121,7 +124,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             plain.truncate(begin);
             return Ok(None);
         };
-        let hash: Hash = Sha256::digest(plain.get(begin..).unwrap_or_default()).into();
+        let hash = whole.hash;
         if let Some(promised) = small.promised.filter(|it| *it != hash) {
             return Err(damaged(&small.path, &promised));
         }
@@ -167,7 +170,6 @@ impl<'a, 'b> Packer<'a, 'b> {
 
 /// Whether a file goes into a block in which others are already. It was small when it was listed.
 fn check_room(path: &str, others: usize, size: u64) -> Result<(), Failure> {
-    // One byte more than there was is read, to see whether a file grows.
     if (others as u64).saturating_add(size) < BLOCK_LIMIT {
         return Ok(());
     }

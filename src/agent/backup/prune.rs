@@ -26,7 +26,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Objects that are removed at once.
 const BATCH: usize = 500;
@@ -60,6 +60,8 @@ pub struct Prune<'a> {
 pub struct Pruned {
     /// What becomes of each snapshot, and why.
     pub rulings: Rulings,
+    /// What becomes of each archive, by the same rules among themselves.
+    pub archives: Rulings,
     /// Objects that went.
     pub objects: u64,
     /// Their bytes.
@@ -70,6 +72,30 @@ pub struct Pruned {
     pub foreign: u64,
 }
 
+/// A backup in one file.
+#[derive(Clone, Debug)]
+struct Archived {
+    time: Timestamp,
+    id: String,
+    object: Found,
+}
+
+impl Pruned {
+    fn of(rulings: Rulings, archives: Rulings) -> Self {
+        Self { rulings, archives, objects: 0, bytes: 0, young: 0, foreign: 0 }
+    }
+
+    /// Counts the archives that go. Gives their names, the oldest first.
+    fn count(&mut self, archives: &[Archived]) -> Vec<String> {
+        let gone: Vec<&str> = self.archives.removed().map(|it| it.id.as_str()).collect();
+        let find = |id: &&str| archives.iter().find(|it| it.id == **id).map(|it| &it.object);
+        let objects: Vec<&Found> = gone.iter().rev().filter_map(find).collect();
+        self.objects += objects.len() as u64;
+        self.bytes += objects.iter().map(|it| it.size).sum::<u64>();
+        objects.into_iter().map(|it| it.name.clone()).collect()
+    }
+}
+
 /// The objects that snapshots need.
 #[derive(Debug, Default)]
 struct Needed {
@@ -77,22 +103,36 @@ struct Needed {
     packs: HashSet<String>,
 }
 
+/// When our word was given last. By two clocks: the one that nobody sets stands still while a machine sleeps.
+#[derive(Clone, Copy)]
+struct Renewed(Instant, SystemTime);
+
+impl Renewed {
+    fn now() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+
+    fn elapsed(self) -> Duration {
+        self.0.elapsed().max(self.1.elapsed().unwrap_or_default())
+    }
+}
+
 /// Our word that we are at work, as long as it is fresh.
 struct Turn {
     at_work: AtWork,
-    renewed: Arc<Mutex<Instant>>,
+    renewed: Arc<Mutex<Renewed>>,
     renewing: tokio::task::JoinHandle<()>,
 }
 
 impl Turn {
     async fn begin(repository: &Repository) -> Result<Self, Failure> {
         let at_work = AtWork::begin(repository, Work::Prune, &names::unique()?).await?;
-        let renewed = Arc::new(Mutex::new(Instant::now()));
+        let renewed = Arc::new(Mutex::new(Renewed::now()));
         let (marker, fresh) = (at_work.clone(), Arc::clone(&renewed));
         let renewing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEWED).await;
-                let begun = Instant::now();
+                let begun = Renewed::now();
                 match marker.renew().await {
                     Ok(()) => *fresh.lock().unwrap_or_else(PoisonError::into_inner) = begun,
                     Err(failure) => tracing::warn!(%failure, "the marker of this prune was not renewed"),
@@ -129,9 +169,11 @@ impl Prune<'_> {
             // Nothing is written: not even a marker. The plan is that of this moment.
             let snapshots = self.repository.snapshots().await?;
             let objects = check::all(self.repository).await?;
-            let rulings = self.rule(&snapshots, &objects, Timestamp::now()).await?;
+            let archives = self.archives().await?;
+            let (rulings, of_archives) = self.rule(&snapshots, &objects, &archives, Timestamp::now()).await?;
             let needed = self.mark(&snapshots, &rulings).await?;
-            let mut pruned = Pruned { rulings, objects: 0, bytes: 0, young: 0, foreign: 0 };
+            let mut pruned = Pruned::of(rulings, of_archives);
+            pruned.count(&archives);
             self.unneeded(&needed, objects, Timestamp::now(), &mut pruned);
             return Ok(pruned);
         }
@@ -157,8 +199,10 @@ impl Prune<'_> {
         let now = turn.at_work.now().await?;
         let snapshots = self.repository.snapshots().await?;
         let objects = check::all(self.repository).await?;
-        let rulings = self.rule(&snapshots, &objects, now).await?;
-        if let Some(breaker) = rulings.breaker.filter(|_| !self.acknowledged) {
+        let archives = self.archives().await?;
+        let (rulings, of_archives) = self.rule(&snapshots, &objects, &archives, now).await?;
+        let breaker = rulings.breaker.or(of_archives.breaker);
+        if let Some(breaker) = breaker.filter(|_| !self.acknowledged) {
             return Err(Failure::new(Reason::DeletionRefused, format!("{breaker}; nothing was removed")));
         }
         // Read before anything goes: what cannot be read stops all of it.
@@ -172,7 +216,11 @@ impl Prune<'_> {
             self.repository.store.remove(ours.collect()).await?;
         }
         self.repository.store.sync().await?;
-        let mut pruned = Pruned { rulings, objects: 0, bytes: 0, young: 0, foreign: 0 };
+        let mut pruned = Pruned::of(rulings, of_archives);
+        for name in pruned.count(&archives) {
+            turn.check()?;
+            self.repository.store.remove(vec![name]).await?;
+        }
         let unneeded = self.unneeded(&needed, objects, now, &mut pruned);
         let half: Vec<String> = self.repository.store.half_written().await?;
         self.repository.store.remove_half_written(half).await?;
@@ -185,10 +233,17 @@ impl Prune<'_> {
     }
 
     /// A snapshot that lacks an object is as good as a failed one: it must not be what the last good one is given up for.
-    async fn rule(&self, snapshots: &[Snapshot], objects: &[Found], now: Timestamp) -> Result<Rulings, Failure> {
+    async fn rule(
+        &self,
+        snapshots: &[Snapshot],
+        objects: &[Found],
+        archives: &[Archived],
+        now: Timestamp,
+    ) -> Result<(Rulings, Rulings), Failure> {
         let pins: Vec<&str> = self.pinned.iter().map(|it| digits(it)).collect();
         for (pin, digits) in self.pinned.iter().zip(&pins) {
-            let found = !digits.is_empty() && snapshots.iter().any(|it| it.id.starts_with(digits));
+            let mut ids = snapshots.iter().map(|it| &it.id).chain(archives.iter().map(|it| &it.id));
+            let found = !digits.is_empty() && ids.any(|it| it.starts_with(digits));
             if !found && !self.pins_may_be_gone {
                 let message = format!(
                     "{}: no snapshot is called {pin:?}, which --pin names; nothing was removed",
@@ -207,7 +262,25 @@ impl Prune<'_> {
                 pinned: pins.iter().any(|digits| !digits.is_empty() && it.id.starts_with(digits)),
             });
         }
-        Ok(rule(&self.policy, &candidates, &self.zone, now))
+        // An archive has its name only when it is whole, and needs nothing else.
+        let of_archives = archives.iter().map(|it| Candidate {
+            id: it.id.clone(),
+            time: it.time,
+            good: it.object.size > 0,
+            pinned: pins.iter().any(|digits| !digits.is_empty() && it.id.starts_with(digits)),
+        });
+        let of_archives: Vec<Candidate> = of_archives.collect();
+        let ruled = |candidates: &[Candidate]| rule(&self.policy, candidates, &self.zone, now);
+        Ok((ruled(&candidates), ruled(&of_archives)))
+    }
+
+    async fn archives(&self) -> Result<Vec<Archived>, Failure> {
+        let found = self.repository.store.list("archives/").await?;
+        let archive = |object: Found| {
+            let (time, id) = names::parse_archive(&object.name)?;
+            Some(Archived { time, id, object })
+        };
+        Ok(found.into_iter().filter_map(archive).collect())
     }
 
     /// What the snapshots that stay need.
@@ -285,4 +358,17 @@ pub fn digits(id: &str) -> &str {
 fn is_of(name: &str, candidate: &Candidate) -> bool {
     let stem = name.strip_suffix(Form::AGE).unwrap_or(name);
     names::is_snapshot(name) && stem.ends_with(&format!("-{}.json", candidate.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_slept_knows_how_long_its_word_is_old() {
+        let slept = Renewed(Instant::now(), SystemTime::now() - 2 * TOO_LONG);
+        assert!(slept.elapsed() >= TOO_LONG && Renewed::now().elapsed() < TOO_LONG);
+        let set_back = Renewed(Instant::now(), SystemTime::now() + TOO_LONG);
+        assert!(set_back.elapsed() < TOO_LONG);
+    }
 }

@@ -3,7 +3,9 @@
 //! marker ──► what is known ──► each volume ──► everything durable ──► snapshot. Killed anywhere before the last step, it never was.
 
 use super::archive::{Archive, OWN};
+use super::asked::Asked;
 use super::dry::{Plan, count};
+use super::guard;
 use super::known::Known;
 use super::lines::{Before, is_whole};
 use super::manifests;
@@ -15,7 +17,7 @@ use super::repository::snapshot::{Snapshot, VolumeSnapshot};
 use super::repository::upload::Upload;
 use super::repository::{Repository, internal, names};
 use super::send::Sender;
-use super::volume::{Asked, Backed, back_up};
+use super::volume::{Backed, back_up};
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::source::Origins;
@@ -28,15 +30,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::runtime::Handle;
 
-/// How long a prune that is at work is waited for.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Bytes that an archive may have in a bucket: its parts are as large as that needs.
 const ARCHIVE: u64 = 128 << 30;
-/// How often it is looked whether it is done.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// Counters that others may look at while it goes on.
 #[derive(Clone, Debug, Default)]
@@ -207,7 +205,7 @@ async fn guarded(
 ) -> Result<Snapshot, Failure> {
     let begun = Instant::now();
     let half_written = repository.store.half_written().await?;
-    wait_for_prune(at_work, say).await?;
+    guard::wait_for_prune(at_work, say).await?;
     let others = at_work.others(Work::Backup).await?;
     at_work.tidy(others.stale).await?;
     if others.alive.is_empty() {
@@ -248,24 +246,9 @@ async fn guarded(
         return tokio::task::spawn_blocking(move || job.archive(volumes)).await.map_err(internal)?;
     }
     let snapshot = tokio::task::spawn_blocking(move || job.volumes(volumes)).await.map_err(internal)??;
+    guard::see_to_it(repository, at_work, &snapshot, say).await?;
     repository.write(&snapshot).await?;
     Ok(snapshot)
-}
-
-async fn wait_for_prune(at_work: &AtWork, say: &dyn Fn(&str)) -> Result<(), Failure> {
-    let begun = Instant::now();
-    loop {
-        let others = at_work.others(Work::Prune).await?;
-        if others.alive.is_empty() {
-            return Ok(());
-        }
-        if begun.elapsed() > PATIENCE {
-            let message = "a prune is at work on the same repository and does not end: look at its Job, and try again";
-            return Err(Failure::new(Reason::DeadlineExceeded, message));
-        }
-        say("waits for a prune of the same repository");
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 struct Job {
@@ -356,7 +339,7 @@ impl Job {
             let digest = backed.total.digest.clone();
             let last = self.last.iter().flat_map(|it| &it.volumes).find(|it| it.name == volume.name);
             let last = last.map(|it| it.manifests.clone()).unwrap_or_default();
-            let kept = manifests::keep(&self.repository, &volume.root, &self.empty.cache, &last);
+            let kept = manifests::keep(&self.repository, &volume.owned.manifests, &last);
             let manifests = self.handle.block_on(kept)?;
             done.push((VolumeSnapshot { manifests, ..snapshot_of(volume, backed) }, digest));
         }

@@ -50,8 +50,8 @@ const DENSE: [&str; 24] = [
     "mp4",
     "parquet",
 ];
-/// How often a file is sent that another content was read from than before.
-const TRIES: u32 = 3;
+/// How often a file is read that another content was read from than before.
+const TRIES: u32 = 5;
 
 /// Sends contents to a repository.
 pub struct Sender<'a> {
@@ -70,7 +70,6 @@ pub struct Sender<'a> {
 }
 
 struct Read {
-    hash: Hash,
     form: Form,
     upload: Option<Upload>,
 }
@@ -83,11 +82,11 @@ impl Sender<'_> {
     pub fn large(&self, opener: &mut Opener<'_>, path: &str, promised: Option<Hash>) -> Result<Option<File>, Failure> {
         // A bucket wants an object's name first, so that a content whose hash nobody says is read twice.
         let late = self.repository.store.root().is_some();
-        let mut expected = promised;
+        let (mut expected, mut limit) = (promised, None);
         for _ in 0..TRIES {
             let with_upload = late || expected.is_some();
-            let Some(whole) = self.read(opener, path, expected, with_upload)? else { return Ok(None) };
-            let Whole { made: Read { hash, form, upload }, size, stamp } = whole;
+            let Some(whole) = self.read(opener, path, limit, expected, with_upload)? else { return Ok(None) };
+            let Whole { made: Read { form, upload }, hash, size, stamp } = whole;
             if let Some(promised) = promised.filter(|it| *it != hash) {
                 return Err(damaged(path, &promised));
             }
@@ -102,8 +101,10 @@ impl Sender<'_> {
                     self.known.proven(hash, &at);
                     return Ok(Some(File { size, sha256: hex(&hash), stamp, at }));
                 }
-                // Known by now, or it changed between two readings.
-                _ => expected = Some(hash),
+                // Known by now: what was added since is left to the next backup.
+                _ if expected.is_none() => (expected, limit) = (Some(hash), Some(size)),
+                // It changed between two readings.
+                _ => (expected, limit) = (None, None),
             }
         }
         Err(Failure::new(Reason::VolumeError, format!("{path} changes whenever it is read")))
@@ -154,11 +155,12 @@ impl Sender<'_> {
         &self,
         opener: &mut Opener<'_>,
         path: &str,
+        limit: Option<u64>,
         name: Option<Hash>,
         send: bool,
     ) -> Result<Option<Whole<Read>>, Failure> {
         let mut io_failure = None;
-        let result = opener.whole(path, |file, size| {
+        let result = opener.whole(path, limit, |file, size| {
             let form = self.repository.seal.form(send && pays(path, file, size));
             let upload = if send { Some(self.upload(name, form, size)?) } else { None };
             let (hash, bytes, upload) = match upload {
@@ -173,7 +175,7 @@ impl Sender<'_> {
                 Pumped::Target(failure) => failure,
             })?;
             self.read.fetch_add(bytes, Ordering::Relaxed);
-            Ok(Seen { made: Read { hash, form, upload }, bytes })
+            Ok(Seen { made: Read { form, upload }, hash, bytes })
         });
         match io_failure {
             Some(error) => Err(opener.failed(path, &error)),
@@ -210,10 +212,9 @@ impl Sender<'_> {
                 writer.finish()
             });
             let (mut hasher, mut total, mut source) = (Sha256::new(), 0, None);
-            // One byte more than there was: a file that grows is seen.
-            while total <= size {
+            while total < size {
                 let mut piece = to_fill.try_recv().unwrap_or_default();
-                piece.resize(PIECE, 0);
+                piece.resize(usize::try_from(size - total).unwrap_or(PIECE).min(PIECE), 0);
                 let length = match fill(file, &mut piece) {
                     Ok(0) => break,
                     Ok(length) => length,
@@ -248,7 +249,7 @@ enum Pumped {
 
 fn hashed(file: &mut fs::File, size: u64) -> Result<(Hash, u64), Pumped> {
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; PIECE]);
-    let poured = pour(file, size + 1, &mut buffer, |bytes| {
+    let poured = pour(file, size, &mut buffer, |bytes| {
         hasher.update(bytes);
         Ok(())
     });

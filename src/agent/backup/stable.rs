@@ -1,9 +1,13 @@
 //! How is a file read that others may be writing? Looked at before and after; what changed meanwhile is read again, never torn.
 //!
+//! What has only grown meanwhile, as a log does all the time, is taken as it was when it was opened: its first bytes are read
+//! once more, and when they are the same they are what was there between the two readings.
+//!
 //! That is enough for SQLite, too, whose writers change the file's times: a database whose write-ahead log is not empty is
 //! backed up with that log beside it, and SQLite takes it in when the pair is opened.
 
 use super::decide::{size, stamp};
+use super::known::Hash;
 use super::repository::list::Stamp;
 use super::walk::unreadable;
 use crate::agent::failure::Failure;
@@ -11,8 +15,9 @@ use crate::agent::layout::safe_path::{Root, split};
 use crate::api::Reason;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,19 +36,24 @@ pub struct Opener<'a> {
 }
 
 /// A file that was read whole.
+#[derive(Debug)]
 pub struct Whole<T> {
     /// What became of its bytes.
     pub made: T,
+    /// SHA-256 of its bytes.
+    pub hash: Hash,
     /// Bytes.
     pub size: u64,
     /// What the file system said before and after.
     pub stamp: Stamp,
 }
 
-/// An attempt at reading: what it made, and how many bytes it saw.
+/// An attempt at reading: what it made, and which bytes it saw.
 pub struct Seen<T> {
     /// What became of the bytes.
     pub made: T,
+    /// Their SHA-256.
+    pub hash: Hash,
     /// How many there were.
     pub bytes: u64,
 }
@@ -54,13 +64,15 @@ impl<'a> Opener<'a> {
         Self { root, last: None }
     }
 
-    /// Reads a file by `read`, again while it changes. `None` when it is gone.
+    /// Reads a file by `read`, which is told how many bytes there are; again while it changes. No more than the first `limit`
+    /// bytes, if there is a limit. `None` when it is gone.
     ///
     /// # Errors
     /// `VolumeError`, with its name, when it cannot be read, or changes whenever it is read.
     pub fn whole<T>(
         &mut self,
         path: &str,
+        limit: Option<u64>,
         mut read: impl FnMut(&mut File, u64) -> Result<Seen<T>, Failure>,
     ) -> Result<Option<Whole<T>>, Failure> {
         for attempt in 0..TRIES {
@@ -73,13 +85,22 @@ impl<'a> Opener<'a> {
             if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
                 return Ok(None);
             }
-            let seen = read(&mut file, size(&before))?;
+            let all = size(&before);
+            let wanted = limit.map_or(all, |limit| limit.min(all));
+            let Seen { made, hash, bytes } = read(&mut file, wanted)?;
             let after = fstat(&file).map_err(failed)?;
-            if stamp(&before) == stamp(&after) && size(&after) == seen.bytes {
+            if bytes != wanted {
+                continue;
+            }
+            if stamp(&before) == stamp(&after) && size(&after) == all {
                 let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
                 let settled = i64::try_from(since).unwrap_or_default() - stamp(&after).ctime > TICK;
-                let stamp = if settled { stamp(&after) } else { Stamp::default() };
-                return Ok(Some(Whole { made: seen.made, size: seen.bytes, stamp }));
+                let stamp = if settled && wanted == all { stamp(&after) } else { Stamp::default() };
+                return Ok(Some(Whole { made, hash, size: wanted, stamp }));
+            }
+            let again = |error: io::Error| self.failed(path, &error);
+            if size(&after) > all && beginning(&mut file, wanted).map_err(again)? == hash {
+                return Ok(Some(Whole { made, hash, size: wanted, stamp: Stamp::default() }));
             }
         }
         let message = format!(
@@ -115,6 +136,18 @@ impl<'a> Opener<'a> {
     }
 }
 
+/// SHA-256 of the first bytes of a file.
+pub fn beginning(file: &mut File, length: u64) -> io::Result<Hash> {
+    file.rewind()?;
+    let mut hasher = Sha256::new();
+    let poured = pour(file, length, &mut vec![0; 256 << 10], |piece| {
+        hasher.update(piece);
+        Ok(())
+    });
+    poured.map_err(io::Error::other)??;
+    Ok(hasher.finalize().into())
+}
+
 /// Reads at most `limit` bytes and hands them over as they come.
 pub fn pour(
     file: &mut File,
@@ -124,7 +157,8 @@ pub fn pour(
 ) -> Result<Result<u64, std::io::Error>, Failure> {
     let mut total = 0;
     while total < limit {
-        match file.read(buffer) {
+        let left = usize::try_from(limit - total).unwrap_or(usize::MAX).min(buffer.len());
+        match file.read(buffer.get_mut(..left).unwrap_or_default()) {
             Ok(0) => break,
             Ok(length) => {
                 take(buffer.get(..length).unwrap_or_default())?;
@@ -135,4 +169,86 @@ pub fn pour(
         }
     }
     Ok(Ok(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::os::unix::fs::FileExt as _;
+    use std::path::Path;
+
+    /// Reads a file of twenty bytes that somebody does something to whenever it was read: what came of it, and how often.
+    fn read(limit: Option<u64>, meanwhile: impl Fn(&Path)) -> (Result<Option<(String, bool)>, Reason>, u32) {
+        let volume = tempfile::tempdir().unwrap();
+        let path = volume.path().join("a.log");
+        std::fs::write(&path, "one line, two lines\n").unwrap();
+        let root = Root::open(volume.path()).unwrap();
+        let mut times = 0;
+        let whole = Opener::new(&root).whole("a.log", limit, |file, size| {
+            times += 1;
+            let mut text = vec![];
+            let bytes = pour(file, size, &mut [0; 7], |piece| {
+                text.extend_from_slice(piece);
+                Ok(())
+            })?;
+            meanwhile(&path);
+            Ok(Seen { hash: Sha256::digest(&text).into(), made: text, bytes: bytes.unwrap() })
+        });
+        let text = |it: Whole<Vec<u8>>| {
+            assert_eq!(it.size, it.made.len() as u64);
+            (String::from_utf8(it.made).unwrap(), it.stamp.is_unknown())
+        };
+        (whole.map(|it| it.map(text)).map_err(|it| it.reason), times)
+    }
+
+    fn append(path: &Path, text: &str) {
+        std::fs::File::options().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_only_grows_is_taken_as_it_was_when_it_was_opened_and_read_again_next_time() {
+        let then = "one line, two lines\n".to_owned();
+        let (whole, times) = read(None, |path| append(path, "and one more\n"));
+        assert_eq!((whole, times), (Ok(Some((then.clone(), true))), 1));
+        // The same beginning, of a file that is longer by now.
+        let (whole, times) = read(Some(8), |path| append(path, "and one more\n"));
+        assert_eq!((whole, times), (Ok(Some(("one line".into(), true))), 1));
+        let (whole, times) = read(Some(8), |_| ());
+        assert_eq!((whole, times), (Ok(Some(("one line".into(), true))), 1));
+        let (whole, times) = read(Some(100), |_| ());
+        assert_eq!((whole.unwrap().unwrap().0, times), (then, 1));
+    }
+
+    #[test]
+    fn what_changes_otherwise_is_read_again_and_refused_in_the_end() {
+        let rewritten = |path: &Path| {
+            // The clock of a file system ticks every few milliseconds.
+            std::thread::sleep(Duration::from_millis(20));
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            let mut first = [0];
+            std::fs::File::open(path).unwrap().read_exact_at(&mut first, 0).unwrap();
+            file.write_all_at(&[first[0].wrapping_add(1) & 0x7f], 0).unwrap();
+        };
+        for meanwhile in [
+            &rewritten as &dyn Fn(&Path),
+            // Longer, and the beginning is another.
+            &|path: &Path| {
+                append(path, "more\n");
+                rewritten(path);
+            },
+        ] {
+            let (whole, times) = read(None, meanwhile);
+            assert_eq!((whole, times), (Err(Reason::VolumeError), TRIES));
+        }
+        // Emptied, as a log that is copied and cut: the second time it is what it is.
+        let (whole, times) = read(None, |path| {
+            if std::fs::metadata(path).unwrap().len() > 0 {
+                std::fs::write(path, "").unwrap();
+            }
+        });
+        assert_eq!((whole.unwrap().unwrap().0.as_str(), times >= 2), ("", true));
+        let (whole, _) = read(None, |path| drop(std::fs::remove_file(path)));
+        assert!(whole.is_ok());
+    }
 }

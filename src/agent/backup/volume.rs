@@ -1,8 +1,8 @@
 //! How is one volume backed up? One thread walks and decides, others read and send, one writes the list in order.
 
+use super::asked::{Asked, lost, promised};
 use super::decide::{Decision, decide, size};
 use super::lines::{Before, Lines, Total};
-use super::owned::{Owned, OwnedEntry};
 use super::pack::{BLOCK, FILES, Packer, SMALL, Small};
 use super::repository::list::{Entry, File, What};
 use super::repository::snapshot::{Count, NotCovered};
@@ -11,10 +11,8 @@ use super::stable::Opener;
 use super::walk::{Found, Kind, walk};
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
-use crate::agent::source::fnmatch::wanted;
 use crate::api::Reason;
-use crate::api::backup::BackupContent;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 
@@ -23,27 +21,6 @@ const WINDOW: u64 = 16_384;
 
 /// How often it is looked whether a reader is free: much less than a block takes.
 const PAUSE: std::time::Duration = std::time::Duration::from_micros(200);
-
-/// What is asked of one volume.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    /// Its directory.
-    pub root: &'a Root,
-    /// What our manifests list.
-    pub owned: &'a Owned,
-    /// Whether only what sources put there counts: a copy on a node.
-    pub per_node: bool,
-    /// How much of each file.
-    pub content: BackupContent,
-    /// Sources that fetch again what they put there.
-    pub origins: &'a BTreeSet<String>,
-    /// Only these paths.
-    pub include: &'a [String],
-    /// Not these paths.
-    pub exclude: &'a [String],
-    /// Where backups go, if that may lie on the volume: device and inode.
-    pub forbidden: Option<(u64, u64)>,
-}
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +39,16 @@ enum Work {
 /// A turn of the list: its place, and what belongs there, if it is still there.
 type Turn = (u64, Option<Entry>);
 
+/// What a file is listed as once it was read.
+struct Reading {
+    path: String,
+    mode: u32,
+    size: u64,
+}
+
+/// Files that are read, by their places in the list.
+type Readings = Mutex<BTreeMap<u64, Reading>>;
+
 /// Backs up one volume.
 ///
 /// # Errors
@@ -71,13 +58,13 @@ pub fn back_up(asked: &Asked<'_>, before: Before<'_>, sender: &Sender<'_>, threa
     let (work, queue) = mpsc::sync_channel::<Work>(2 * threads);
     let queue = Mutex::new(queue);
     let (turns, in_turn) = mpsc::channel::<Vec<Turn>>();
-    let modes = Mutex::new(BTreeMap::<u64, u32>::new());
+    let readings = Readings::default();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
-                let (turns, queue, gate, modes) = (turns.clone(), &queue, &gate, &modes);
+                let (turns, queue, gate, readings) = (turns.clone(), &queue, &gate, &readings);
                 scope.spawn(move || {
-                    let result = read(asked.root, sender, queue, &turns, modes, gate);
+                    let result = read(asked.root, sender, queue, &turns, readings, gate);
                     result.inspect_err(|_| gate.stop())
                 })
             })
@@ -93,7 +80,7 @@ pub fn back_up(asked: &Asked<'_>, before: Before<'_>, sender: &Sender<'_>, threa
             turns,
             work,
             gate: &gate,
-            modes: &modes,
+            readings: &readings,
             next: 0,
             small: vec![],
             small_bytes: 0,
@@ -109,7 +96,13 @@ pub fn back_up(asked: &Asked<'_>, before: Before<'_>, sender: &Sender<'_>, threa
             workers.into_iter().filter_map(|it| it.join().map_err(ended).and_then(|it| it).err()).collect();
         let listed = listing.join().map_err(ended).and_then(|it| it);
         match (walked, listed) {
-            (Ok(backed), Ok(total)) if failures.is_empty() => Ok(Backed { total, ..backed }),
+            (Ok(mut backed), Ok(total)) if failures.is_empty() => {
+                let vanished = gate.vanished();
+                if vanished.files > 0 {
+                    backed.not_covered.insert(NotCovered::Vanished, vanished);
+                }
+                Ok(Backed { total, ..backed })
+            }
             (walked, listed) => {
                 failures.extend(walked.err());
                 failures.extend(listed.err());
@@ -125,60 +118,6 @@ fn cause(mut failures: Vec<Failure>) -> Failure {
     if failures.is_empty() { super::repository::internal("a thread ended early") } else { failures.swap_remove(at) }
 }
 
-impl Asked<'_> {
-    /// Something that a source put there is gone: a backup without it would look whole.
-    pub(super) fn missing(&self) -> Result<(), Failure> {
-        let root = self.root;
-        let mut gone = Vec::new();
-        for (path, entry) in &self.owned.entries {
-            if wanted(path, self.include, self.exclude) && root.stat(path)?.is_none() {
-                gone.push((path, entry));
-            }
-        }
-        gone.sort_by_key(|(path, _)| *path);
-        let Some((path, _)) = gone.first() else { return Ok(()) };
-        let message = format!(
-            "{path} and {} more that sources put there are gone: `modelcache prefetch` brings them back; nothing half is \
-             backed up",
-            gone.len() - 1
-        );
-        Err(Failure::new(Reason::Damaged, message))
-    }
-
-    /// Why something is not covered. `None` when it is.
-    pub(super) fn not_covered(&self, found: &Found, owned: Option<&OwnedEntry>) -> Option<NotCovered> {
-        match found.kind {
-            Kind::Special => return Some(NotCovered::Special),
-            Kind::OtherFileSystem => return Some(NotCovered::OtherFileSystem),
-            Kind::Closed => return Some(NotCovered::Excluded),
-            // What is in it is looked at, and counted, by itself.
-            Kind::Directory => return None,
-            Kind::File | Kind::Link(_) => {}
-        }
-        if !wanted(&found.path, self.include, self.exclude) {
-            return Some(NotCovered::Excluded);
-        }
-        if owned.is_some() {
-            return None;
-        }
-        if self.owned.of_others.contains(&found.path) {
-            return Some(NotCovered::OfAnotherCache);
-        }
-        match (self.per_node, self.content) {
-            (true, _) => Some(NotCovered::NotOfASource),
-            (false, BackupContent::Manifest) => Some(NotCovered::NoBytesAskedFor),
-            (false, _) => None,
-        }
-    }
-
-    /// The source that fetches a file again.
-    pub(super) fn origin(&self, owned: Option<&OwnedEntry>) -> Option<&str> {
-        let Some(OwnedEntry::File { source, .. }) = owned else { return None };
-        let name = self.owned.sources.get(*source)?;
-        self.origins.contains(name).then_some(name.as_str())
-    }
-}
-
 struct Walker<'a, 'b> {
     asked: &'b Asked<'a>,
     before: Before<'b>,
@@ -186,7 +125,7 @@ struct Walker<'a, 'b> {
     turns: mpsc::Sender<Vec<Turn>>,
     work: mpsc::SyncSender<Work>,
     gate: &'b Gate,
-    modes: &'b Mutex<BTreeMap<u64, u32>>,
+    readings: &'b Readings,
     next: u64,
     small: Vec<Small>,
     small_bytes: u64,
@@ -206,12 +145,14 @@ impl Walker<'_, '_> {
         Ok(self.backed)
     }
 
-    fn see(&mut self, found: Found) -> Result<(), Failure> {
+    fn see(&mut self, mut found: Found) -> Result<(), Failure> {
         if self.gate.stopped() {
             return Err(super::repository::internal("another thread has ended"));
         }
-        let owned = self.asked.owned.entries.get(&found.path);
+        let asked = self.asked;
+        let owned = asked.owned.entries.get(&found.path);
         self.seen += usize::from(owned.is_some());
+        let real = asked.held(&mut found, owned)?;
         if let Some(why) = self.asked.not_covered(&found, owned) {
             let count = self.backed.not_covered.entry(why).or_default();
             count.files += 1;
@@ -227,12 +168,15 @@ impl Walker<'_, '_> {
             Kind::Link(target) => What::Link { target },
             Kind::Special | Kind::OtherFileSystem | Kind::Closed => return Ok(()),
             Kind::File => {
-                let origin = self.asked.origin(owned);
+                let (origin, owned) = (asked.origin(owned), asked.known(&path, owned));
                 let before = before.as_ref().and_then(Entry::file);
                 match decide(&stat, owned, origin, before, self.sender.known) {
                     Decision::List(file) => What::File(file),
                     Decision::Damaged => return Err(damaged(&path, &promised(owned).unwrap_or_default())),
-                    Decision::Read(promised) => return self.read(path, mode, size(&stat), promised),
+                    Decision::Read(promised) => {
+                        let real = real.unwrap_or_else(|| path.clone());
+                        return self.read(Reading { path, mode, size: size(&stat) }, real, promised);
+                    }
                 }
             }
         };
@@ -240,16 +184,11 @@ impl Walker<'_, '_> {
         self.send_turn(seq, Entry { path, mode, what })
     }
 
-    fn read(
-        &mut self,
-        path: String,
-        mode: u32,
-        size: u64,
-        promised: Option<super::known::Hash>,
-    ) -> Result<(), Failure> {
-        let seq = self.take_turn()?;
-        self.modes.lock().unwrap_or_else(PoisonError::into_inner).insert(seq, mode);
-        let small = Small { seq, path, promised };
+    /// Has a file read, which is at `real`.
+    fn read(&mut self, reading: Reading, real: String, promised: Option<super::known::Hash>) -> Result<(), Failure> {
+        let (seq, size) = (self.take_turn()?, reading.size);
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).insert(seq, reading);
+        let small = Small { seq, path: real, promised };
         if size > SMALL {
             return self.hand(Work::Large(small));
         }
@@ -296,21 +235,13 @@ impl Walker<'_, '_> {
     }
 }
 
-/// The hash that a source promises.
-pub(super) fn promised(owned: Option<&OwnedEntry>) -> Option<super::known::Hash> {
-    match owned {
-        Some(OwnedEntry::File { sha256, .. }) => Some(*sha256),
-        _ => None,
-    }
-}
-
 /// What each reader does until there is no more work.
 fn read(
     root: &Root,
     sender: &Sender<'_>,
     queue: &Mutex<mpsc::Receiver<Work>>,
     turns: &mpsc::Sender<Vec<Turn>>,
-    modes: &Mutex<BTreeMap<u64, u32>>,
+    readings: &Readings,
     gate: &Gate,
 ) -> Result<(), Failure> {
     let (mut opener, mut packer) = (Opener::new(root), Packer::new(sender));
@@ -320,25 +251,31 @@ fn read(
         if gate.stopped() {
             return Ok(());
         }
-        let (paths, done): (BTreeMap<u64, String>, Vec<_>) = match work {
+        let (promised, done) = match work {
             Work::Large(small) => {
                 let file = sender.large(&mut opener, &small.path, small.promised)?;
-                (BTreeMap::from([(small.seq, small.path)]), vec![(small.seq, file)])
+                (vec![(small.seq, small.promised)], vec![(small.seq, file)])
             }
             Work::Small(batch) => {
-                let done = packer.block(&mut opener, &batch)?;
-                (batch.into_iter().map(|it| (it.seq, it.path)).collect(), done)
+                (batch.iter().map(|it| (it.seq, it.promised)).collect(), packer.block(&mut opener, &batch)?)
             }
         };
-        let mut paths = paths;
-        let mut modes = modes.lock().unwrap_or_else(PoisonError::into_inner);
+        let promised: HashSet<u64> = promised.into_iter().filter_map(|(seq, hash)| hash.map(|_| seq)).collect();
+        let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = |(seq, file): (u64, Option<File>)| {
-            let (path, mode) = (paths.remove(&seq).unwrap_or_default(), modes.remove(&seq).unwrap_or(0o644));
-            (seq, file.map(|file| Entry { path, mode, what: What::File(file) }))
+            let Reading { path, mode, size } =
+                readings.remove(&seq).ok_or_else(|| super::repository::internal("nobody asked for this file"))?;
+            if file.is_none() && promised.contains(&seq) {
+                return Err(lost(&path));
+            }
+            if file.is_none() {
+                gate.gone(size);
+            }
+            Ok((seq, file.map(|file| Entry { path, mode, what: What::File(file) })))
         };
-        let done: Vec<Turn> = done.into_iter().map(entry).collect();
-        drop(modes);
-        turns.send(done).map_err(super::repository::internal)?;
+        let done: Result<Vec<Turn>, Failure> = done.into_iter().map(entry).collect();
+        drop(readings);
+        turns.send(done?).map_err(super::repository::internal)?;
     }
 }
 
@@ -365,6 +302,7 @@ fn list(sender: &Sender<'_>, turns: &mpsc::Receiver<Vec<Turn>>, gate: &Gate) -> 
 #[derive(Default)]
 struct Gate {
     listed: Mutex<u64>,
+    vanished: Mutex<Count>,
     moved: Condvar,
     stop: AtomicBool,
 }
@@ -377,6 +315,16 @@ impl Gate {
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// A file went away before it was read.
+    fn gone(&self, size: u64) {
+        let mut vanished = self.vanished.lock().unwrap_or_else(PoisonError::into_inner);
+        *vanished = Count { files: vanished.files + 1, bytes: vanished.bytes + size };
+    }
+
+    fn vanished(&self) -> Count {
+        *self.vanished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listed(&self) -> u64 {
@@ -393,6 +341,68 @@ impl Gate {
         while *listed < until && !self.stopped() {
             let waited = self.moved.wait_timeout(listed, std::time::Duration::from_millis(100));
             listed = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::known::Known;
+    use super::super::repository::Repository;
+    use super::super::repository::at_work::{AtWork, Work as AtWorkOn};
+    use super::super::repository::marker::Owner;
+    use super::super::repository::seal::Seal;
+    use super::super::repository::store::Store;
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_that_went_away_before_it_was_read_is_counted_and_one_of_a_source_is_a_failure() {
+        let (volume, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(volume.path().join("there"), "12345").unwrap();
+        let store = Store::in_directory(to.path(), "default/c", true).unwrap();
+        let owner = Owner { namespace: "default".into(), cache: "c".into() };
+        let repository = Repository::open_or_create(store, &owner, Seal::default()).await.unwrap();
+        let at_work = AtWork::begin(&repository, AtWorkOn::Backup, "1").await.unwrap();
+        let (known, counter, handle) = (Known::default(), AtomicU64::new(0), tokio::runtime::Handle::current());
+        let sender = Sender {
+            repository: &repository,
+            handle: &handle,
+            known: &known,
+            at_work: &at_work,
+            sent: &counter,
+            read: &counter,
+        };
+        let root = Root::open(volume.path()).unwrap();
+        let work = |promised, large: bool| {
+            let (gate, readings) = (Gate::default(), Readings::default());
+            let mut batch = vec![];
+            for (seq, path) in [(0, "there"), (1, "gone")] {
+                let reading = Reading { path: path.to_owned(), mode: 0o644, size: 7 };
+                readings.lock().unwrap().insert(seq, reading);
+                let promised = if path == "gone" { promised } else { None };
+                batch.push(Small { seq, path: path.to_owned(), promised });
+            }
+            let work = if large { batch.into_iter().map(Work::Large).collect() } else { vec![Work::Small(batch)] };
+            let (send, queue) = mpsc::sync_channel(2);
+            work.into_iter().for_each(|it| send.send(it).unwrap());
+            drop(send);
+            let (turns, in_turn) = mpsc::channel();
+            let done = read(&root, &sender, &Mutex::new(queue), &turns, &readings, &gate);
+            drop(turns);
+            let mut listed: Vec<Turn> = in_turn.into_iter().flatten().collect();
+            listed.sort_by_key(|it| it.0);
+            (done, listed, gate.vanished())
+        };
+        for large in [false, true] {
+            let (done, listed, vanished) = tokio::task::block_in_place(|| work(None, large));
+            done.unwrap();
+            assert!(matches!(listed.as_slice(), [(0, Some(_)), (1, None)]), "{listed:?}");
+            assert_eq!(vanished, Count { files: 1, bytes: 7 });
+            let (done, ..) = tokio::task::block_in_place(|| work(Some([7; 32]), large));
+            let failure = done.unwrap_err();
+            assert_eq!(failure.reason, Reason::Damaged);
+            assert!(failure.message.contains("gone was put there by a source"), "{failure}");
         }
     }
 }

@@ -103,7 +103,12 @@ impl Walk<'_> {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,
             FileType::Symlink => {
-                let target = readlinkat(parent, name, Vec::new()).map_err(failed)?;
+                let target = match readlinkat(parent, name, Vec::new()) {
+                    Ok(target) => target,
+                    // Gone, or something else, since it was looked at.
+                    Err(Errno::NOENT | Errno::INVAL) => return self.entry(parent, name, path, depth),
+                    Err(error) => return Err(failed(error)),
+                };
                 let target = target.into_string().map_err(|_| {
                     let message = format!("{} points to a name that is not UTF-8", self.root.shown(&path).display());
                     Failure::new(Reason::VolumeError, message)
@@ -134,7 +139,7 @@ impl Walk<'_> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let inner = match openat(parent, name, flags, Mode::empty()) {
             Ok(inner) => inner,
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return self.entry(parent, name, path, depth),
             Err(Errno::ACCESS | Errno::PERM) if !wanted(&format!("{path}/"), &[], self.exclude) => {
                 return (self.see)(Found { path, kind: Kind::Closed, stat });
             }

@@ -152,6 +152,12 @@ impl Clean<'_> {
         };
         let emptied = trash::empty(&root, cache, grace, self.now.as_second(), self.dry_run)?;
         report.trash_emptied_bytes = emptied.disk_bytes;
+        report.notes.extend(caches.iter().flat_map(|it| &it.broken_retired).map(|path| {
+            format!(
+                "{path} says what an earlier revision had, and cannot be believed: its files are nobody's from now on; remove the \
+                 document once they were looked at"
+            )
+        }));
         for rule in &self.rules {
             let mut told = RuleReport::of(&rule.name);
             let done = work.check().and_then(|()| carry_out(&work, rule, &mut told));

@@ -11,9 +11,11 @@
 use super::super::failure::Failure;
 use super::super::inspect::amount::Amount;
 use super::super::inspect::known::loaded_from;
+use super::super::inspect::leftovers::Links;
 use super::super::inspect::owners::Owner;
 use super::super::inspect::walk::{Next, walk_below};
 use super::super::layout::expired;
+use super::super::layout::held;
 use super::super::layout::manifest::{Entry, Manifest, What as Kind};
 use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::split;
@@ -37,12 +39,14 @@ pub struct Removal<'a, 'w> {
     hand: &'a mut Hand,
     /// Revisions that are gone, or would be.
     gone: HashSet<Owner>,
+    /// What links of other tools lead to.
+    led_to: &'a Links,
 }
 
 impl<'a, 'w> Removal<'a, 'w> {
     /// Nothing is gone yet.
-    pub fn new(work: &'a Work<'w>, hand: &'a mut Hand) -> Self {
-        Self { work, hand, gone: HashSet::new() }
+    pub fn new(work: &'a Work<'w>, hand: &'a mut Hand, led_to: &'a Links) -> Self {
+        Self { work, hand, gone: HashSet::new(), led_to }
     }
 
     /// A revision counts as gone.
@@ -151,8 +155,16 @@ impl<'a, 'w> Removal<'a, 'w> {
     fn sweep(&mut self, name: &str, manifest: &Manifest, report: &mut RuleReport) -> Result<u64, Failure> {
         let root = self.work.root;
         let aside = format!("{}/{name}.tree", removing(self.work.cache));
-        let mine: Vec<&Entry> =
+        let listed: HashSet<&str> = manifest.entries.iter().map(|it| it.path.as_str()).collect();
+        let mut mine: Vec<&Entry> =
             manifest.entries.iter().filter(|it| !manifest.adopted && !self.needed(&it.path)).collect();
+        mine.retain(|it| match self.link_to(&it.path, &listed) {
+            Some(link) => {
+                report.note(format!("{} stays: {link}, which is another tool's, leads to it", it.path));
+                false
+            }
+            None => true,
+        });
         let is_content = |it: &&&Entry| it.path.contains("/blobs/");
         let mut freed = 0;
         // What leads to the snapshot goes before it.
@@ -191,7 +203,18 @@ impl<'a, 'w> Removal<'a, 'w> {
                 *it == owner || self.gone.contains(it) && !adopted
             })
         };
-        entries.iter().map(|it| &it.path).filter(|path| only(path)).cloned().collect()
+        let listed = entries.iter().map(|it| it.path.as_str()).collect();
+        let alone = |path: &&String| only(path) && self.link_to(path, &listed).is_none();
+        entries.iter().map(|it| &it.path).filter(alone).cloned().collect()
+    }
+
+    /// A link that is none of a revision's own and leads to a path now: what it leads to stays.
+    fn link_to(&self, path: &str, listed: &HashSet<&str>) -> Option<&str> {
+        let leads = |link: &&String| {
+            let target = held::target(self.work.root, link);
+            !listed.contains(link.as_str()) && target.is_ok_and(|it| it.as_deref() == Some(path))
+        };
+        self.led_to.get(path)?.iter().find(leads).map(String::as_str)
     }
 
     /// Whether a revision that stays lists a path.

@@ -3,7 +3,7 @@
 
 use super::super::failure::Failure;
 use super::super::inspect::known::{Cache, Revision};
-use super::super::inspect::leftovers;
+use super::super::inspect::leftovers::{self, Leftovers};
 use super::super::layout::expired;
 use super::super::layout::safe_path::Root;
 use super::super::layout::{staging, state};
@@ -35,20 +35,25 @@ pub fn run(work: &Work<'_>, rule: &CleanupRule, wanted: &CacheRule, report: &mut
         }
     }
     let mut hand = Hand::on(work.root)?;
+    let leftovers = leftovers::of(work.root, work.caches, work.owners)?;
+    let unseen = leftovers.unseen(work.caches);
+    let takes = |what| unseen.is_none() && wanted.takes(what);
     // One for both: what the first removes no longer holds the files of the second.
-    let mut removal = Removal::new(work, &mut hand);
-    if wanted.takes(Leftover::Superseded) || wanted.takes(Leftover::Expired) {
+    let mut removal = Removal::new(work, &mut hand, &leftovers.led_to);
+    if takes(Leftover::Superseded) || takes(Leftover::Expired) {
         removal.finish_all(report)?;
     }
-    if wanted.takes(Leftover::Superseded) {
+    if takes(Leftover::Superseded) {
         superseded(work, rule, wanted, keep, &mut removal, report)?;
     }
-    if wanted.takes(Leftover::Expired) {
+    if takes(Leftover::Expired) {
         expired(work, &mut removal, report)?;
     }
-    let (incomplete, orphaned) = (wanted.takes(Leftover::Incomplete), wanted.takes(Leftover::Orphaned));
-    if incomplete || orphaned {
-        loose(work, (incomplete, orphaned), keep, report)?;
+    loose(work, (wanted.takes(Leftover::Incomplete), takes(Leftover::Orphaned)), keep, &leftovers, report)?;
+    if let Some(unseen) = unseen {
+        let message =
+            format!("{unseen}; what links in there lead to is not known, so no content of the cache was removed");
+        report.fail(Reason::VolumeError, message);
     }
     Ok(())
 }
@@ -164,11 +169,17 @@ fn expired(work: &Work<'_>, removal: &mut Removal<'_, '_>, report: &mut RuleRepo
 }
 
 /// What interrupted work left in hub directories.
-fn loose(work: &Work<'_>, kinds: (bool, bool), keep: Duration, report: &mut RuleReport) -> Result<(), Failure> {
+fn loose(
+    work: &Work<'_>,
+    kinds: (bool, bool),
+    keep: Duration,
+    leftovers: &Leftovers,
+    report: &mut RuleReport,
+) -> Result<(), Failure> {
     let mine: Vec<Cache> = work.caches.iter().filter(|it| it.name == work.cache).cloned().collect();
     let mut hand = Hand::on(work.root)?;
     let oldest = work.now.as_second().saturating_sub(i64::try_from(keep.as_secs().max(FOREIGN)).unwrap_or(i64::MAX));
-    for left in leftovers::of(work.root, work.caches, work.owners)? {
+    for left in &leftovers.files {
         let wanted = if left.incomplete { kinds.0 } else { kinds.1 && leftovers::is_of(&left.path, &mine) };
         if !wanted {
             continue;

@@ -32,7 +32,7 @@ const GRACE: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Args, Clone, Debug)]
 pub struct Whereabouts {
     /// Keep the backups in this directory, whatever the ModelCache says: one for each cache below it.
-    #[arg(long = "to", visible_alias = "from", value_name = "DIR")]
+    #[arg(long = "to", value_name = "DIR")]
     pub directory: Option<PathBuf>,
 
     /// The directory that the destination's claim is mounted at. [default in a pod: /backup]
@@ -75,21 +75,17 @@ pub struct Backup {
 
 impl Whereabouts {
     /// The store and the seal of a cache's repository.
-    pub fn store(&self, cache: &ModelCache, network: &Network, make: bool) -> Result<(Store, BackupAccess), Failure> {
+    fn store(&self, cache: &ModelCache, network: &Network, make: bool) -> Result<(Store, BackupAccess), Failure> {
         let backup = cache.spec.backup.as_ref();
         let mounted = || Some(PathBuf::from(mount::SECRETS)).filter(|it| it.join(mount::BACKUP_SECRETS).is_dir());
         let secrets = self.backup_secrets_dir.clone().or_else(mounted);
         // A directory that a person gives needs no login; what is encrypted stays so.
-        let access = match (&self.directory, backup) {
-            (Some(_), Some(it)) if it.encryption.is_none() => BackupAccess::default(),
-            (Some(_), Some(it)) => {
-                let mut only_key = it.clone();
-                only_key.destination.s3 = None;
-                only_key.destination.gcs = None;
-                only_key.destination.azure = None;
-                BackupAccess::read(Some(&only_key), secrets.as_deref(), &environment)?
+        let access = match &self.directory {
+            Some(_) => {
+                let seal = BackupAccess::seal(backup, secrets.as_deref(), &environment)?;
+                BackupAccess { seal, ..BackupAccess::default() }
             }
-            _ => BackupAccess::read(backup, secrets.as_deref(), &environment)?,
+            None => BackupAccess::read(backup, secrets.as_deref(), &environment)?,
         };
         let mounted = || Some(PathBuf::from(mount::BACKUP)).filter(|it| it.is_dir());
         let claim = self.claim_dir.clone().or_else(mounted);

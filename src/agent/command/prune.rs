@@ -101,8 +101,12 @@ fn invalid(error: impl std::fmt::Display) -> Failure {
 
 fn done(cache: String, pruned: &Pruned) -> Done {
     let (kept, removed) = (pruned.rulings.kept().count(), pruned.rulings.removed().count());
+    let archives = match (pruned.archives.removed().count(), pruned.archives.kept().count()) {
+        (0, 0) => String::new(),
+        (removed, kept) => format!("{removed} archives removed, {kept} kept; "),
+    };
     let message = format!(
-        "{removed} snapshots removed, {kept} kept; {} objects with {} removed, {} more wait for their time",
+        "{removed} snapshots removed, {kept} kept; {archives}{} objects with {} removed, {} more wait for their time",
         pruned.objects,
         human(pruned.bytes),
         pruned.young
@@ -121,6 +125,11 @@ fn text(results: &[(String, Pruned)]) -> String {
         rows.extend(pruned.rulings.verdicts.iter().map(row));
         let _ = writeln!(text, "{cache}");
         text.push_str(&table(&[Side::Left; 4], &rows));
+        if !pruned.archives.verdicts.is_empty() {
+            let mut rows: Vec<Vec<String>> = vec![["PLAN", "ARCHIVE", "TIME", "WHY"].map(str::to_owned).to_vec()];
+            rows.extend(pruned.archives.verdicts.iter().map(row));
+            text.push_str(&table(&[Side::Left; 4], &rows));
+        }
         let _ = writeln!(
             text,
             "{} objects with {} would go now, {} more wait for their time, {} are not ours",
@@ -129,7 +138,7 @@ fn text(results: &[(String, Pruned)]) -> String {
             pruned.young,
             pruned.foreign
         );
-        if let Some(breaker) = pruned.rulings.breaker {
+        for breaker in [pruned.rulings.breaker, pruned.archives.breaker].into_iter().flatten() {
             let _ = writeln!(text, "held: {breaker}");
         }
     }
@@ -145,9 +154,11 @@ fn document(results: &[(String, Pruned)]) -> serde_json::Value {
     };
     let one = |(cache, pruned): &(String, Pruned)| {
         let verdicts: Vec<serde_json::Value> = pruned.rulings.verdicts.iter().map(verdict).collect();
+        let archives: Vec<serde_json::Value> = pruned.archives.verdicts.iter().map(verdict).collect();
+        let breaker = pruned.rulings.breaker.or(pruned.archives.breaker);
         json!({
-            "cache": cache, "snapshots": verdicts, "objects": pruned.objects, "bytes": pruned.bytes, "young": pruned.young,
-            "foreign": pruned.foreign, "held": pruned.rulings.breaker.map(|it| it.to_string())
+            "cache": cache, "snapshots": verdicts, "archives": archives, "objects": pruned.objects, "bytes": pruned.bytes, "young": pruned.young,
+            "foreign": pruned.foreign, "held": breaker.map(|it| it.to_string())
         })
     };
     results.iter().map(one).collect()

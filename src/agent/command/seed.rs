@@ -22,20 +22,20 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Clone, Debug)]
 pub struct Seed {
     /// A file with the ModelCache whose `backup` says where the backups are: what the snapshot has is taken from there.
-    #[arg(long = "restore-file", value_name = "YAML", requires_all = ["restore_of", "restore_snapshot"], hide = true)]
-    restore_file: Option<PathBuf>,
+    #[arg(id = "restore_file", long = "restore-file", value_name = "YAML", requires_all = ["restore_of", "restore_snapshot"], hide = true)]
+    file: Option<PathBuf>,
 
     /// Where the backups are, when that is not the ModelCache's own `backup.destination`.
-    #[arg(long, value_name = "PLACE", requires = "restore_file", hide = true)]
-    restore_from: Option<String>,
+    #[arg(id = "restore_from", long = "restore-from", value_name = "PLACE", requires = "restore_file", hide = true)]
+    from: Option<String>,
 
     /// Whose backups.
-    #[arg(long, value_name = "NAMESPACE/CACHE", hide = true)]
-    restore_of: Option<String>,
+    #[arg(id = "restore_of", long = "restore-of", value_name = "NAMESPACE/CACHE", hide = true)]
+    of: Option<String>,
 
     /// The snapshot.
-    #[arg(long, value_name = "ID", hide = true)]
-    restore_snapshot: Option<String>,
+    #[arg(id = "restore_snapshot", long = "restore-snapshot", value_name = "ID", hide = true)]
+    snapshot: Option<String>,
 }
 
 impl Seed {
@@ -52,11 +52,11 @@ impl Seed {
         min_free: u64,
         network: &Network,
     ) -> Result<Option<String>, Failure> {
-        let (Some(file), Some(id)) = (&self.restore_file, &self.restore_snapshot) else { return Ok(None) };
+        let (Some(file), Some(id)) = (&self.file, &self.snapshot) else { return Ok(None) };
         let missing = || Failure::new(Reason::InvalidSpec, format!("{} has no ModelCache", file.display()));
         let cache = local::read(file)?.into_iter().next().ok_or_else(missing)?;
         let origins = network.origins()?;
-        let repositories = Repositories { from: self.restore_from.clone(), of: self.restore_of.clone() };
+        let repositories = Repositories { from: self.from.clone(), of: self.of.clone() };
         let secrets = Some(network.secrets_dir.as_path()).filter(|it| it.is_dir());
         let repository = repositories.open(Some(&cache), &origins, secrets).await?;
         let (snapshots, damaged) = which::all(&repository).await?;

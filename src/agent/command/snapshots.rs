@@ -1,11 +1,9 @@
 //! `snapshots`: which backups are there?
 
-use super::backup::Whereabouts;
 use super::options::{Network, Say};
 use super::output::{Done, print};
+use super::repository::Which;
 use super::table::{Side, table};
-use crate::agent::backup::repository::Repository;
-use crate::agent::backup::repository::marker::Owner;
 use crate::agent::backup::repository::snapshot::Snapshot;
 use crate::agent::failure::Failure;
 use crate::agent::local;
@@ -18,12 +16,12 @@ use std::process::ExitCode;
 /// Options of `snapshots`.
 #[derive(Args, Debug)]
 pub struct Snapshots {
-    /// A file with one ModelCache or more.
+    /// A file with one ModelCache or more. Not needed with --from.
     #[arg(short = 'f', long = "file", value_name = "YAML")]
-    file: PathBuf,
+    file: Option<PathBuf>,
 
     #[command(flatten)]
-    whereabouts: Whereabouts,
+    repository: Which,
 
     #[command(flatten)]
     network: Network,
@@ -45,10 +43,15 @@ impl Snapshots {
     }
 
     async fn found(&self) -> Result<Vec<Snapshot>, Failure> {
+        let origins = self.network.origins()?;
+        let secrets = Some(self.network.secrets_dir.as_path()).filter(|it| it.is_dir());
+        let caches = match &self.file {
+            Some(file) => local::read(file)?.into_iter().map(Some).collect(),
+            None => vec![None],
+        };
         let mut found = Vec::new();
-        for cache in local::read(&self.file)? {
-            let (store, access) = self.whereabouts.store(&cache, &self.network, false)?;
-            found.extend(Repository::open(store, &Owner::of(&cache), access.seal).await?.snapshots().await?);
+        for cache in caches {
+            found.extend(self.repository.open(cache.as_ref(), &origins, secrets).await?.snapshots().await?);
         }
         Ok(found)
     }

@@ -147,5 +147,5 @@ fn not_there(place: &Place, cache: &Cache, source: &str) -> Listed {
 }
 
 fn nothing(cache: &str) -> Cache {
-    Cache { name: cache.to_owned(), revisions: vec![], broken: vec![], staged: false }
+    Cache { name: cache.to_owned(), revisions: vec![], broken: vec![], broken_retired: vec![], staged: false }
 }

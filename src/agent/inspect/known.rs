@@ -14,6 +14,8 @@ pub struct Cache {
     pub revisions: Vec<Revision>,
     /// Sources whose manifest cannot be believed.
     pub broken: Vec<String>,
+    /// Manifests of earlier revisions that cannot be believed, by their paths: what they list is not known any more.
+    pub broken_retired: Vec<String>,
     /// Whether something is half fetched.
     pub staged: bool,
 }
@@ -50,12 +52,20 @@ pub fn caches(root: &Root) -> Result<Vec<Cache>, LayoutError> {
         let sources = manifest::sources(root, &name)?;
         let broken = sources.into_iter().filter(|it| !revisions.iter().any(|known| known.manifest.source == *it));
         let broken = broken.collect();
-        for manifest in Manifest::read_retired(root, &name)? {
+        let mut broken_retired = Vec::new();
+        for looked_at in Manifest::look_at_retired(root, &name)? {
+            let manifest = match looked_at {
+                Ok(manifest) => manifest,
+                Err(path) => {
+                    broken_retired.push(path);
+                    continue;
+                }
+            };
             let since = root.stat(&manifest.retired_path(&name))?.map(|it| it.st_mtime);
             revisions.push(Revision { manifest, current: false, since });
         }
         let staged = root.names(&staging(&name))?.iter().any(|it| !matches!(it.as_str(), "fence" | "lock"));
-        caches.push(Cache { name, revisions, broken, staged });
+        caches.push(Cache { name, revisions, broken, broken_retired, staged });
     }
     Ok(caches)
 }

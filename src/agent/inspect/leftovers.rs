@@ -6,9 +6,9 @@ use super::super::layout::{LayoutError, held};
 use super::bucket::{Bucket, Foreign, Map};
 use super::known::Cache;
 use super::owners::{Owners, repositories};
-use super::walk::{Next, walk_below};
+use super::walk::{Next, Skipped, walk_below};
 use rustix::fs::{FileType, Stat};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// A file that nothing needs.
 #[derive(Clone, Debug)]
@@ -21,19 +21,34 @@ pub struct Leftover {
     pub incomplete: bool,
 }
 
-/// What nothing needs in the hub directories of a volume's caches: interrupted downloads in all repositories, and contents
-/// that nothing leads to in those of the caches.
-pub fn of(root: &Root, caches: &[Cache], owners: &Owners) -> Result<Vec<Leftover>, LayoutError> {
+/// What nothing needs in the hub directories of a volume's caches.
+#[derive(Clone, Debug, Default)]
+pub struct Leftovers {
+    /// Interrupted downloads in all repositories, and contents that nothing leads to in those of the caches.
+    pub files: Vec<Leftover>,
+    /// What links that no cache lists lead to, and those links.
+    pub led_to: Links,
+    /// What could not be looked at.
+    pub skipped: Skipped,
+}
+
+/// Links, by what they lead to.
+pub type Links = HashMap<String, BTreeSet<String>>;
+
+/// Looks for it.
+pub fn of(root: &Root, caches: &[Cache], owners: &Owners) -> Result<Leftovers, LayoutError> {
     let map = Map::of(caches);
-    let (mut found, mut wanted): (Vec<Leftover>, HashSet<String>) = (Vec::new(), HashSet::new());
+    let Leftovers { mut files, mut led_to, mut skipped } = Leftovers::default();
     for hub in &map.hubs {
-        walk_below(root, hub, |path, stat| {
+        let walked = walk_below(root, hub, |path, stat| {
             let kind = FileType::from_raw_mode(stat.st_mode);
             // What is no text is no name that a client of the hub gives.
             let Ok(path) = std::str::from_utf8(path) else { return Next::Pass };
             let owned = owners.get(path).is_some();
             if kind == FileType::Symlink && !owned {
-                wanted.extend(held::target(root, path).ok().flatten());
+                if let Some(target) = held::target(root, path).ok().flatten() {
+                    led_to.entry(target).or_default().insert(path.to_owned());
+                }
             }
             if kind == FileType::RegularFile && !owned {
                 let incomplete = match map.bucket(path, false) {
@@ -44,13 +59,30 @@ pub fn of(root: &Root, caches: &[Cache], owners: &Owners) -> Result<Vec<Leftover
                 };
                 let found_one =
                     incomplete.map(|incomplete| Leftover { path: path.to_owned(), stat: *stat, incomplete });
-                found.extend(found_one);
+                files.extend(found_one);
             }
             Next::Enter
         })?;
+        skipped.unreadable.extend(walked.unreadable);
+        skipped.mounts.extend(walked.mounts);
     }
-    found.retain(|it| it.incomplete || !wanted.contains(&it.path));
-    Ok(found)
+    files.retain(|it| it.incomplete || !led_to.contains_key(&it.path));
+    Ok(Leftovers { files, led_to, skipped })
+}
+
+impl Leftovers {
+    /// Why nobody knows what links to contents of these caches there are: something in their repositories could not be looked at.
+    pub fn unseen(&self, caches: &[Cache]) -> Option<String> {
+        let repositories = repositories(caches);
+        let inside = |it: &&String| {
+            let rest = |repository: &String| it.strip_prefix(repository.as_str()).map(str::as_bytes);
+            repositories.iter().any(|repository| matches!(rest(repository), Some([] | [b'/' | b':', ..])))
+        };
+        let unreadable = self.skipped.unreadable.iter().find(inside);
+        let unreadable = unreadable.map(|it| format!("{it}: run as a user that may read it"));
+        let mount = || self.skipped.mounts.iter().find(inside);
+        unreadable.or_else(|| mount().map(|it| format!("{it} is another file system, which is not looked into")))
+    }
 }
 
 /// Whether a leftover lies in a repository of one of these caches.

@@ -146,11 +146,20 @@ impl Manifest {
     /// What is on the volume from revisions and sources that the cache no longer asks for: it counts against the budget,
     /// is good for going back, and is what clean-up may remove.
     pub fn read_retired(root: &Root, cache: &str) -> Result<Vec<Self>, LayoutError> {
+        Ok(Self::look_at_retired(root, cache)?.into_iter().filter_map(Result::ok).collect())
+    }
+
+    /// The same; of one that cannot be believed, its path on the volume.
+    pub fn look_at_retired(root: &Root, cache: &str) -> Result<Vec<Result<Self, String>>, LayoutError> {
         let directory = retired(cache);
-        let read = |name: &String| root.read(&format!("{directory}/{name}.json"), LIMIT);
-        let documents: Result<Vec<_>, _> = names(root, &directory)?.iter().map(read).collect();
-        let parsed = documents?.into_iter().flatten().filter_map(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
-        Ok(parsed.filter(|it| it.version == VERSION && unsound(it).is_none()).collect())
+        let look = |name: &String| {
+            let path = format!("{directory}/{name}.json");
+            let Some(bytes) = root.read(&path, LIMIT)? else { return Ok(None) };
+            let manifest = serde_json::from_slice::<Self>(&bytes).ok();
+            let sound = manifest.filter(|it| it.version == VERSION && unsound(it).is_none());
+            Ok(Some(sound.ok_or(path)))
+        };
+        names(root, &directory)?.iter().filter_map(|it| look(it).transpose()).collect()
     }
 
     /// Writes the manifest, and retires the one that it replaces, if that is of other content. Synced when this returns.
@@ -268,5 +277,14 @@ mod tests {
         root.make_directory(&directory("c")).unwrap();
         std::fs::write(volume.path().join(path("c", "s")), "{\"version\": 1, \"sour").unwrap();
         assert_eq!(Manifest::read_all(&root, "c").unwrap(), []);
+        let earlier = format!("{}/s-1.json", retired("c"));
+        root.make_directory(&retired("c")).unwrap();
+        std::fs::write(volume.path().join(&earlier), "{\"version\": 1, \"sour").unwrap();
+        assert_eq!(Manifest::read_retired(&root, "c").unwrap(), []);
+        assert_eq!(
+            Manifest::look_at_retired(&root, "c").unwrap(),
+            [Err(earlier)],
+            "it is not forgotten without a word"
+        );
     }
 }

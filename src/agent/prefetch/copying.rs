@@ -2,8 +2,8 @@
 
 use super::super::failure::{Failure, reason};
 use super::super::fetch::{self, Content, Digest, Place, Staged};
-use super::super::layout::Placement;
 use super::super::layout::safe_path::Root;
+use super::super::layout::{LayoutError, Placement};
 use super::super::source::claim::Held;
 use super::super::source::listing::Listing;
 use super::inventory::Inventory;
@@ -97,7 +97,20 @@ impl Pool<'_, '_> {
 pub(super) fn in_place(root: &Root, listing: &Listing, placement: &mut Placement) -> Result<Inventory, Failure> {
     let mut inventory = Inventory { all_there: true, adopted: true, ..Inventory::default() };
     for placed in std::mem::take(&mut placement.contents) {
-        if let Some(link) = root.link(&placed.path)? {
+        let link = root.link(&placed.path).map_err(|error| match error {
+            // No link is followed on the way to what is ours, so nothing behind it could be verified or restored.
+            LayoutError::Link { path } => Failure::new(
+                Reason::InvalidSpec,
+                format!(
+                    "{} is a link to a directory, and {} is adopted where it is: leave the link out with `exclude` (what it leads \
+                     to is taken under its own name), or give the source a `path` of its own, which copies it",
+                    path.display(),
+                    listing.origin
+                ),
+            ),
+            error => error.into(),
+        })?;
+        if let Some(link) = link {
             placement.links.push((placed.path, link));
             continue;
         }

@@ -55,6 +55,9 @@ pub struct Prefetch<'a> {
     pub volume: &'a Path,
     /// In whose name.
     pub writer: Writer,
+    /// Only what the plan names is brought: whatever else of the cache is on the volume stays as it is, and nobody is told
+    /// that the volume is whole.
+    pub partial: bool,
     /// Sources that are wanted and have no pin, because they could not be resolved: the run cannot end well.
     pub unresolved: Vec<Failure>,
     /// What the origins listed just now, by source: they need not be asked twice.
@@ -116,14 +119,15 @@ impl Prefetch<'_> {
             }
         }
         self.report.listed();
-        if failures.0.is_empty() {
+        if failures.0.is_empty() && !self.partial {
             self.sweep(&root, &staging, &work)?;
         }
         self.check_space(&root, &known, &work)?;
 
         let hash = plan.content_hash();
-        if (!work.is_empty() || !failures.0.is_empty()) && current::read(&root, cache)?.as_ref() == Some(&hash) {
-            // It was said to be complete, and is not.
+        // It was said to be complete, and is not; or it will not be, with some of its sources at another pin.
+        let said = self.partial || current::read(&root, cache)?.as_ref() == Some(&hash);
+        if said && !(work.is_empty() && failures.0.is_empty()) {
             current::remove(&root, cache)?;
         }
         let adopted = adopted(&known, &work);
@@ -147,13 +151,15 @@ impl Prefetch<'_> {
         staging.check()?;
         let evidence = self.evidence(&root, fetched)?;
         let Some(failure) = failures.first() else {
-            let names: Vec<&str> = plan.sources.iter().map(|it| it.source.name.as_str()).collect();
-            Manifest::retain(&root, &mut publisher, cache, &names)?;
-            publisher.sync()?;
-            current::write(&mut publisher, cache, &hash)?;
-            staging.sweep(&[])?;
-            unpack::sweep(&root, cache, &[])?;
-            rollback::sweep(&root, cache, Timestamp::now())?;
+            if !self.partial {
+                let names: Vec<&str> = plan.sources.iter().map(|it| it.source.name.as_str()).collect();
+                Manifest::retain(&root, &mut publisher, cache, &names)?;
+                publisher.sync()?;
+                current::write(&mut publisher, cache, &hash)?;
+                staging.sweep(&[])?;
+                unpack::sweep(&root, cache, &[])?;
+                rollback::sweep(&root, cache, Timestamp::now())?;
+            }
             publisher.finish()?;
             let message = format!(
                 "{} files, {} of {} sources; {} came over the network",

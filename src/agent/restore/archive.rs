@@ -2,19 +2,23 @@
 //! every archive; then switched as every restore is.
 
 use super::journal::Journal;
+use super::own_archive::Unpackage;
 use super::own_state::Theirs;
 use super::stage::Stage;
 use super::{journal, rollback, switch};
+use crate::agent::backup::repository::seal::{Form, Seal};
 use crate::agent::failure::Failure;
 use crate::agent::fetch::{Staging, Writer};
 use crate::agent::layout::manifest::{Entry, What};
 use crate::agent::layout::safe_path::Root;
 use crate::agent::layout::{LayoutError, staging};
 use crate::agent::source::name;
-use crate::agent::unpack::{self, Limits};
+use crate::agent::unpack::{self, Input, Limits};
 use crate::api::Reason;
+use crate::api::backup::Encryption;
 use crate::api::source::ArchiveFormat;
 use jiff::Timestamp;
+use std::fs::File;
 use std::path::Path;
 
 /// An archive, and where it goes.
@@ -25,6 +29,10 @@ pub struct ArchiveRestore<'a> {
     pub to: &'a Path,
     /// The directory on the volume; its root when empty.
     pub below: &'a str,
+    /// Which volume of an archive that a backup wrote; the only one when none is named.
+    pub volume: Option<&'a str>,
+    /// The key of one that is encrypted.
+    pub seal: &'a Seal,
     /// The cache whose state is used on the volume.
     pub cache: &'a str,
     /// In whose name.
@@ -41,9 +49,12 @@ pub struct ArchiveRestore<'a> {
 /// `InvalidSpec` when the name does not tell.
 pub fn format(file: &Path) -> Result<ArchiveFormat, Failure> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.strip_suffix(Form::AGE).filter(|it| it.ends_with(".tar.zst")).unwrap_or(&name);
     let all = [ArchiveFormat::TarZst, ArchiveFormat::TarGz, ArchiveFormat::Tar, ArchiveFormat::Zip];
-    all.into_iter().find(|format| format.stem(&name) != name).ok_or_else(|| {
-        let message = format!("{name} must end in .tar.zst, .tar.gz, .tgz, .tar or .zip: the ending says what it is");
+    all.into_iter().find(|format| format.stem(name) != name).ok_or_else(|| {
+        let message = format!(
+            "{name} must end in .tar.zst, .tar.zst.age, .tar.gz, .tgz, .tar or .zip: the ending says what it is"
+        );
         Failure::new(Reason::InvalidSpec, message)
     })
 }
@@ -55,26 +66,32 @@ impl ArchiveRestore<'_> {
     /// `ListingMismatch` for names, links and sizes that are refused, `ChecksumMismatch` for damage, `NoFiles` for an empty
     /// one. Nothing of it is in place then.
     pub fn run(&self) -> Result<(u64, u64), Failure> {
-        let format = format(self.file)?;
+        format(self.file)?;
         if !self.below.is_empty() {
             name::check(self.below)
                 .map_err(|bad| Failure::new(Reason::InvalidSpec, format!("--to: the path {:?} {bad}", self.below)))?;
         }
         let failed = |path: &Path, error: std::io::Error| Failure::from(LayoutError::new(path, error));
-        let file = std::fs::File::open(self.file).map_err(|error| failed(self.file, error))?;
+        let file = File::open(self.file).map_err(|error| failed(self.file, error))?;
         std::fs::create_dir_all(self.to).map_err(|error| failed(self.to, error))?;
         let root = Root::open(self.to)?;
         let lock = Staging::open(self.to, Path::new(&staging(self.cache)), self.writer.clone())?;
         rollback::resume(&root, self.cache)?;
-        let stage = Stage::new(&root, self.cache)?;
-        if !self.below.is_empty() {
-            stage.root().make_directory(self.below)?;
-        }
-        let below = stage.root().below(self.below)?;
-        let limits = Limits { budget_left: None, min_free: self.min_free };
         let shown = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let unpacked = unpack::into_directory(&root, below, &shown, file, format, limits, &lock);
-        let entries = match unpacked {
+        let aside = format!("{}/unpacked", journal::directory(self.cache));
+        unpack::remove::tree(&root, &aside)?;
+        root.make_directory(&aside)?;
+        let unpacked = self.unpack(&root, &aside, &shown, file, &lock);
+        let stage = Stage::new(&root, self.cache)?;
+        let entries = unpacked.and_then(|(volume, entries)| {
+            let from = volume.map_or_else(|| aside.clone(), |volume| format!("{aside}/{volume}"));
+            let staged = journal::staged(self.cache);
+            let to = if self.below.is_empty() { staged } else { below_it(&staged, self.below) };
+            switch::rename(&root, &from, &to)?;
+            Ok(entries)
+        });
+        unpack::remove::tree(&root, &aside)?;
+        let entries = match entries {
             Ok(entries) => entries,
             Err(failure) => {
                 unpack::remove::tree(&root, &journal::staged(self.cache))?;
@@ -99,6 +116,41 @@ impl ArchiveRestore<'_> {
         switch::forward(&root, self.cache, &mut journal)?;
         Ok((entries.len() as u64, entries.iter().map(Entry::size).sum()))
     }
+
+    /// Unpacks it aside. Gives the directory there that is the wanted volume, if a backup wrote it, and what is in that.
+    fn unpack(
+        &self,
+        root: &Root,
+        aside: &str,
+        shown: &str,
+        file: File,
+        lock: &Staging,
+    ) -> Result<(Option<String>, Vec<Entry>), Failure> {
+        let format = format(self.file)?;
+        let limits = Limits { budget_left: None, min_free: self.min_free };
+        let encrypted = shown.ends_with(Form::AGE);
+        if encrypted && self.seal.recipient().is_none() {
+            let message = format!("{shown} is encrypted: set {} to its secret key", Encryption::STAND_IN);
+            return Err(Failure::new(Reason::SecretNotFound, message));
+        }
+        let input = if encrypted {
+            let plain = self.seal.reader(file, Form { zstd: true, age: true }).map_err(|error| {
+                let message = format!("{shown} cannot be read with the key: {error}; nothing was taken from it");
+                Failure::new(Reason::ChecksumMismatch, message)
+            })?;
+            Input::Tar(plain)
+        } else {
+            Input::File(file, format)
+        };
+        let entries = unpack::into_directory(root, root.below(aside)?, shown, input, limits, lock)?;
+        let unpacked = Unpackage { name: shown, root: root.below(aside)?, entries };
+        let (volume, entries) = unpacked.volume(self.volume)?;
+        if entries.is_empty() {
+            let message = format!("{shown} has no file that is wanted; nothing was taken from it");
+            return Err(Failure::new(Reason::NoFiles, message));
+        }
+        Ok((volume, entries))
+    }
 }
 
 fn below_it(below: &str, path: &str) -> String {
@@ -113,6 +165,8 @@ mod tests {
     fn the_ending_says_what_an_archive_is() {
         for (name, expected) in [
             ("a.tar.zst", Some(ArchiveFormat::TarZst)),
+            ("a.tar.zst.age", Some(ArchiveFormat::TarZst)),
+            ("a.tar.gz.age", None),
             ("a.tar.gz", Some(ArchiveFormat::TarGz)),
             ("a.tgz", Some(ArchiveFormat::TarGz)),
             ("a.tar", Some(ArchiveFormat::Tar)),

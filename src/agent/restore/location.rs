@@ -85,12 +85,7 @@ impl Location {
                     None => only_one(base)?,
                 };
                 let own = names::directory(&owner.namespace, &owner.cache);
-                let seal = match encryption {
-                    Some(backup) if backup.encryption.is_some() => {
-                        BackupAccess::read(Some(backup), secrets, &environment)?.seal
-                    }
-                    _ => Seal::default(),
-                };
+                let seal = BackupAccess::seal(encryption, secrets, &environment)?;
                 (Store::in_directory(&base, &own, false)?, owner, seal)
             }
             Self::Bucket { kind, bucket, prefix } => {

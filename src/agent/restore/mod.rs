@@ -19,6 +19,7 @@ pub mod fill;
 pub mod journal;
 pub mod location;
 pub mod origin;
+mod own_archive;
 pub mod own_state;
 pub mod rollback;
 pub mod stage;

@@ -31,8 +31,8 @@ pub struct Reach<'a> {
     pub say: &'a (dyn Fn(String) + Sync),
 }
 
-/// Fetches what `sources` have to bring of a volume that was restored otherwise. All sources of the volume are looked at, so
-/// that `current` is right in the end.
+/// Fetches what `sources` have to bring of a volume that was restored otherwise. Where all of the volume was, all its sources
+/// are looked at, so that `current` is right in the end. Where only some files were, the sources of others stay as they are.
 ///
 /// # Errors
 /// `InvalidSpec` when a source is no longer in the spec, as it was; else as `prefetch`; `ChecksumMismatch` when the origin
@@ -42,11 +42,12 @@ pub async fn fetch(
     sources: &BTreeSet<String>,
     reach: &Reach<'_>,
 ) -> Result<Outcome, Failure> {
-    let plan = plan(work.target, work.then, work.from, sources)?;
+    let (plan, all) = plan(work, sources)?;
     let prefetch = Prefetch {
         plan: &plan,
         volume: work.to,
         writer: work.writer.clone(),
+        partial: !all,
         unresolved: vec![],
         listed: BTreeMap::new(),
         origins: reach.origins,
@@ -57,36 +58,40 @@ pub async fn fetch(
     };
     let outcome = prefetch.run().await;
     if outcome.succeeded {
-        proven(work).await?;
+        proven(work, sources).await?;
     }
     Ok(outcome)
 }
 
 /// The pins that a snapshot of a volume has for its sources as they are now: those whose spec is still what it was then.
 pub fn pins(target: &Target, then: &ModelCacheSpec, from: &VolumeSnapshot) -> BTreeMap<String, Pin> {
-    let planned = plan(target, then, from, &BTreeSet::new()).map(|it| it.sources).unwrap_or_default();
-    planned.into_iter().map(|it| (it.source.name, it.pin)).collect()
+    let here = |it: &&Source| target.spec.volume_of(it).is_some_and(|it| it.name == target.volume);
+    let pinned = |it: &Source| Some((it.name.clone(), pin_of(it, then, from)?.clone()));
+    target.spec.sources.iter().filter(here).filter_map(pinned).collect()
 }
 
-fn plan(
-    target: &Target,
-    then: &ModelCacheSpec,
-    from: &VolumeSnapshot,
-    wanted: &BTreeSet<String>,
-) -> Result<Plan, Failure> {
-    let Target { cache, volume, spec } = target;
+fn pin_of<'a>(source: &Source, then: &ModelCacheSpec, from: &'a VolumeSnapshot) -> Option<&'a Pin> {
+    let same = then.sources.iter().any(|it| it.name == source.name && it.spec_hash() == source.spec_hash());
+    from.pins.get(&source.name).filter(|_| same)
+}
+
+/// What is fetched at which pins, and whether that is all that the cache wants on the volume.
+fn plan(work: &VolumeRestore<'_>, wanted: &BTreeSet<String>) -> Result<(Plan, bool), Failure> {
+    let Target { cache, volume, spec } = work.target;
     let mut plan = Plan::new(cache, volume);
-    plan.directories =
-        spec.volumes.iter().find(|it| it.name == *volume).map(|it| it.directories.clone()).unwrap_or_default();
+    let mut all = work.choice.is_all();
+    let wanted_volume = spec.volumes.iter().find(|it| it.name == *volume).filter(|_| all);
+    plan.directories = wanted_volume.map(|it| it.directories.clone()).unwrap_or_default();
     let here = |it: &&Source| spec.volume_of(it).is_some_and(|it| it.name == *volume);
     for source in spec.sources.iter().filter(here) {
-        let same = then.sources.iter().any(|it| it.name == source.name && it.spec_hash() == source.spec_hash());
-        if let Some(pin) = from.pins.get(&source.name).filter(|_| same) {
-            plan.sources.push(PlannedSource { source: source.clone(), pin: pin.clone() });
+        let moves = work.choice.is_all() || wanted.contains(&source.name);
+        match pin_of(source, work.then, work.from).filter(|_| moves) {
+            Some(pin) => plan.sources.push(PlannedSource { source: source.clone(), pin: pin.clone() }),
+            None => all = false,
         }
     }
     match wanted.iter().find(|name| !plan.sources.iter().any(|it| it.source.name == **name)) {
-        None => Ok(plan),
+        None => Ok((plan, all)),
         Some(missing) => Err(Failure::new(
             Reason::InvalidSpec,
             format!(
@@ -98,7 +103,7 @@ fn plan(
 }
 
 /// Whether every file that came from an origin is the file of the snapshot.
-async fn proven(work: &VolumeRestore<'_>) -> Result<(), Failure> {
+async fn proven(work: &VolumeRestore<'_>, sources: &BTreeSet<String>) -> Result<(), Failure> {
     let root = Root::open(work.to)?;
     let mut there: HashMap<String, String> = HashMap::new();
     for manifest in Manifest::read_all(&root, &work.target.cache)? {
@@ -110,7 +115,8 @@ async fn proven(work: &VolumeRestore<'_>) -> Result<(), Failure> {
     }
     for chunk in &work.from.list {
         for entry in work.repository.entries(chunk).await? {
-            let Some(file) = entry.file().filter(|it| matches!(it.at, At::Origin { .. })) else { continue };
+            let fetched = |at: &At| matches!(at, At::Origin { source } if sources.contains(source));
+            let Some(file) = entry.file().filter(|it| fetched(&it.at)) else { continue };
             match there.get(&entry.path) {
                 Some(found) if *found == file.sha256 => {}
                 Some(found) => {

@@ -9,8 +9,12 @@ use crate::agent::layout::publish::Publisher;
 use crate::agent::layout::safe_path::{Root, split};
 use crate::agent::layout::{LayoutError, current, state};
 use crate::agent::unpack::remove;
-use rustix::fs::{AtFlags, FileType, Stat, linkat, renameat, syncfs};
+use crate::api::Reason;
+use rustix::fs::{AtFlags, FileType, RenameFlags, Stat, linkat, renameat, renameat_with, syncfs};
 use rustix::io::Errno;
+
+/// How often a restore plans steps anew because something has appeared in the way of one.
+const PLANS: u32 = 1_000;
 
 /// The steps that bring everything staged into place. Directories that are there are kept, with all else in them.
 ///
@@ -47,15 +51,35 @@ pub fn forward(root: &Root, cache: &str, journal: &mut Journal) -> Result<(), Fa
     current::remove(root, cache)?;
     sync(root)?;
     let (new, old) = (journal::staged(cache), journal::kept(cache));
-    for step in &journal.steps {
+    let (mut next, mut anew) = (0, 0);
+    while let Some(step) = journal.steps.get(next) {
         let (from, kept) = (format!("{new}/{}", step.path), format!("{old}/{}", step.path));
         if root.stat(&from)?.is_none() {
+            next += 1;
             continue; // it was moved before the kill
         }
-        if step.replaces && root.stat(&kept)?.is_none() {
-            set_aside(root, &step.path, &kept, !is_directory(root, &from)?)?;
+        if step.replaces {
+            if root.stat(&kept)?.is_none() {
+                set_aside(root, &step.path, &kept, !is_directory(root, &from)?)?;
+            }
+            rename(root, &from, &step.path)?;
+        } else if !rename_new(root, &from, &step.path)? {
+            // Somebody has put something there since it was planned: it is kept as everything that was there is.
+            anew += 1;
+            if anew > PLANS {
+                let message = format!(
+                    "{} appears again and again while it is restored: stop what writes there, and run the restore again",
+                    root.shown(&step.path).display()
+                );
+                return Err(Failure::new(Reason::VolumeError, message));
+            }
+            let mut steps = Vec::new();
+            below(root, &new, &step.path, &mut steps)?;
+            drop(journal.steps.splice(next..=next, steps));
+            journal.write(root, cache)?;
+            continue;
         }
-        rename(root, &from, &step.path)?;
+        next += 1;
     }
     sync(root)?;
     say_current(root, cache, journal.current.as_deref())?;
@@ -136,11 +160,53 @@ fn set_aside(root: &Root, path: &str, aside: &str, in_one_step: bool) -> Result<
     renameat(&from, name, &to, aside_name).map_err(|error| root.failure(path, error))
 }
 
-fn rename(root: &Root, from: &str, to: &str) -> Result<(), LayoutError> {
+/// Moves something to a path, whatever is there.
+pub(super) fn rename(root: &Root, from: &str, to: &str) -> Result<(), LayoutError> {
     let (directory, name) = split(to);
     let target = root.make_directory(directory)?;
     let (source, from_name) = root.parent(from)?.ok_or_else(|| root.failure(from, Errno::NOENT))?;
     renameat(&source, from_name, &target, name).map_err(|error| root.failure(to, error))
+}
+
+/// As [`rename`], to where nothing is. Whether nothing was there: nothing is ever overwritten.
+fn rename_new(root: &Root, from: &str, to: &str) -> Result<bool, LayoutError> {
+    let (directory, name) = split(to);
+    let target = root.make_directory(directory)?;
+    let (source, from_name) = root.parent(from)?.ok_or_else(|| root.failure(from, Errno::NOENT))?;
+    match renameat_with(&source, from_name, &target, name, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        // A kill between the two names that it has for a moment below.
+        Err(Errno::EXIST) if root.same_file(from, to)? => root.remove(from).map(|()| true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => name_new(root, from, to),
+        Err(error) => Err(root.failure(to, error)),
+    }
+}
+
+/// The same where the file system cannot do it in one step, as NFS cannot: by a second name, which nothing may have.
+fn name_new(root: &Root, from: &str, to: &str) -> Result<bool, LayoutError> {
+    let (directory, name) = split(to);
+    let target = root.make_directory(directory)?;
+    let (source, from_name) = root.parent(from)?.ok_or_else(|| root.failure(from, Errno::NOENT))?;
+    if !is_directory(root, from)? {
+        match linkat(&source, from_name, &target, name, AtFlags::empty()) {
+            Ok(()) => return root.remove(from).map(|()| true),
+            Err(Errno::EXIST) if root.same_file(from, to)? => return root.remove(from).map(|()| true),
+            Err(Errno::EXIST) => return Ok(false),
+            // Nor has it hard links: there is a moment in which something may appear unseen.
+            Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK) => {}
+            Err(error) => return Err(root.failure(to, error)),
+        }
+    }
+    if root.stat(to)?.is_some() {
+        return Ok(false);
+    }
+    match renameat(&source, from_name, &target, name) {
+        Ok(()) => Ok(true),
+        // A directory takes the place of an empty one at most.
+        Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => Ok(false),
+        Err(error) => Err(root.failure(to, error)),
+    }
 }
 
 /// Everything written to the volume so far is on its disk. One call for a hundred thousand files.

@@ -197,3 +197,52 @@ fn what_a_later_restore_left_staged_does_not_stand_in_the_way_back() {
     rollback::roll_back(&root, CACHE).unwrap();
     assert_eq!(content(volume.path()), before);
 }
+
+#[test]
+fn what_has_appeared_since_the_plan_was_made_is_kept_and_comes_back_with_a_rollback() {
+    let (volume, root, mut journal) = volume();
+    for (path, text) in [("models/sub/b", "somebody's"), ("models/sub/theirs", "theirs"), ("fresh/x/z", "theirs")] {
+        put(volume.path(), path, text);
+    }
+    let before = content(volume.path());
+    let mut expected = after();
+    expected.extend([("models/sub/theirs", "theirs"), ("fresh/x/z", "theirs")].map(|(a, b)| (a.into(), b.into())));
+    forward(&root, CACHE, &mut journal).unwrap();
+    assert_eq!(content(volume.path()), expected);
+    rollback::roll_back(&root, CACHE).unwrap();
+    assert_eq!(content(volume.path()), before);
+}
+
+#[test]
+fn a_new_name_never_takes_anything_away_whatever_the_file_system_can_do() {
+    for move_new in [rename_new, name_new] {
+        let volume = tempfile::tempdir().unwrap();
+        let at = |path: &str| volume.path().join(path);
+        let text = |path: &str| std::fs::read_to_string(at(path)).unwrap();
+        put(volume.path(), "from/file", "new");
+        put(volume.path(), "from/directory/x", "new");
+        std::os::unix::fs::symlink("nothing", at("from/link")).unwrap();
+        put(volume.path(), "taken/file", "theirs");
+        put(volume.path(), "taken/directory/y", "theirs");
+        put(volume.path(), "taken/link", "theirs");
+        let root = Root::open(volume.path()).unwrap();
+        for name in ["file", "directory", "link"] {
+            assert!(!move_new(&root, &format!("from/{name}"), &format!("taken/{name}")).unwrap(), "{name}");
+            assert!(at("from").join(name).symlink_metadata().is_ok(), "{name}");
+        }
+        assert_eq!((text("taken/file"), text("taken/directory/y"), text("taken/link")), {
+            let theirs = || "theirs".to_owned();
+            (theirs(), theirs(), theirs())
+        });
+        for name in ["file", "directory", "link"] {
+            assert!(move_new(&root, &format!("from/{name}"), &format!("free/{name}")).unwrap(), "{name}");
+        }
+        assert_eq!((text("free/file"), text("free/directory/x")), ("new".into(), "new".into()));
+        assert_eq!(std::fs::read_dir(at("from")).unwrap().count(), 0);
+        // Killed between the two names.
+        put(volume.path(), "from/twice", "new");
+        std::fs::hard_link(at("from/twice"), at("free/twice")).unwrap();
+        assert!(move_new(&root, "from/twice", "free/twice").unwrap());
+        assert!(!at("from/twice").exists() && at("free/twice").exists());
+    }
+}

@@ -137,7 +137,8 @@ impl VolumeRestore<'_> {
         theirs.doubt(&staged.unproven);
         let own = Own { target: self.target, from: self.from, then: self.then, choice: self.choice, manifests };
         let hash = own.stage(root, stage, theirs)?;
-        staged.journal.current = hash.filter(|_| complete && fetched);
+        // What is said of a volume of which only a part is restored holds as long as nothing that is listed there changes.
+        staged.journal.current = hash.filter(|_| complete && (fetched || !self.choice.is_all()));
         // What a source fetches is not taken back by a rollback: what was said of the volume then holds no more.
         staged.journal.before = current::read(root, cache)?.filter(|_| fetched);
         switch::sync(root)

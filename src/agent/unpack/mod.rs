@@ -145,6 +145,14 @@ pub async fn expand(
     Ok(())
 }
 
+/// An archive that a person has.
+pub enum Input<'a> {
+    /// A file, and what it is.
+    File(File, ArchiveFormat),
+    /// The plain bytes of a tar.
+    Tar(Box<dyn std::io::Read + 'a>),
+}
+
 /// Unpacks an archive that a person has into an empty directory of our own. Gives what came out of it, by its path there. Blocking.
 ///
 /// # Errors
@@ -153,16 +161,22 @@ pub fn into_directory(
     root: &Root,
     below: Root,
     name: &str,
-    file: File,
-    format: ArchiveFormat,
+    input: Input<'_>,
     limits: Limits,
     staging: &Staging,
 ) -> Result<Vec<Entry>, Failure> {
+    let format = match &input {
+        Input::File(_, format) => *format,
+        Input::Tar(_) => ArchiveFormat::Tar,
+    };
     let unpack = Unpack::whole(format);
     let tree = Tree { name: name.to_owned(), content: String::new(), directory: "it".to_owned(), unpack };
     let work = || {
         let mut sink = Sink::new(below, &tree, Room::new(root.clone(), limits, staging.clone()));
-        read(file, format, &mut sink)?;
+        match input {
+            Input::File(file, format) => read(file, format, &mut sink)?,
+            Input::Tar(plain) => reader_tar::read(plain, &mut sink)?,
+        }
         sink.finish()
     };
     let mut entries = work().map_err(|bad: Bad| bad.of(&tree))?;

@@ -147,6 +147,11 @@ impl Encryption {
     pub const KEY: &'static str = "age-key";
     /// What stands in for the Secret without a cluster.
     pub const STAND_IN: &'static str = "MODELCACHE_BACKUP_KEY";
+
+    /// The Secret that has the key.
+    pub fn secret(&self) -> SecretFile<'_> {
+        SecretFile { file: Self::KEY, reference: &self.key_secret_ref, stand_in: Self::STAND_IN }
+    }
 }
 
 impl Backup {
@@ -187,11 +192,7 @@ impl Backup {
 
     /// The Secrets that it names: files of one directory in the pod.
     pub fn secrets(&self) -> Vec<SecretFile<'_>> {
-        let key = self.encryption.as_ref().map(|it| SecretFile {
-            file: Encryption::KEY,
-            reference: &it.key_secret_ref,
-            stand_in: Encryption::STAND_IN,
-        });
+        let key = self.encryption.as_ref().map(Encryption::secret);
         self.destination.secrets().into_iter().chain(key).collect()
     }
 }

@@ -304,14 +304,15 @@ fn a_claim_is_made_once_and_an_existing_one_never() {
     let mut existing = shared_cache();
     existing.spec.volumes =
         serde_json::from_value(json!([{"name": "models", "existingClaim": {"claimName": "theirs"}}])).unwrap();
-    for (cache, observed, expected) in vec![
+    let cases = vec![
         (cache(), Observed::empty().with_nodes(&["a"]), 1),
         (cache(), Observed::empty().with_nodes(&["a"]).with_claim(claim("models")), 0),
         (shared_cache(), Observed::empty(), 1),
         (shared_cache(), Observed::empty().with_claim(claim("models")), 0),
         (existing.clone(), Observed::empty(), 0),
         (existing, Observed::empty().with_claim(foreign_claim("theirs")), 0),
-    ] {
+    ];
+    for (cache, observed, expected) in cases {
         assert_eq!(look(&cache, &observed).children.claims.len(), expected);
     }
 }

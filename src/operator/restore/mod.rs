@@ -61,7 +61,7 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
     }
     // Before the end is recorded: from then on the next warm-up may begin.
     if let (Step::Succeed(number, outcome), Some(target)) = (&step, &observed.target) {
-        pin(&restore, *number, target, outcome, &context).await?;
+        Box::pin(pin(&restore, *number, target, outcome, &context)).await?;
     }
     let status = status::status(&restore, wanted.as_ref().ok(), &step, now);
     if let Err(error) = cluster.apply_status(&api, &restore, restore.status.as_ref(), &status).await {
@@ -116,7 +116,7 @@ async fn pin(
             backups.push((from.config_map(target, &volume.volume), None));
         }
     }
-    cluster.apply(Children { config_maps: backups, ..Children::default() }).await
+    Box::pin(cluster.apply(Children { config_maps: backups, ..Children::default() })).await
 }
 
 fn next_step(

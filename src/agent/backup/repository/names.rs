@@ -3,6 +3,8 @@
 use super::super::super::failure::Failure;
 use super::seal::Form;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Whose repository this is.
@@ -45,6 +47,16 @@ pub fn snapshot(time: Timestamp, id: &str, form: Form) -> String {
 /// The object of an archive.
 pub fn archive(time: Timestamp, id: &str, form: Form) -> String {
     format!("archives/{}-{id}.tar{}", time.strftime("%Y%m%dT%H%M%SZ"), form.suffix())
+}
+
+/// When the archive of a name was begun, and its id. `None` when it is no such name.
+pub fn parse_archive(name: &str) -> Option<(Timestamp, String)> {
+    let form = Form::ALL.into_iter().find(|form| name.ends_with(&format!(".tar{}", form.suffix())))?;
+    let (time, id) = name.strip_prefix("archives/")?.split_once('-')?;
+    let id = id.strip_suffix(&format!(".tar{}", form.suffix()))?;
+    let begun = DateTime::strptime("%Y%m%dT%H%M%SZ", time).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let ours = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && archive(begun, id, form) == name;
+    ours.then(|| (begun, id.to_owned()))
 }
 
 /// Whether an object is a snapshot; what is put beside them by others is left alone.
@@ -101,6 +113,14 @@ mod tests {
             "packs/ab/abcd",
         ] {
             assert_eq!(parse_blob(name), None, "{name}");
+        }
+        let time: Timestamp = "2026-11-21T02:03:04Z".parse().unwrap();
+        for form in Form::ALL {
+            assert_eq!(parse_archive(&archive(time, "0f", form)), Some((time, "0f".into())));
+        }
+        for name in ["archives/mine.tar.zst", "archives/20261121T020304Z-.tar.zst", "archives/20261121T020304Z-0f.zip"]
+        {
+            assert_eq!(parse_archive(name), None, "{name}");
         }
         assert!(is_snapshot("snapshots/20261121T020304Z-0f.json.age"));
         assert!(!is_snapshot("snapshots/notes.txt") && !is_snapshot("snapshots/20261121T020304Z-.json"));

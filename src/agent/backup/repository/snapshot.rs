@@ -88,6 +88,8 @@ pub enum NotCovered {
     OtherFileSystem,
     /// No source put it there, and `content: Manifest` keeps no bytes.
     NoBytesAskedFor,
+    /// It was there when the run came by, and went away, or became something else, before it was read.
+    Vanished,
 }
 
 /// How much.

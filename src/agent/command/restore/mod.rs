@@ -82,8 +82,8 @@ pub struct Restore {
     #[arg(long)]
     print_spec: bool,
 
-    /// Restore an archive that was made by hand instead: .tar.zst, .tar.gz, .tgz, .tar or .zip. What a backup with `format:
-    /// Archive` wrote is unpacked with `tar --zstd`, after `age -d` if it is encrypted.
+    /// Restore an archive instead: one that a backup with `format: Archive` wrote (.tar.zst, or .tar.zst.age with the key in
+    /// `MODELCACHE_BACKUP_KEY`), or one that was made by hand (.tar.zst, .tar.gz, .tgz, .tar or .zip).
     #[arg(long, value_name = "FILE", requires = "to", conflicts_with_all = ["snapshot", "as_of", "from", "include", "exclude", "print_spec"])]
     archive: Option<PathBuf>,
 

@@ -1,6 +1,7 @@
 //! How is a restore taken back or made final, and an archive restored? No repository is needed.
 
 use super::Restore;
+use crate::agent::backup::repository::seal::Seal;
 use crate::agent::command::output::Done;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::Staging;
@@ -8,6 +9,7 @@ use crate::agent::layout;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::restore::archive::ArchiveRestore;
 use crate::agent::restore::{journal, rollback};
+use crate::api::backup::Encryption;
 use crate::api::quantity::human;
 use crate::api::{ModelCache, Reason};
 use crate::contract::mount;
@@ -31,8 +33,19 @@ impl Restore {
             Some(cache) => cache.metadata.name.unwrap_or_default(),
             None => ARCHIVES.to_owned(),
         };
+        let volume = match self.volumes.as_slice() {
+            [] => None,
+            [one] => Some(one.as_str()),
+            _ => return Err(Failure::new(Reason::InvalidSpec, "--to is for one volume: name one with --volume")),
+        };
+        let seal = match std::env::var(Encryption::STAND_IN) {
+            Ok(key) if !key.is_empty() => Seal::with_key(&key, Encryption::STAND_IN)?,
+            _ => Seal::default(),
+        };
         let work = ArchiveRestore {
             file: archive,
+            volume,
+            seal: &seal,
             to: Path::new(directory),
             below: below.trim_matches('/'),
             cache: &cache,

@@ -68,6 +68,7 @@ pub fn claims(cache: &ModelCache, backup: &Backup) -> Vec<String> {
 
 impl Place {
     /// The place, beside the pods that have a claim mounted which one node at a time can mount.
+    #[must_use]
     pub fn beside(mut self, cache: &ModelCache, backup: &Backup, beside: &Beside) -> Self {
         let per_node = cache.spec.volumes.iter().any(|it| it.per_node.is_some() && backup.covers(&it.name));
         // Nodes with a copy are fewer: they count.

@@ -92,7 +92,7 @@ impl Guide {
         let mut command = self.command(&["restore", "--archive"]);
         command.arg(archive).arg("--to").arg(self.path("new"));
         self.done(command);
-        self.on(&self.path("new"))
+        on(&self.path("new"))
     }
 
     /// Wipes the volume and restores it.
@@ -102,12 +102,13 @@ impl Guide {
         let mut command = self.command(&["restore", "-f"]);
         command.arg(&self.sample).arg("--volumes-dir").arg(self.path("volumes")).arg("--from").arg(self.path("nas"));
         self.done(command);
-        self.on(&self.root())
+        on(&self.root())
     }
+}
 
-    fn on(&self, directory: &Path) -> Vec<String> {
-        files(directory).into_iter().filter(|it| !it.starts_with(".modelcache")).collect()
-    }
+/// Files that are not ours.
+fn on(directory: &Path) -> Vec<String> {
+    files(directory).into_iter().filter(|it| !it.starts_with(".modelcache")).collect()
 }
 
 const EVERYTHING: [&str; 6] = [
@@ -170,7 +171,7 @@ fn the_other_samples_back_up_and_restore_what_is_theirs() {
         let guide = Guide::of(sample).filled();
         let found = guide.backup();
         assert!(found["files"].as_u64() > Some(0), "{sample}: {found}");
-        let before = guide.on(&guide.root());
+        let before = on(&guide.root());
         assert_eq!(guide.wiped_and_restored(), before, "{sample}");
     }
 }

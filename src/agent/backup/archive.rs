@@ -175,8 +175,9 @@ impl Archive {
         let same = stamp(&before) == stamp(&after) && size(&before) == size(&after);
         let again = |error: io::Error| opener.failed(path, &error);
         // What has only grown is taken as it was when it was opened.
-        let grew = !same && size(&after) > size(&before);
-        if !same && !(grew && beginning(&mut file, size(&before)).map_err(again)? == hash) {
+        let grew = size(&after) > size(&before);
+        let consistent = same || (grew && beginning(&mut file, size(&before)).map_err(again)? == hash);
+        if !consistent {
             let message =
                 format!("{path} changed while it was read: back it up while nobody writes to it, or exclude it");
             return Err(Failure::new(Reason::VolumeError, message));

@@ -64,11 +64,11 @@ mod tests {
         let owner = Owner { namespace: "default".into(), cache: "c".into() };
         let repository = Repository::open_or_create(store, &owner, Seal::default()).await.unwrap();
         prefetch("then");
-        let owned = Owned::read(&root, "c").unwrap();
+        let read = Owned::read(&root, "c").unwrap();
         prefetch("now");
-        let kept = keep(&repository, &owned.manifests, &BTreeMap::new()).await.unwrap();
+        let kept = keep(&repository, &read.manifests, &BTreeMap::new()).await.unwrap();
         let blob = repository.blob(&kept["s"].sha256, kept["s"].form, 1 << 20).await.unwrap();
-        assert_eq!(Manifest::parse(&blob, "s").unwrap().revision, owned.pins["s"].revision);
-        assert_eq!(owned.pins["s"].revision, "then");
+        assert_eq!(Manifest::parse(&blob, "s").unwrap().revision, read.pins["s"].revision);
+        assert_eq!(read.pins["s"].revision, "then");
     }
 }

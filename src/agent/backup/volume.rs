@@ -385,7 +385,9 @@ mod tests {
             }
             let work = if large { batch.into_iter().map(Work::Large).collect() } else { vec![Work::Small(batch)] };
             let (send, queue) = mpsc::sync_channel(2);
-            work.into_iter().for_each(|it| send.send(it).unwrap());
+            for it in work {
+                send.send(it).unwrap();
+            }
             drop(send);
             let (turns, in_turn) = mpsc::channel();
             let done = read(&root, &sender, &Mutex::new(queue), &turns, &readings, &gate);

@@ -45,10 +45,11 @@ pub fn of(root: &Root, caches: &[Cache], owners: &Owners) -> Result<Leftovers, L
             // What is no text is no name that a client of the hub gives.
             let Ok(path) = std::str::from_utf8(path) else { return Next::Pass };
             let owned = owners.get(path).is_some();
-            if kind == FileType::Symlink && !owned {
-                if let Some(target) = held::target(root, path).ok().flatten() {
-                    led_to.entry(target).or_default().insert(path.to_owned());
-                }
+            if kind == FileType::Symlink
+                && !owned
+                && let Some(target) = held::target(root, path).ok().flatten()
+            {
+                led_to.entry(target).or_default().insert(path.to_owned());
             }
             if kind == FileType::RegularFile && !owned {
                 let incomplete = match map.bucket(path, false) {

@@ -108,7 +108,7 @@ pub(super) fn in_place(root: &Root, listing: &Listing, placement: &mut Placement
                     listing.origin
                 ),
             ),
-            error => error.into(),
+            error @ LayoutError::Io { .. } => error.into(),
         })?;
         if let Some(link) = link {
             placement.links.push((placed.path, link));

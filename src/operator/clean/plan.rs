@@ -3,6 +3,7 @@
 use super::build::cron_job::{config_map, cron_job};
 use super::record::{Ended, ended, recorded};
 use super::runner::{Runner, runner};
+use crate::api::cleanup::Cleanup;
 use crate::api::timetable::Times;
 use crate::api::volume::Volume;
 use crate::api::{ModelCache, Reason, name};
@@ -58,7 +59,7 @@ fn split(cache: &ModelCache, observed: &Observed) -> Planned {
         let is_its = |it: &&Volume| runner(&cache.spec, it, claim(it)) == Some(wanted);
         cache.spec.volumes.iter().filter(is_its).map(|it| it.name.clone()).collect()
     };
-    let suspended = cache.spec.suspended() || cache.spec.cleanup.as_ref().is_some_and(|it| it.suspended());
+    let suspended = cache.spec.suspended() || cache.spec.cleanup.as_ref().is_some_and(Cleanup::suspended);
     Planned { by_cron_job: of(Runner::CronJob), by_operator: of(Runner::Operator), suspended, ..Planned::default() }
 }
 

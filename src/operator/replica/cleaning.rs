@@ -118,12 +118,11 @@ impl Situation<'_> {
             None if still_wanted && self.obstacle().is_none() => Step::CreateCleanJob,
             // Not begun, or stopped: nothing is known anew, and it is still due.
             None => self.over(attempt, self.known_cleaning().cloned().unwrap_or_default()),
-            Some(JobState::Ending) => watch,
             Some(JobState::Running { .. }) if !still_wanted => Step::StopJob,
             Some(JobState::Running { problem: Some(problem), .. }) if !self.is_said(problem) => {
                 Step::RecordCleaning(None, Some(Box::new(self.hindered(problem))))
             }
-            Some(JobState::Running { .. }) => watch,
+            Some(JobState::Ending | JobState::Running { .. }) => watch,
             Some(JobState::Succeeded(outcome)) => match unproven(outcome) {
                 None => self.cleaned(attempt, None, outcome.clean.as_ref()),
                 Some(problem) => self.cleaned(attempt, Some(&problem), None),

@@ -183,7 +183,7 @@ fn nothing_is_cleaned_where_nothing_may_begin() {
         (NodeState::Ready, true, CleanedHere::Yes),
         (NodeState::Ready, false, CleanedHere::Suspended),
     ] {
-        let case = Case { node, suspended, here, ..Case::new() };
+        let case = Case { here, node, suspended, ..Case::new() };
         assert_eq!(case.step(DUE), Step::Rest, "{node:?} {suspended} {here:?}");
         assert_eq!(case.next(DUE), None, "time alone changes nothing");
     }

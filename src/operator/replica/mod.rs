@@ -8,6 +8,7 @@ pub mod status;
 pub mod step;
 pub mod verification;
 
+use crate::api::cleanup::Cleanup;
 use crate::api::model_cache_replica::{AttemptStage, ModelCacheReplica};
 use crate::api::timetable::Timetable;
 use crate::api::{ModelCache, NodeCachePool, Reason, name};
@@ -120,9 +121,7 @@ fn cleaned_here(replica: &ModelCacheReplica, observed: &Observed) -> CleanedHere
     let Some(cache) = &observed.cache else { return CleanedHere::No };
     let volume = cache.spec.volumes.iter().find(|it| it.name == replica.spec.volume);
     match volume.and_then(|it| runner(&cache.spec, it, observed.claim.as_ref())) {
-        Some(Runner::Operator) if cache.spec.cleanup.as_ref().is_some_and(|it| it.suspended()) => {
-            CleanedHere::Suspended
-        }
+        Some(Runner::Operator) if cache.spec.cleanup.as_ref().is_some_and(Cleanup::suspended) => CleanedHere::Suspended,
         Some(Runner::Operator) => CleanedHere::Yes,
         Some(Runner::CronJob) | None => CleanedHere::No,
     }

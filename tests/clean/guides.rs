@@ -168,3 +168,18 @@ fn the_web_cache_of_dgenerate_expires_after_twelve_hours() {
     assert_eq!(guide.files(), left);
     assert!(!guide.root().join("diffusers_converted/a").exists());
 }
+
+#[test]
+fn copies_on_nodes_and_the_logs_beside_them_have_rules_of_their_own() {
+    let guide = Guide::of("clean-on-nodes.yaml");
+    let logs = guide.directory.path().join("logs/app");
+    std::fs::create_dir_all(&logs).unwrap();
+    let large = logs.join("app.log");
+    std::fs::File::create(&large).unwrap().set_len(101 << 20).unwrap();
+    std::fs::write(logs.join("old.log"), "old").unwrap();
+    aged(&logs.join("old.log"), 8);
+    guide.clean();
+    let left = paths(&logs);
+    assert!(left.iter().any(|it| it.starts_with("app.log.")), "{left:?}");
+    assert!(!left.contains(&"old.log".to_owned()), "{left:?}");
+}

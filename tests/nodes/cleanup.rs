@@ -91,8 +91,12 @@ async fn a_replaced_revision_goes_after_its_time_but_not_where_a_pod_from_before
     let has_old = |node: &str| world.on_node(node, &["ls", &snapshots]).contains(&old);
     assert_eq!([has_old("node-1"), has_old("node-2")], [true, false], "a pod on node-1 is older than the switch");
 
-    let message = world.reason("replaced", "served", ConditionType::Clean, "Cleaned").await;
-    assert!(message.starts_with("2 of 2 places were cleaned, the last one 20"), "{message}");
+    // What a copy says is said of the cache a moment later.
+    until("the condition Clean to count both places", SOON, || async {
+        let message = world.reason("replaced", "served", ConditionType::Clean, "Cleaned").await;
+        if message.starts_with("2 of 2 places were cleaned, the last one 20") { Ok(()) } else { Err(message) }
+    })
+    .await;
     let told = event(&world, "replaced", "Cleaned").await;
     assert!(told.starts_with("volume `models` on node `node-2`: 1 deleted, 5."), "{told}");
     // Ready all the while: a clean-up is no reason to be anything else.

@@ -109,8 +109,12 @@ pub fn failure(run: Option<&ScheduledRun>, reason: crate::api::Reason, message: 
 /// How long to sleep until the first of these times. What has passed wakes nobody: it waits for something else than time.
 pub fn sleep(times: impl Iterator<Item = Timestamp>, now: Timestamp) -> Option<Duration> {
     let first = times.filter(|it| *it > now).min()?;
-    let pause = Duration::try_from(first.duration_since(now)).unwrap_or_default();
-    Some((pause + Duration::from_millis(100)).min(LONGEST_SLEEP))
+    Some(until(first, now).min(LONGEST_SLEEP))
+}
+
+/// How long to sleep until it is certainly this time.
+pub fn until(time: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(time.duration_since(now)).unwrap_or_default() + Duration::from_millis(100)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
 use std::collections::BTreeMap;
 
 /// Name of the container in every pod of ours.
@@ -48,6 +49,11 @@ pub struct AgentJob {
     pub owner: Option<OwnerReference>,
     /// Whether the kubelet gives the volume to the group. Not for per-node volumes: their directory is made with its owner.
     pub give_volume_to_group: bool,
+}
+
+/// An object as the controller of what is made for it, which is gone before the object is.
+pub fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<OwnerReference> {
+    object.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it })
 }
 
 /// A Job of the agent in a user's namespace.

@@ -13,9 +13,12 @@ use crate::api::model_cache::Failure;
 use crate::api::model_cache_backup::{RunAttempt, RunStage};
 use crate::api::{FailureClass, Reason};
 use crate::contract::outcome::Outcome;
+use crate::operator::due::until;
 use crate::operator::job::{JobState, Problem};
 use crate::operator::retry::{RetryPolicy, next_failure};
 use jiff::Timestamp;
+use kube::runtime::controller::Action;
+use std::time::Duration;
 
 /// Attempts at most. What has failed so often wants a person.
 const MOST_ATTEMPTS: i64 = 6;
@@ -109,6 +112,18 @@ impl Situation<'_> {
 
     fn fail(&self, number: i64, problem: &Problem) -> Step {
         Step::Fail(number, next_failure(self.failure, problem.reason, problem.message.clone(), self.now))
+    }
+}
+
+/// When to look again after a step. What is waited for need not wake us: then after this pause.
+pub fn next_look(step: &Step, waiting: Duration, now: Timestamp) -> Action {
+    match step {
+        Step::Wait(_, Some(due)) => Action::requeue(until(*due, now)),
+        Step::Wait(_, None) => Action::requeue(waiting),
+        Step::Watch(_) | Step::Begin(_) | Step::CreateJob(_) | Step::Succeed(..) | Step::Fail(..) => {
+            Action::requeue(Duration::from_secs(5))
+        }
+        Step::Rest => Action::await_change(),
     }
 }
 

@@ -16,16 +16,18 @@ use crate::operator::cluster::{Note, Removal};
 use crate::operator::error::Error;
 use crate::operator::job::{ObservedJob, Problem};
 use crate::operator::modelcache::resolution::attempt_of;
-use crate::operator::run::{Situation, Step};
+use crate::operator::run::{Situation, Step, next_look};
 use crate::operator::runtime::Context;
 use build::place::{Place, place};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A pod that holds a claim, or a copy that is made elsewhere, need not wake us.
+const WAITING: Duration = Duration::from_secs(10);
 
 /// Runs a backup that was made by hand, once, and records how any backup ends.
 ///
@@ -56,16 +58,14 @@ pub async fn reconcile(backup: Arc<ModelCacheBackup>, context: Arc<Context>) -> 
             let pinned = kept::pinned(&observed.siblings);
             let (config_map, job) =
                 build::job::job(&backup, *number, cache, settings, place, &pinned, &context.settings);
-            let namespace = backup.namespace().unwrap_or_default();
-            cluster.create(&cluster.namespaced(&namespace), &config_map).await?;
-            cluster.create(&cluster.namespaced(&namespace), &job).await?;
+            cluster.create_run(&config_map, &job).await?;
         }
         (Step::Rest | Step::Wait(..), _) if !tidy(&backup, &observed, &context).await? => {
             return Ok(Action::requeue(Duration::from_secs(2)));
         }
         _ => {}
     }
-    Ok(next_look(&step, now))
+    Ok(next_look(&step, WAITING, now))
 }
 
 fn next_step(
@@ -150,20 +150,15 @@ async fn tell_others(
 /// Removes Jobs whose result is recorded. Whether none is left that must be waited for: a CronJob that misses a Job which it
 /// believes to run would warn of it.
 async fn tidy(backup: &ModelCacheBackup, observed: &Observed, context: &Context) -> Result<bool, Error> {
-    let cluster = &context.cluster;
-    let namespace = backup.namespace().unwrap_or_default();
     let mut done = true;
     for job in &observed.jobs {
         if job.job.uid().is_some_and(|it| observed.active.contains(&it)) {
             done = false;
             continue;
         }
-        cluster.remove(Removal::Job(job.job.clone())).await?;
-        if history::due(backup).is_none() {
-            let config_map = cluster.get(&cluster.namespaced::<ConfigMap>(&namespace), job.name()).await?;
-            if let Some(config_map) = config_map {
-                cluster.remove(Removal::ConfigMap(config_map)).await?;
-            }
+        match history::due(backup) {
+            Some(_) => context.cluster.remove(Removal::Job(job.job.clone())).await?,
+            None => context.cluster.remove_run(job).await?,
         }
     }
     Ok(done)
@@ -187,19 +182,4 @@ async fn say(backup: &ModelCacheBackup, observed: &Observed, step: &Step, contex
         context.cluster.publish(vec![note.clone()], &cache.object_ref(&())).await;
     }
     context.cluster.publish(vec![note], &backup.object_ref(&())).await;
-}
-
-fn next_look(step: &Step, now: Timestamp) -> Action {
-    match step {
-        Step::Wait(_, Some(due)) => {
-            let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            Action::requeue(pause + Duration::from_millis(100))
-        }
-        // What is waited for need not wake us: a pod that holds a claim, a copy that is made elsewhere.
-        Step::Wait(_, None) => Action::requeue(Duration::from_secs(10)),
-        Step::Watch(_) | Step::Begin(_) | Step::CreateJob(_) | Step::Succeed(..) | Step::Fail(..) => {
-            Action::requeue(Duration::from_secs(5))
-        }
-        Step::Rest => Action::await_change(),
-    }
 }

@@ -43,7 +43,7 @@ pub async fn observe(cluster: &Cluster, stores: &Stores, backup: &ModelCacheBack
     let replicas = replicas.collect();
     let (jobs, active) = match due(backup) {
         Some(_) => scheduled(cluster, &namespace, backup).await?,
-        None => (by_hand(cluster, &namespace, backup).await?, vec![]),
+        None => (by_hand(cluster, backup).await?, vec![]),
     };
     let mut place = Ok(Beside::Anywhere);
     let settings = cache.as_ref().and_then(|it| it.spec.backup.as_ref()).map(|it| settings_of(backup, it));
@@ -84,11 +84,8 @@ async fn scheduled(
     Ok((jobs, active.into_iter().filter_map(|it| it.uid).collect()))
 }
 
-/// The Jobs that we made for it, and not for another of its name before it.
-async fn by_hand(cluster: &Cluster, namespace: &str, backup: &ModelCacheBackup) -> Result<Vec<ObservedJob>, Error> {
+/// The Jobs that we made for it.
+async fn by_hand(cluster: &Cluster, backup: &ModelCacheBackup) -> Result<Vec<ObservedJob>, Error> {
     let labels = format!("{}={}", label::BACKUP, name::label_value(&backup.name_any()));
-    let mut jobs = cluster.jobs(namespace, &labels).await?;
-    let uid = backup.uid();
-    jobs.retain(|it| it.job.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref()));
-    Ok(jobs)
+    cluster.runs_of(backup, &labels).await
 }

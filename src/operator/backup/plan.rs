@@ -7,6 +7,7 @@ use super::history;
 use super::kept::pinned;
 use crate::api::backup::Backup;
 use crate::api::schedule::Schedule;
+use crate::api::timetable::Times;
 use crate::api::{ModelCache, Reason, duration, name};
 use crate::operator::cluster::{Children, Removal};
 use crate::operator::cron_job::jitter;
@@ -34,22 +35,18 @@ pub struct Planned {
     pub follows: bool,
 }
 
-impl Planned {
-    /// The schedule and its time zone, as the status says them.
-    pub fn text(&self, cache: &ModelCache) -> Option<String> {
-        Some(format!("{} {}", self.schedule.as_ref()?, cache.spec.time_zone.as_deref().unwrap_or("UTC")))
-    }
-}
-
 /// How long before a run it is looked where the claims are that it must follow.
 const BEFORE: SignedDuration = SignedDuration::from_secs(30);
 
 impl Planned {
+    /// The times of the runs, and the text that the status has of them.
+    pub fn times(&self) -> Option<Times> {
+        Times::parse(self.schedule.as_ref()?, self.time_zone.as_deref()).ok()
+    }
+
     /// When to look again where the next run must begin.
     pub fn look_again(&self, now: Timestamp) -> Option<Timestamp> {
-        let schedule =
-            Schedule::parse(self.schedule.as_ref().filter(|_| self.follows)?, self.time_zone.as_deref()).ok()?;
-        let next = schedule.next_after(now.checked_add(BEFORE).ok()?)?;
+        let next = self.times().filter(|_| self.follows)?.next_after(now.checked_add(BEFORE).ok()?)?;
         next.checked_sub(BEFORE).ok()
     }
 }

@@ -4,7 +4,6 @@ use super::plan::Planned;
 use crate::api::backup::BackupSummary;
 use crate::api::condition::{ConditionType, Statement, Truth};
 use crate::api::model_cache::{Failure, ModelCacheStatus};
-use crate::api::schedule::Schedule;
 use crate::api::{ModelCache, ModelCacheBackup, ModelCacheBackupStatus, Reason};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -18,7 +17,8 @@ pub fn summary(
     now: Timestamp,
 ) -> (BackupSummary, Statement) {
     let before = cache.status.as_ref().and_then(|it| it.backup.clone()).unwrap_or_default();
-    let mut summary = BackupSummary { schedule: planned.text(cache), ..before.clone() };
+    let times = planned.times();
+    let mut summary = BackupSummary { schedule: times.as_ref().map(|it| it.text().to_owned()), ..before.clone() };
     // Records go after a while: what is remembered stands until a newer one ends.
     let ended = |it: &&Arc<ModelCacheBackup>| ended_at(it).is_some();
     if let Some(last) = backups
@@ -46,7 +46,7 @@ pub fn summary(
         summary.last_good_snapshot = status.snapshot;
     }
     if summary.schedule != before.schedule || summary.last_time != before.last_time {
-        summary.next = next(cache, planned, now);
+        summary.next = times.and_then(|it| it.next_after(now)).map(|it| it.to_string());
     }
     let statement = statement(&summary, planned);
     (summary, statement)
@@ -64,11 +64,6 @@ fn ended_at(backup: &ModelCacheBackup) -> Option<Timestamp> {
 fn is_newer(backup: &ModelCacheBackup, than: Option<&str>) -> bool {
     let than: Option<Timestamp> = than.and_then(|it| it.parse().ok());
     ended_at(backup) > than
-}
-
-fn next(cache: &ModelCache, planned: &Planned, now: Timestamp) -> Option<String> {
-    let schedule = Schedule::parse(planned.schedule.as_ref()?, cache.spec.time_zone.as_deref()).ok()?;
-    schedule.next_after(now).map(|it| it.to_string())
 }
 
 fn statement(summary: &BackupSummary, planned: &Planned) -> Statement {

@@ -5,6 +5,7 @@ mod events;
 mod lease;
 mod progress;
 mod read;
+mod runs;
 mod unchanged;
 
 pub use apply::{Children, Removal};

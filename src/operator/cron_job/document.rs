@@ -3,6 +3,7 @@
 use crate::api::{ModelCache, ModelCacheSpec};
 use crate::contract::mount;
 use crate::operator::modelcache::build::metadata;
+use crate::operator::pod::AgentJob;
 use k8s_openapi::api::core::v1::{ConfigMap, ConfigMapVolumeSource, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
@@ -11,6 +12,18 @@ use std::collections::BTreeMap;
 /// The ConfigMap of a CronJob's pods.
 pub fn config_map(cache: &ModelCache, name: String, data: BTreeMap<String, String>) -> ConfigMap {
     ConfigMap { metadata: metadata(cache, name, None, true), data: Some(data), ..ConfigMap::default() }
+}
+
+/// The ConfigMap of a Job that is made once, of the Job's name: it goes with the object that the Job works for.
+pub fn config_map_of_run(job: &AgentJob, data: BTreeMap<String, String>) -> ConfigMap {
+    let metadata = ObjectMeta {
+        name: Some(job.name.clone()),
+        namespace: Some(job.namespace.clone()),
+        labels: Some(job.labels.clone()),
+        owner_references: job.owner.clone().map(|it| vec![it]),
+        ..ObjectMeta::default()
+    };
+    ConfigMap { metadata, data: Some(data), immutable: Some(true), ..ConfigMap::default() }
 }
 
 /// The cache as its pods are to see it: with this spec.

@@ -132,9 +132,7 @@ fn next_look(decided: &Decided, now: Timestamp) -> Action {
     let waits = model.volumes.iter().any(|it| it.place.is_err() || it.pending.is_some());
     let blocked = waits || wanted.conflict.is_some();
     let running = resolutions.iter().any(|it| matches!(it.state, ResolutionState::Running(_)));
-    let due = later
-        .min()
-        .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_millis(100));
+    let due = later.min().map(|it| due::until(it, now));
     let placed = wanted.backup.as_ref().and_then(|it| it.look_again(now));
     let scheduled = due::sleep(freshness.iter().filter_map(|it| it.next).chain(placed), now);
     // A Job that gets no pod wakes nobody.

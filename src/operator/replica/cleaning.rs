@@ -11,7 +11,6 @@
 //! What fails is not tried again before its next time, unless that may help: never in a storm.
 
 use super::step::{Situation, Step};
-use super::verification::BUSY;
 use crate::api::cleaning::Cleaning;
 use crate::api::model_cache::Failure;
 use crate::api::model_cache_replica::{Attempt, AttemptStage, ModelCacheReplica};
@@ -22,7 +21,7 @@ use crate::contract::outcome::Cleaned;
 use crate::operator::clean::build::cron_job::FINAL;
 use crate::operator::clean::record::{did, news, unproven};
 use crate::operator::cluster::Note;
-use crate::operator::due::{self, Due, Plan};
+use crate::operator::due::{self, Due};
 use crate::operator::job::{JobState, Problem};
 use crate::operator::placement::copy_of;
 use jiff::Timestamp;
@@ -56,14 +55,10 @@ impl Situation<'_> {
         self.timetable.clean.as_ref().filter(|_| self.cleaned_here != CleanedHere::No)
     }
 
-    fn cleaning_plan<'a>(&self, times: &'a Times, name: &'a str) -> Plan<'a> {
-        Plan { times, spread: self.replica.spec.node.as_ref().map(|_| name) }
-    }
-
     fn cleaning_due(&self) -> Option<Due> {
         let name = self.replica.name_any();
         let times = self.cleaning_times().filter(|_| self.cleaned_here == CleanedHere::Yes)?;
-        Some(self.cleaning_plan(times, &name).due(self.known_run(), self.retry, self.now))
+        Some(self.planned(times, &name).due(self.known_run(), self.retry, self.now))
     }
 
     /// What is to be remembered of the schedule before anything is begun.
@@ -85,11 +80,7 @@ impl Situation<'_> {
 
     /// When time alone makes a clean-up due.
     pub(super) fn next_cleaning(&self) -> Option<Timestamp> {
-        match self.cleaning_due()? {
-            Due::At(time) => Some(time),
-            Due::Now if self.own_claim_busy.is_some() => self.now.checked_add(BUSY).ok(),
-            Due::Now | Due::Remember(_) => None,
-        }
+        self.wakes_at(&self.cleaning_due()?)
     }
 
     /// The step of a copy that is not what is wanted, and whose next warm-up is not due: it can be cleaned meanwhile, if
@@ -112,7 +103,7 @@ impl Situation<'_> {
 
     /// The step of a clean-up that is under way.
     pub(super) fn cleaning(&self, attempt: &Attempt) -> Step {
-        let still_wanted = self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid;
+        let still_wanted = self.is_about(attempt);
         let watch = Step::Watch { stage: AttemptStage::Clean, problem: None, pod_ip: None };
         match &self.work {
             None if still_wanted && self.obstacle().is_none() => Step::CreateCleanJob,
@@ -150,7 +141,7 @@ impl Situation<'_> {
     fn cleaned(&self, attempt: &Attempt, problem: Option<&Problem>, cleaned: Option<&Cleaned>) -> Step {
         let known = self.known_cleaning().cloned().unwrap_or_default();
         let name = self.replica.name_any();
-        let run = match (self.cleaning_times().map(|it| self.cleaning_plan(it, &name)), problem) {
+        let run = match (self.cleaning_times().map(|it| self.planned(it, &name)), problem) {
             (None, _) => known.run,
             (Some(plan), None) => plan.succeeded(self.now),
             (Some(plan), Some(problem)) => {

@@ -300,10 +300,7 @@ fn next_look(step: &Step, queued: bool, next: Option<Timestamp>, now: Timestamp)
         // A slot that is given back wakes nobody.
         _ if queued => Action::requeue(WATCH_INTERVAL),
         Step::Watch { .. } => Action::requeue(WATCH_INTERVAL),
-        Step::Wait(_, Some(due)) => {
-            let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            Action::requeue(pause + Duration::from_millis(100))
-        }
+        Step::Wait(_, Some(due)) => Action::requeue(due::until(*due, now)),
         // What we wrote comes back through the watch; this is for a watch that sleeps.
         Step::Record(_)
         | Step::RecordChecks(..)

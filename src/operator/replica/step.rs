@@ -235,11 +235,14 @@ impl Situation<'_> {
         Step::AskForSlot(Attempt { stage, plan, claim_uid, restored, number: attempt.number })
     }
 
+    /// Whether an attempt is about the plan and the claim that are wanted now.
+    pub(super) fn is_about(&self, attempt: &Attempt) -> bool {
+        self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid
+    }
+
     fn warming(&self, attempt: Attempt) -> Step {
-        let wanted = &self.replica.spec;
-        let still_wanted = self.wanted() == attempt.plan.as_deref()
-            && wanted.claim_uid == attempt.claim_uid
-            && (wanted.restored.is_none() || wanted.restored == attempt.restored);
+        let restored = &self.replica.spec.restored;
+        let still_wanted = self.is_about(&attempt) && (restored.is_none() || *restored == attempt.restored);
         match &self.work {
             None if still_wanted && self.obstacle().is_none() => Step::CreateWarmUpJob,
             // Its Job is gone, or was not created before something came in the way: the slot is given back, and the next

@@ -28,7 +28,7 @@ use kube::ResourceExt;
 use std::time::Duration;
 
 /// Between two looks at a claim that another pod has for itself.
-pub(super) const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_secs(60);
 
 impl Situation<'_> {
     fn known(&self) -> Verification {
@@ -36,7 +36,7 @@ impl Situation<'_> {
     }
 
     /// Copies on nodes are kept apart; there is one copy on a shared volume, and it keeps the schedule's time.
-    fn planned<'a>(&self, times: &'a Times, name: &'a str) -> Plan<'a> {
+    pub(super) fn planned<'a>(&self, times: &'a Times, name: &'a str) -> Plan<'a> {
         Plan { times, spread: self.replica.spec.node.as_ref().map(|_| name) }
     }
 
@@ -86,17 +86,21 @@ impl Situation<'_> {
     /// When time alone makes a check due.
     pub(super) fn next_check(&self) -> Option<Timestamp> {
         let (quick, deep) = self.dues();
-        let time = |due: Option<Due>| match due? {
-            Due::At(time) => Some(time),
+        [quick, deep].into_iter().flatten().filter_map(|it| self.wakes_at(&it)).min()
+    }
+
+    /// When time alone makes something begin. What is due already waits for something else; another pod's claim wakes nobody.
+    pub(super) fn wakes_at(&self, due: &Due) -> Option<Timestamp> {
+        match due {
+            Due::At(time) => Some(*time),
             Due::Now if self.own_claim_busy.is_some() => self.now.checked_add(BUSY).ok(),
             Due::Now | Due::Remember(_) => None,
-        };
-        time(quick).into_iter().chain(time(deep)).min()
+        }
     }
 
     /// The step of a check that is under way.
     pub(super) fn verifying(&self, attempt: &Attempt) -> Step {
-        let still_wanted = self.wanted() == attempt.plan.as_deref() && self.replica.spec.claim_uid == attempt.claim_uid;
+        let still_wanted = self.is_about(attempt);
         match &self.work {
             None if still_wanted && self.obstacle().is_none() => Step::CreateVerifyJob(attempt.stage),
             // Not begun, or stopped: nothing is known anew, and the check is still due.

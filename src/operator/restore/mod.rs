@@ -10,14 +10,14 @@ use crate::api::model_cache_backup::RunStage;
 use crate::api::{ModelCache, ModelCacheRestore, Reason, annotation, label, name};
 use crate::contract::mount;
 use crate::contract::outcome::Outcome;
-use crate::operator::cluster::{Children, Note, Removal};
+use crate::operator::cluster::{Children, Note};
 use crate::operator::error::Error;
 use crate::operator::job::{ObservedJob, Problem};
 use crate::operator::modelcache::build::restored::Restored;
 use crate::operator::modelcache::resolution::attempt_of;
 use crate::operator::placement;
 use crate::operator::replica::build::warm_up_job::Beside;
-use crate::operator::run::{Situation, Step};
+use crate::operator::run::{Situation, Step, next_look};
 use crate::operator::runtime::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -27,6 +27,9 @@ use observe::Observed;
 use resolve::Wanted;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A pod that holds a claim, or a slot that is given back, need not wake us.
+const WAITING: Duration = Duration::from_secs(5);
 
 /// Restores once, and records how that ended.
 ///
@@ -73,7 +76,7 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
     }
     let place = place.unwrap_or_default();
     Box::pin(carry_out(&restore, &observed, &step, wanted.as_ref().ok(), &place, &context)).await?;
-    Ok(next_look(&step, now))
+    Ok(next_look(&step, WAITING, now))
 }
 
 /// Takes the claims, unless a warm-up or another restore writes to one of them.
@@ -154,7 +157,6 @@ async fn carry_out(
     context: &Context,
 ) -> Result<(), Error> {
     let cluster = &context.cluster;
-    let namespace = restore.namespace().unwrap_or_default();
     match step {
         Step::CreateJob(number) => {
             if let Some(wanted) = wanted {
@@ -162,8 +164,7 @@ async fn carry_out(
                 let tolerations = placement::pool_tolerations(&wanted.cache, pools.iter().map(AsRef::as_ref));
                 let settings = &context.settings;
                 let (config_map, job) = build::job::job(restore, *number, wanted, beside, tolerations, settings);
-                cluster.create(&cluster.namespaced(&namespace), &config_map).await?;
-                cluster.create(&cluster.namespaced(&namespace), &job).await?;
+                cluster.create_run(&config_map, &job).await?;
             }
         }
         Step::Succeed(..) | Step::Fail(..) => {
@@ -172,11 +173,7 @@ async fn carry_out(
         }
         Step::Rest | Step::Wait(..) if is_over(restore) => {
             for job in &observed.jobs {
-                cluster.remove(Removal::Job(job.job.clone())).await?;
-                let config_map = cluster.get(&cluster.namespaced::<ConfigMap>(&namespace), job.name()).await?;
-                if let Some(config_map) = config_map {
-                    cluster.remove(Removal::ConfigMap(config_map)).await?;
-                }
+                cluster.remove_run(job).await?;
             }
         }
         Step::Rest | Step::Wait(..) | Step::Begin(_) | Step::Watch(_) => {}
@@ -214,21 +211,4 @@ async fn say(
         context.cluster.publish(vec![note.clone()], &target.object_ref(&())).await;
     }
     context.cluster.publish(vec![note], &restore.object_ref(&())).await;
-}
-
-fn next_look(step: &Step, now: Timestamp) -> Action {
-    match step {
-        Step::Wait(_, Some(due)) => {
-            let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            Action::requeue(pause + Duration::from_millis(100))
-        }
-        // What is waited for need not wake us: a pod that holds a claim, a slot that is given back.
-        Step::Wait(_, None)
-        | Step::Watch(_)
-        | Step::Begin(_)
-        | Step::CreateJob(_)
-        | Step::Succeed(..)
-        | Step::Fail(..) => Action::requeue(Duration::from_secs(5)),
-        Step::Rest => Action::await_change(),
-    }
 }

@@ -45,9 +45,7 @@ pub async fn observe(cluster: &Cluster, stores: &Stores, restore: &ModelCacheRes
     let source = cache(source_name(restore, backup.as_ref()));
     let target = cache(target_name(restore, backup.as_ref()));
     let labels = format!("{}={}", label::RESTORE, name::label_value(&restore.name_any()));
-    let mut jobs = cluster.jobs(&namespace, &labels).await?;
-    let uid = restore.uid();
-    jobs.retain(|it| it.job.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref()));
+    let jobs = cluster.runs_of(restore, &labels).await?;
     Ok(Observed { backup, source, target, jobs })
 }
 

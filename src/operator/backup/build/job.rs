@@ -5,13 +5,12 @@ use super::place::Place;
 use super::pod;
 use crate::api::backup::Backup;
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, label, name};
-use crate::operator::modelcache::build::labels;
+use crate::operator::cron_job::document::config_map_of_run;
 use crate::operator::options::Settings;
-use crate::operator::pod::{AgentJob, agent_job};
+use crate::operator::pod::{AgentJob, agent_job, owner};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 /// Job and ConfigMap, both of one name. They belong to the backup's object: what it left at the destination does not.
 pub fn job(
@@ -25,23 +24,10 @@ pub fn job(
 ) -> (ConfigMap, Job) {
     let number = u64::try_from(attempt).unwrap_or(0);
     let name = name::backup_job(&object.name_any(), &object.uid().unwrap_or_default(), number);
-    let owner = object.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it });
-    let mut own = labels(cache, None);
-    own.insert(label::BACKUP.into(), name::label_value(&object.name_any()));
-    let config_map = ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(name.clone()),
-            namespace: cache.namespace(),
-            labels: Some(own.clone()),
-            owner_references: owner.clone().map(|it| vec![it]),
-            ..ObjectMeta::default()
-        },
-        data: Some(data(cache, backup)),
-        immutable: Some(true),
-        ..ConfigMap::default()
-    };
     let common = pod::agent_job(cache, backup, name.clone(), place, pinned);
-    let job = AgentJob { name, labels: own, owner, ..common };
+    let mut job = AgentJob { name, owner: owner(object), ..common };
+    job.labels.insert(label::BACKUP.into(), name::label_value(&object.name_any()));
+    let config_map = config_map_of_run(&job, data(cache, backup));
     (config_map, agent_job(job, JobRole::Backup, &cache.spec.effective_pod_template(), settings))
 }
 

@@ -6,13 +6,12 @@ use crate::contract::mount;
 use crate::operator::cron_job::document;
 use crate::operator::options::Settings;
 use crate::operator::placement;
-use crate::operator::pod::{AgentJob, agent_job};
+use crate::operator::pod::{AgentJob, agent_job, owner};
 use crate::operator::replica::build::labels;
 use crate::operator::replica::build::warm_up_job::{Beside, affinity, volume_and_plan};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 /// The clean-up Job of an attempt. `oldest_pod`: see [`super::super::readers::oldest`].
 pub fn clean_job(
@@ -38,7 +37,7 @@ pub fn clean_job(
         affinity: affinity(replica, cache, beside),
         tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
         deadline_seconds: DEADLINE_SECONDS,
-        owner: replica.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it }),
+        owner: owner(replica),
         give_volume_to_group: replica.spec.node.is_none(),
         ..AgentJob::default()
     };

@@ -16,6 +16,7 @@ pub(crate) mod fixtures;
 pub(crate) mod transcript;
 
 use crate::api::{ModelCache, label, name};
+use crate::operator::pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
@@ -48,7 +49,7 @@ pub fn metadata(cache: &ModelCache, name: String, volume: Option<&str>, owned: b
 
 /// The cache as the controller of a child.
 pub fn owner(cache: &ModelCache) -> OwnerReference {
-    OwnerReference { block_owner_deletion: Some(true), ..cache.controller_owner_ref(&()).unwrap_or_default() }
+    pod::owner(cache).unwrap_or_default()
 }
 
 /// Whether an object carries the labels of this cache.

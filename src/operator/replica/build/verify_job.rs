@@ -7,10 +7,9 @@ use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label, n
 use crate::contract::mount;
 use crate::operator::options::Settings;
 use crate::operator::placement;
-use crate::operator::pod::{AgentJob, agent_job};
+use crate::operator::pod::{AgentJob, agent_job, owner};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 /// Seconds that a check may run: half a terabyte on a slow disk takes hours.
 const DEADLINE_SECONDS: i64 = 86_400;
@@ -40,7 +39,7 @@ pub fn verify_job(
         affinity: affinity(replica, cache, beside),
         tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
         deadline_seconds: DEADLINE_SECONDS,
-        owner: replica.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it }),
+        owner: owner(replica),
         give_volume_to_group: replica.spec.node.is_none(),
         ..AgentJob::default()
     };

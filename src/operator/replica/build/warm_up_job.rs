@@ -9,13 +9,12 @@ use crate::operator::backup::build::pod::{destination, keys};
 use crate::operator::modelcache::build::restored::Restored;
 use crate::operator::options::Settings;
 use crate::operator::placement;
-use crate::operator::pod::{AgentJob, agent_job};
+use crate::operator::pod::{AgentJob, agent_job, owner};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, NodeAffinity, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 /// Seconds that a warm-up may run: a day. Large models over slow lines take hours, and a kill only costs what is in flight.
 const DEADLINE_SECONDS: i64 = 86_400;
@@ -72,7 +71,7 @@ pub fn warm_up_job(
         affinity: affinity(replica, cache, beside),
         tolerations: pool.map(|it| placement::tolerations(&it.spec)).unwrap_or_default(),
         deadline_seconds: DEADLINE_SECONDS,
-        owner: replica.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it }),
+        owner: owner(replica),
         give_volume_to_group: spec.node.is_none(),
         ..AgentJob::default()
     };

@@ -5,18 +5,18 @@ use crate::api::{JobRole, ModelCache, ModelCacheRestore, annotation, label, name
 use crate::contract::mount;
 use crate::operator::backup::build::config_map::{data, mounted};
 use crate::operator::backup::build::pod::{destination, keys};
+use crate::operator::cron_job::document::config_map_of_run;
 use crate::operator::modelcache::build::labels;
 use crate::operator::options::Settings;
 use crate::operator::placement;
-use crate::operator::pod::{AgentJob, agent_job, claim, mounted_claim};
+use crate::operator::pod::{AgentJob, agent_job, claim, mounted_claim, owner};
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::restore::resolve::{Onto, Wanted, Which};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMap, EnvVar, EnvVarSource, NodeAffinity, SecretKeySelector, Toleration, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 
 /// Seconds that a restore may run: a day, as a warm-up.
@@ -35,22 +35,8 @@ pub fn job(
 ) -> (ConfigMap, Job) {
     let number = u64::try_from(attempt).unwrap_or(0);
     let name = name::restore_job(&restore.name_any(), &restore.uid().unwrap_or_default(), number);
-    let owner = restore.controller_owner_ref(&()).map(|it| OwnerReference { block_owner_deletion: Some(true), ..it });
     let mut own = labels(&wanted.cache, None);
     own.insert(label::RESTORE.into(), name::label_value(&restore.name_any()));
-    let config_map = ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(name.clone()),
-            namespace: restore.namespace(),
-            labels: Some(own.clone()),
-            owner_references: owner.clone().map(|it| vec![it]),
-            annotations: Some(BTreeMap::from([(annotation::RESTORED_OF.into(), of(wanted))])),
-            ..ObjectMeta::default()
-        },
-        data: Some(data(&wanted.cache, &wanted.backup)),
-        immutable: Some(true),
-        ..ConfigMap::default()
-    };
     let all = targets(&wanted.onto)
         .into_iter()
         .chain([mounted(name.clone())])
@@ -68,10 +54,12 @@ pub fn job(
         affinity: affinity(wanted, beside),
         tolerations,
         deadline_seconds: DEADLINE_SECONDS,
-        owner,
+        owner: owner(restore),
         give_volume_to_group: true,
         ..AgentJob::default()
     };
+    let mut config_map = config_map_of_run(&job, data(&wanted.cache, &wanted.backup));
+    config_map.metadata.annotations = Some(BTreeMap::from([(annotation::RESTORED_OF.into(), of(wanted))]));
     (config_map, agent_job(job, JobRole::Restore, &wanted.cache.spec.effective_pod_template(), settings))
 }
 

@@ -36,9 +36,6 @@ pub enum Error {
         /// What happened and what to do.
         message: String,
     },
-    /// A question was answered with no, or there was nobody to ask.
-    #[error("{0}")]
-    Refused(String),
     /// Something could not be read or written on this machine.
     #[error("{what}: {error}")]
     Io {
@@ -61,7 +58,6 @@ impl Error {
             Self::NoSuch { .. } => exit_code::of(Reason::NotFound),
             Self::TimedOut(_) => exit_code::of(Reason::DeadlineExceeded),
             Self::Failed { reason, .. } => exit_code::of(*reason),
-            Self::Refused(_) => exit_code::of(Reason::DeletionRefused),
             Self::Io { .. } | Self::Print(_) => exit_code::FAILURE,
         }
     }
@@ -83,7 +79,7 @@ fn api_code(error: &kube::Error) -> u8 {
 fn api_message(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.code == 404 && status.message.contains("could not find the requested") => {
-            "the cluster does not know our kinds: `kubectl modelcache install | kubectl apply --server-side -f -`".into()
+            "the cluster does not know our kinds: `kubectl modelcache install --image IMAGE | kubectl apply --server-side -f -`".into()
         }
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         kube::Error::Service(error) => format!("the API server cannot be reached: {}", chain(error.as_ref())),

@@ -26,7 +26,7 @@ pub struct Plugin {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 2 command line or kubeconfig; 10 not allowed; 12 no such object; 21 API server unreachable; 51 not in time;
-61 not confirmed; `wait` and `--wait` end with the code of the reason when what is waited for has failed; 1 anything else.";
+`wait` and `--wait` end with the code of the reason when what is waited for has failed; 1 anything else.";
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
@@ -203,7 +203,7 @@ Examples:
     /// Print the manifests that install the operator.
     #[command(after_help = "\
 Examples:
-  kubectl modelcache install | kubectl apply --server-side -f -
+  kubectl modelcache install --image registry.example.com/modelcache:0.1.0 | kubectl apply --server-side -f -
   kubectl modelcache install --image registry.example.com/modelcache@sha256:… > modelcache.yaml")]
     Install(install::Install),
 

@@ -30,6 +30,7 @@ mod idle;
 mod manifests;
 mod membership;
 mod missing;
+mod plugin;
 mod reader;
 mod records;
 mod restarts;
@@ -56,6 +57,7 @@ fn main() -> std::process::ExitCode {
         schedule::scenarios(),
         cleanup::scenarios(),
         backup::scenarios(),
+        plugin::scenarios(),
         missing::scenarios(),
         idle::scenarios(),
     ];

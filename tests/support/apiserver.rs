@@ -96,13 +96,11 @@ impl ControlPlane {
     }
 
     /// The administrator's kubeconfig.
-    #[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
     /// The kubectl of the server's version.
-    #[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
     pub fn kubectl_program(&self) -> &Path {
         &self.kubectl
     }

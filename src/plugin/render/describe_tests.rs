@@ -15,6 +15,6 @@ fn the_page_of_a_cache_has_everything_that_is_known() {
         "eventTime": "2026-11-21T11:58:00.000000Z"
     });
     let events: Vec<Event> = vec![serde_json::from_value(event).unwrap()];
-    let page = describe(&cache, &progress[0], &copies(&replicas), &events, Paint(false), fixtures::now());
+    let page = describe(&cache, &progress[0], &copies(&replicas), &events, Paint(false), fixtures::noon());
     insta::assert_snapshot!(page);
 }

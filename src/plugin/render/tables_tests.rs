@@ -6,7 +6,7 @@ use crate::plugin::render::progress::{caches as rows, copies};
 use crate::plugin::render::space;
 
 fn look(namespaces: bool, wide: bool, colours: bool) -> Look {
-    Look { namespaces, wide, paint: Paint(colours), now: fixtures::now() }
+    Look { namespaces, wide, paint: Paint(colours), now: fixtures::noon() }
 }
 
 #[test]

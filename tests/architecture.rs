@@ -66,7 +66,9 @@ impl File {
                     || rest == "build.rs"
             })
         };
-        self.is_in(&["api/", "contract/", "plugin/render/"]) || kind.is_some_and(pure_file) || PURE_FILES.contains(&self.path.as_str())
+        self.is_in(&["api/", "contract/", "plugin/render/"])
+            || kind.is_some_and(pure_file)
+            || PURE_FILES.contains(&self.path.as_str())
     }
 
     /// Lines with one of the words, as whole identifiers or paths.

@@ -66,7 +66,10 @@ pub fn backups() -> Vec<CompletionCandidate> {
 pub fn namespaces() -> Vec<CompletionCandidate> {
     ask(|session| async move {
         let api: Api<Namespace> = Api::all(session.client.clone());
-        api.list_metadata(&ListParams::default()).await.ok().map(|it| it.items.iter().map(ResourceExt::name_any).collect())
+        api.list_metadata(&ListParams::default())
+            .await
+            .ok()
+            .map(|it| it.items.iter().map(ResourceExt::name_any).collect())
     })
 }
 

@@ -4,8 +4,8 @@ use super::complete::{backups as backup_names, caches as cache_names, contexts, 
 use super::error::Error;
 use super::session::Session;
 use super::{
-    backup, backups, completion, describe, du, env, get, install, logs, nodes, report, request, restore, status, suspend,
-    version, wait,
+    backup, backups, completion, describe, du, env, get, install, logs, nodes, report, request, restore, status,
+    suspend, version, wait,
 };
 use crate::api::request::Deed;
 use crate::contract::exit_code;

@@ -88,7 +88,11 @@ impl Report {
         // For nobody else's eyes, although nothing secret should be in it; and never over something that is there.
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(failed)?;
         write(opened, &directory, &gathered.files, now).map_err(failed)?;
-        print::text(&format!("{}: {} files; look through it before you send it\n", file.display(), gathered.files.len()))
+        print::text(&format!(
+            "{}: {} files; look through it before you send it\n",
+            file.display(),
+            gathered.files.len()
+        ))
     }
 
     async fn objects(&self, session: &Session, kind: (&str, &str, &str, bool), gathered: &mut Gathered) {
@@ -145,7 +149,8 @@ impl Report {
                 }
             };
             let names = &self.names.names;
-            let cache = |it: &Pod| it.labels().get(label::CACHE).is_none_or(|it| names.is_empty() || names.contains(it));
+            let cache =
+                |it: &Pod| it.labels().get(label::CACHE).is_none_or(|it| names.is_empty() || names.contains(it));
             for pod in pods.iter().filter(|it| cache(it)) {
                 let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
                 let api = Api::<Pod>::namespaced(session.client.clone(), &namespace);

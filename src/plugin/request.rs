@@ -85,13 +85,7 @@ impl Request {
     }
 }
 
-async fn until_done(
-    session: &Session,
-    watch: &Watch,
-    names: &[String],
-    deed: Deed,
-    asked: &str,
-) -> Result<(), Error> {
+async fn until_done(session: &Session, watch: &Watch, names: &[String], deed: Deed, asked: &str) -> Result<(), Error> {
     let mut tick = tokio::time::interval(LOOK);
     loop {
         tick.tick().await;

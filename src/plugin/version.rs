@@ -10,9 +10,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::ListParams;
 use serde::Serialize;
+use std::time::Duration;
 
 /// What the operator's Deployment is labelled with, in the manifests and in the chart.
 const OPERATOR: &str = "app.kubernetes.io/name=modelcache-operator";
+
+/// How long the cluster is waited for: it is only asked for company.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Options of `version`.
 #[derive(Args, Debug)]
@@ -54,8 +58,9 @@ impl Version {
 /// The operators of the cluster, with their image.
 async fn operators(session: &Session) -> Vec<String> {
     let all: Api<Deployment> = Api::all(session.client.clone());
-    let listed = tokio::time::timeout(std::time::Duration::from_secs(5), all.list(&ListParams::default().labels(OPERATOR)));
-    let Ok(Ok(found)) = listed.await else { return vec![] };
+    let parameters = ListParams::default().labels(OPERATOR);
+    let listed = tokio::time::timeout(PATIENCE, all.list(&parameters)).await;
+    let Ok(Ok(found)) = listed else { return vec![] };
     let name = |it: &Deployment| {
         let pod = it.spec.as_ref().and_then(|it| it.template.spec.as_ref());
         let image = pod.and_then(|it| it.containers.first()).and_then(|it| it.image.clone()).unwrap_or_default();

@@ -80,7 +80,8 @@ impl Wait {
         loop {
             tick.tick().await;
             let caches = watch.caches();
-            if let Some(missing) = self.names.names.iter().find(|name| !caches.iter().any(|it| it.name_any() == **name)) {
+            if let Some(missing) = self.names.names.iter().find(|name| !caches.iter().any(|it| it.name_any() == **name))
+            {
                 return Err(session.no_such("ModelCache", missing));
             }
             for cache in caches.iter().filter(|it| holds(it, wanted)) {
@@ -105,7 +106,8 @@ impl Wait {
 /// What nothing but a person will change.
 fn stalled(cache: &ModelCache) -> Option<Error> {
     let condition = condition_now(cache, ConditionType::Stalled).filter(|it| it.status == "True")?;
-    let reason = serde_json::from_value(serde_json::Value::String(condition.reason.clone())).unwrap_or(Reason::InvalidSpec);
+    let reason =
+        serde_json::from_value(serde_json::Value::String(condition.reason.clone())).unwrap_or(Reason::InvalidSpec);
     let message = format!("`{}` will not go on by itself: {reason}: {}", cache.name_any(), plain(&condition.message));
     Some(Error::Failed { reason, message })
 }

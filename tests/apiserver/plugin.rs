@@ -39,7 +39,8 @@ impl Plugin {
 
     /// `kubectl modelcache`, in the namespace, to its end.
     fn run(&self, arguments: &[&str]) -> Output {
-        let all: Vec<&str> = ["modelcache", "-n", self.namespace].into_iter().chain(arguments.iter().copied()).collect();
+        let all: Vec<&str> =
+            ["modelcache", "-n", self.namespace].into_iter().chain(arguments.iter().copied()).collect();
         self.kubectl(&all).output().unwrap()
     }
 
@@ -121,7 +122,10 @@ async fn caches_are_listed_and_printed_as_kubectl_does() {
     let table = plugin.ok(&["get"]);
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].starts_with("NAME") && lines[1].starts_with("first   True   Warmed"), "{table}");
-    assert_eq!(plugin.ok(&["get", "-o", "name"]), "modelcache.modelcache.dev/first\nmodelcache.modelcache.dev/second\n");
+    assert_eq!(
+        plugin.ok(&["get", "-o", "name"]),
+        "modelcache.modelcache.dev/first\nmodelcache.modelcache.dev/second\n"
+    );
     let one: Value = serde_json::from_str(&plugin.ok(&["get", "first", "-o", "json"])).unwrap();
     assert_eq!((&one["kind"], &one["metadata"]["name"]), (&json!("ModelCache"), &json!("first")));
     let rows: Value = serde_json::from_str(&plugin.ok(&["status", "-o", "json"])).unwrap();
@@ -147,7 +151,10 @@ async fn every_way_to_fail_has_its_exit_code() {
     let (code, said) = plugin.fails(&["backup", "here"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("has no `spec.backup`"), "{said}");
-    plugin.says("here", &[("Ready", "False", "Gated", "accept the terms"), ("Stalled", "True", "Gated", "accept the terms")]);
+    plugin.says(
+        "here",
+        &[("Ready", "False", "Gated", "accept the terms"), ("Stalled", "True", "Gated", "accept the terms")],
+    );
     let (code, said) = plugin.fails(&["wait", "here"]);
     assert_eq!(code, 11, "{said}");
     assert!(said.contains("`here` will not go on by itself: Gated: accept the terms"), "{said}");
@@ -255,8 +262,13 @@ async fn install_prints_what_the_kustomization_makes() {
     };
     let printed = read(&plugin.ok(&["install", "--image", "localhost/modelcache:dev"]));
     let made = read(&plugin.plane.kubectl(&["kustomize", "config/default"]));
-    let names = |all: &[Value]| all.iter().map(|it| format!("{} {}", it["kind"], it["metadata"]["name"])).collect::<Vec<_>>();
-    assert_eq!(names(&printed), names(&made), "FILES in src/plugin/install.rs lists what config/default takes together");
+    let names =
+        |all: &[Value]| all.iter().map(|it| format!("{} {}", it["kind"], it["metadata"]["name"])).collect::<Vec<_>>();
+    assert_eq!(
+        names(&printed),
+        names(&made),
+        "FILES in src/plugin/install.rs lists what config/default takes together"
+    );
     for (printed, made) in printed.iter().zip(&made) {
         assert_eq!(printed, made, "{} {}", made["kind"], made["metadata"]["name"]);
     }

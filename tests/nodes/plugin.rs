@@ -77,20 +77,27 @@ async fn a_warm_up_is_watched_as_bars_and_its_logs_name_their_node(world: Arc<Wo
     let watched = on_a_terminal(&world, namespace, "status studio --watch");
     let lines = until("a line of the log of each node", SOON, || async {
         let said = std::fs::read_to_string(&file).unwrap();
-        let both = ["[node-1 warm-up] ", "[node-2 warm-up] "].iter().all(|it| said.lines().any(|line| line.starts_with(it)));
+        let both =
+            ["[node-1 warm-up] ", "[node-2 warm-up] "].iter().all(|it| said.lines().any(|line| line.starts_with(it)));
         if both { Ok(said) } else { Err(said) }
     });
     let (shown, _) = futures::future::join(watched, lines).await;
     drop(follow);
     std::fs::remove_file(&file).unwrap();
     assert!(shown.contains('\u{1b}'), "it is drawn over itself: {shown}");
-    assert!(shown.contains("watched/studio") && shown.contains("node-1 models") && shown.contains("node-2 models"), "{shown}");
+    assert!(
+        shown.contains("watched/studio") && shown.contains("node-1 models") && shown.contains("node-2 models"),
+        "{shown}"
+    );
     let moved = shown.matches("left").count();
     assert!(moved > 2, "the bars move, and say how long it takes: {shown}");
     assert!(shown.contains("2/2 nodes  100%"), "{shown}");
     let rows: Value = serde_json::from_str(&plugin(&world, namespace, &["nodes", "-o", "json"]).await).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 2);
-    assert!(rows.as_array().unwrap().iter().all(|it| it["ready"] == json!(true) && it["percent"] == json!(100)), "{rows}");
+    assert!(
+        rows.as_array().unwrap().iter().all(|it| it["ready"] == json!(true) && it["percent"] == json!(100)),
+        "{rows}"
+    );
     let space = plugin(&world, namespace, &["du", "studio"]).await;
     assert!(space.contains("watched/studio: 40.0 MiB in 2 copies"), "{space}");
 }
@@ -151,7 +158,9 @@ async fn kubectl_modelcache_verifies_backs_up_and_reports(world: Arc<World>) {
         names.push(name);
     }
     std::fs::remove_file(&file).unwrap();
-    for part in ["modelcache.yaml", "modelcachereplica.yaml", "modelcachebackup.yaml", "event.yaml", "logs/modelcache-system/"] {
+    for part in
+        ["modelcache.yaml", "modelcachereplica.yaml", "modelcachebackup.yaml", "event.yaml", "logs/modelcache-system/"]
+    {
         assert!(names.iter().any(|it| it.contains(part)), "{part}: {names:?}");
     }
 }

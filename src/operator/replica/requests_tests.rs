@@ -40,8 +40,7 @@ fn a_copy_that_is_made_after_a_check_was_asked_for_needs_none() {
     let (cache, mut replica) = asking(Deed::Verify, "one");
     let asked = Asked::of(&cache, &replica);
     let attempt = Attempt { number: 1, stage: AttemptStage::Done, plan: None, claim_uid: None, restored: None };
-    let holds =
-        Holding { plan: "a".into(), claim_uid: None, files: 1, bytes: 1, fetched_bytes: 1, restored: None };
+    let holds = Holding { plan: "a".into(), claim_uid: None, files: 1, bytes: 1, fetched_bytes: 1, restored: None };
     let mut status = ModelCacheReplicaStatus::default();
     let made = Step::Record(Recording { attempt, holds: Some(holds), failure: None });
     asked.remember(&mut status, &made, Timestamp::UNIX_EPOCH);

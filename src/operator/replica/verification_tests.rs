@@ -4,11 +4,11 @@ use super::*;
 use crate::api::ModelCacheReplica;
 use crate::api::model_cache_replica::{Holding, ModelCacheReplicaStatus, PlanRef, ReplicaNode};
 use crate::contract::outcome::{Evidence, VerifyEvidence};
-use crate::operator::replica::requests::Asked;
 use crate::operator::modelcache::build::fixtures::{cache, settings, volume};
 use crate::operator::modelcache::build::replica::replica as build_replica;
 use crate::operator::placement::NodeState;
 use crate::operator::replica::cleaning::CleanedHere;
+use crate::operator::replica::requests::Asked;
 use serde_json::json;
 
 const BEFORE: &str = "2026-11-21T12:00:00Z";

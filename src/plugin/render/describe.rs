@@ -81,7 +81,13 @@ pub fn describe(
         .iter()
         .map(|it| {
             let since = age::since(it.last_transition_time.0, now);
-            vec![Cell::from(&it.type_), Cell::from(&it.status), Cell::from(&it.reason), since.into(), Cell::from(&it.message)]
+            vec![
+                Cell::from(&it.type_),
+                Cell::from(&it.status),
+                Cell::from(&it.reason),
+                since.into(),
+                Cell::from(&it.message),
+            ]
         })
         .collect();
     section("Conditions", table(&["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], &conditions, paint));

@@ -112,7 +112,11 @@ pub fn status(caches: &[CacheProgress], look: Look) -> String {
 /// How far a cache is, in a line.
 pub fn line(row: &CacheProgress) -> String {
     let nodes = if row.nodes.is_empty() { String::new() } else { format!("{} nodes", row.nodes) };
-    let problems = if row.problems.is_empty() { String::new() } else { format!("{} problems", row.problems.len()) };
+    let problems = match row.problems.len() {
+        0 => String::new(),
+        1 => "1 problem".to_owned(),
+        more => format!("{more} problems"),
+    };
     joined(&[&row.reason, &nodes, &percent(&row.amount), &rate(&row.amount), &eta(&row.amount), &problems])
 }
 

@@ -73,7 +73,7 @@ impl Plugin {
 
     /// Writes a status as the operator would, about the spec as it is now.
     fn says(&self, name: &str, conditions: &[(&str, &str, &str, &str)]) {
-        let get = ["get", "modelcache", name, "-n", self.namespace, "-o", "jsonpath={.metadata.generation}"];
+        let get = ["get", "mcache", name, "-n", self.namespace, "-o", "jsonpath={.metadata.generation}"];
         let generation: i64 = self.plane.kubectl(&get).parse().unwrap();
         let conditions: Vec<Value> = conditions
             .iter()
@@ -85,14 +85,14 @@ impl Plugin {
             })
             .collect();
         let status = json!({"status": {"observedGeneration": generation, "nodes": "1/1", "conditions": conditions}});
-        let patch = ["patch", "modelcache", name, "-n", self.namespace, "--subresource=status", "--type=merge", "-p"];
+        let patch = ["patch", "mcache", name, "-n", self.namespace, "--subresource=status", "--type=merge", "-p"];
         let status = status.to_string();
         self.plane.kubectl(&patch.into_iter().chain([status.as_str()]).collect::<Vec<_>>());
     }
 
     fn field(&self, name: &str, path: &str) -> String {
         let path = format!("jsonpath={{{path}}}");
-        self.plane.kubectl(&["get", "modelcache", name, "-n", self.namespace, "-o", &path])
+        self.plane.kubectl(&["get", "mcache", name, "-n", self.namespace, "-o", &path])
     }
 }
 
@@ -203,7 +203,7 @@ async fn suspend_and_resume_write_one_field_under_their_own_name_and_leave_nothi
     plugin.cache("here");
     assert_eq!(plugin.ok(&["suspend", "here"]), "modelcache.modelcache.dev/here suspended\n");
     assert_eq!(plugin.field("here", ".spec.suspend"), "true");
-    let get = ["get", "modelcache", "here", "-n", plugin.namespace, "--show-managed-fields", "-o", "json"];
+    let get = ["get", "mcache", "here", "-n", plugin.namespace, "--show-managed-fields", "-o", "json"];
     let object: Value = serde_json::from_str(&plugin.plane.kubectl(&get)).unwrap();
     let managers = object["metadata"]["managedFields"].as_array().unwrap();
     let ours = managers.iter().find(|it| it["manager"] == "kubectl-modelcache").unwrap();
@@ -283,7 +283,7 @@ async fn a_report_holds_what_there_is_and_nothing_secret() {
         "sources": [{"name": "a", "http": {"url": "https://example.com/a?sig=hunter2"}}]
     }});
     let spec = spec.to_string();
-    plugin.plane.kubectl(&["patch", "modelcache", "here", "-n", plugin.namespace, "--type=merge", "-p", &spec]);
+    plugin.plane.kubectl(&["patch", "mcache", "here", "-n", plugin.namespace, "--type=merge", "-p", &spec]);
     let file = plugin.path.path().join("report.tar.gz");
     let said = plugin.ok(&["report", "--file", file.to_str().unwrap()]);
     assert!(said.contains("look through it before you send it"), "{said}");

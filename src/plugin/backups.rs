@@ -23,7 +23,9 @@ impl Backups {
         let mut found = session.list(&session.api::<ModelCacheBackup>(), "").await?;
         found.retain(|it| self.names.names.is_empty() || self.names.names.contains(&it.spec.cache));
         found.sort_by_key(|it| (it.namespace(), it.metadata.creation_timestamp.as_ref().map(|it| it.0), it.name_any()));
-        found.iter_mut().for_each(|it| it.metadata.managed_fields = None);
+        for backup in &mut found {
+            backup.metadata.managed_fields = None;
+        }
         match session.format {
             Format::Json | Format::Yaml => print::objects(session.format, &found),
             Format::Name => {

@@ -41,7 +41,7 @@ pub fn answer_kubectl(words: Vec<OsString>) -> Result<(), Error> {
 }
 
 fn line(candidate: &CompletionCandidate) -> String {
-    let help = candidate.get_help().map(|it| it.to_string()).unwrap_or_default();
+    let help = candidate.get_help().map(ToString::to_string).unwrap_or_default();
     let help = help.lines().next().unwrap_or_default();
     let value = candidate.get_value().to_string_lossy();
     if help.is_empty() { format!("{value}\n") } else { format!("{value}\t{help}\n") }

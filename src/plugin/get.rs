@@ -20,7 +20,9 @@ impl Get {
     /// Runs the command. One that is named is printed as it is, several as a list.
     pub async fn run(self, session: &Session) -> Result<(), Error> {
         let mut found = session.caches(&self.names.names).await?;
-        found.iter_mut().for_each(|it| it.metadata.managed_fields = None);
+        for cache in &mut found {
+            cache.metadata.managed_fields = None;
+        }
         match (session.format, found.as_slice()) {
             (Format::Json | Format::Yaml, [one]) if self.names.names.len() == 1 => print::document(session.format, one),
             (Format::Json | Format::Yaml, all) => print::objects(session.format, all),

@@ -112,7 +112,7 @@ async fn until_done(session: &Session, watch: &Watch, names: &[String], deed: De
             Deed::Verify => true,
         };
         if seen && over {
-            return mine.iter().map(|it| answer(deed, it)).collect();
+            return mine.iter().try_for_each(|it| answer(deed, it));
         }
     }
 }

@@ -49,7 +49,7 @@ impl Version {
         match (self.client, versions.operators.as_slice()) {
             (true, _) => {}
             (false, []) => text.push_str("operator: none that you may read\n"),
-            (false, some) => some.iter().for_each(|it| text.push_str(&format!("operator: {it}\n"))),
+            (false, some) => text.extend(some.iter().map(|it| format!("operator: {it}\n"))),
         }
         print::text(&text)
     }

@@ -30,7 +30,6 @@ mod idle;
 mod manifests;
 mod membership;
 mod missing;
-mod plugin;
 mod reader;
 mod records;
 mod restarts;
@@ -57,7 +56,6 @@ fn main() -> std::process::ExitCode {
         schedule::scenarios(),
         cleanup::scenarios(),
         backup::scenarios(),
-        plugin::scenarios(),
         missing::scenarios(),
         idle::scenarios(),
     ];

@@ -88,11 +88,11 @@ fn addresses(text: &str) -> String {
         let host_end = address.find(['/', '?', '#']).unwrap_or(address.len());
         let (host, path) = address.split_at(host_end);
         match host.rsplit_once('@') {
-            Some((_, host)) => clean.push_str(&format!("{GONE}@{host}")),
+            Some((_, host)) => clean.extend([GONE, "@", host]),
             None => clean.push_str(host),
         }
         match path.find(['?', '#']) {
-            Some(query) => clean.push_str(&format!("{}{GONE}", path.get(..=query).unwrap_or_default())),
+            Some(query) => clean.extend([path.get(..=query).unwrap_or_default(), GONE]),
             None => clean.push_str(path),
         }
         rest = others;

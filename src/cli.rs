@@ -18,6 +18,8 @@ use modelcache::agent::command::snapshots::Snapshots;
 use modelcache::agent::command::verify::Verify;
 use modelcache::agent::command::wait::Wait;
 use modelcache::operator::OperatorOptions;
+use modelcache::plugin::{self, Plugin};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Puts models where pods and people need them, verified and ready to be used offline.
@@ -161,6 +163,14 @@ Examples:
     /// Run the Kubernetes operator.
     Operator(Box<OperatorOptions>),
 
+    /// Look after the caches of a cluster: what `kubectl modelcache` is, where this binary is called kubectl-modelcache.
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Kubectl {
+        /// What would stand behind `kubectl modelcache`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        arguments: Vec<OsString>,
+    },
+
     /// Print the CustomResourceDefinitions.
     #[command(after_help = "\
 Examples:
@@ -190,8 +200,28 @@ impl Cli {
             Command::PrepareDirectory(command) => command.run(),
             Command::PurgeDirectory(command) => command.run(),
             Command::Operator(options) => operate(*options),
+            Command::Kubectl { arguments } => plugin(arguments),
             Command::Crds(command) => command.run(),
         }
+    }
+}
+
+/// The binary as `kubectl modelcache`.
+pub fn plugin(arguments: Vec<OsString>) -> ExitCode {
+    plugin::complete::answer_shell();
+    // Asked by the script that `completion kubectl` prints; no command of a person's.
+    if let Some((_, words)) = arguments.split_first().filter(|(first, _)| *first == "__complete") {
+        return complete(words.to_vec());
+    }
+    let name = OsString::from(plugin::NAMES[0]);
+    on_runtime(Plugin::parse_from(std::iter::once(name).chain(arguments)).run())
+}
+
+/// The binary as what kubectl asks for completions.
+pub fn complete(words: Vec<OsString>) -> ExitCode {
+    match plugin::complete::answer_kubectl(words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(error.exit_code()),
     }
 }
 

@@ -11,9 +11,11 @@
 //! - [`contract`]: all that passes between controller and agent.
 //! - [`agent`]: the data plane; what the Jobs run, and what the same binary does without a cluster.
 //! - [`operator`]: the controller.
+//! - [`plugin`]: what people ask of it with `kubectl modelcache`.
 
 pub mod agent;
 pub mod api;
 pub mod contract;
 
 pub mod operator;
+pub mod plugin;

@@ -13,6 +13,10 @@ const LONGEST_FILE: usize = 400;
 const OPERATOR_MAY_USE: [(&str, &str); 1] =
     [("agent::layout::environment", "the ConfigMap for pods says where the agent's layout puts things")];
 
+/// What the plugin may call in the agent, and why.
+const PLUGIN_MAY_USE: [(&str, &str); 1] =
+    [("agent::command::env", "what a pod's spec needs is the same, whoever prints it")];
+
 /// Files of the operator that are pure although they stand beside some that are not.
 const PURE_FILES: [&str; 23] = [
     "operator/backup/history.rs",
@@ -62,7 +66,9 @@ impl File {
                     || rest == "build.rs"
             })
         };
-        self.is_in(&["api/", "contract/"]) || kind.is_some_and(pure_file) || PURE_FILES.contains(&self.path.as_str())
+        self.is_in(&["api/", "contract/", "plugin/render/"])
+            || kind.is_some_and(pure_file)
+            || PURE_FILES.contains(&self.path.as_str())
     }
 
     /// Lines with one of the words, as whole identifiers or paths.
@@ -171,6 +177,20 @@ fn operator_and_agent_meet_only_in_the_contract() {
         .filter(|line| !OPERATOR_MAY_USE.iter().any(|(path, _)| line.contains(path)))
         .collect();
     none("the operator knows of the agent what the contract says", &found);
+}
+
+#[test]
+fn the_plugin_knows_only_what_the_cluster_shows() {
+    let files = sources();
+    let plugin = files.iter().filter(|it| it.is_in(&["plugin/"]));
+    let found: Vec<String> = plugin
+        .flat_map(|it| it.lines_with(&["crate::agent", "crate::operator"]))
+        .filter(|line| !PLUGIN_MAY_USE.iter().any(|(path, _)| line.contains(path)))
+        .collect();
+    none("the plugin reads objects, and knows nothing of how they are made", &found);
+    let others = files.iter().filter(|it| it.is_in(&["api/", "contract/", "agent/", "operator/"]));
+    let found: Vec<String> = others.flat_map(|it| it.lines_with(&["crate::plugin"])).collect();
+    none("nothing knows of the plugin", &found);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod object_store;
 pub mod pod_template;
 pub mod quantity;
 pub mod reason;
+pub mod request;
 pub mod schedule;
 pub mod scheduled_run;
 pub mod source;

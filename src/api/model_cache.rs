@@ -156,6 +156,17 @@ pub struct ModelCacheStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
+    /// The last value of the annotation `modelcache.dev/requestedAt` that was acted on: the sources were asked, and every copy looks
+    /// for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_request: Option<String>,
+
+    /// The last value of the annotation `modelcache.dev/verifyRequestedAt` that every copy it is about has acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_verify_request: Option<String>,
+
     /// What is known, by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]

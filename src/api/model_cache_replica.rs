@@ -118,6 +118,10 @@ pub struct ModelCacheReplicaStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
+    /// The last value of the annotation `modelcache.dev/requestedAt` of the cache that was acted on here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_request: Option<String>,
     /// The attempt that was last begun. Recorded before its Job is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,

@@ -1,6 +1,7 @@
 //! What is remembered of work that comes again by schedule.
 
 use super::model_cache::Failure;
+use super::request::RequestedCheck;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct Verification {
     /// The bytes of every file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deep: Option<ScheduledRun>,
+    /// The last check that was asked for, of the bytes of every file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<RequestedCheck>,
     /// What the last check found damaged. Absent once it was repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damage>,

@@ -95,6 +95,16 @@ impl ControlPlane {
         output(&mut self.command(arguments))
     }
 
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The kubectl of the server's version.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
     async fn client(&self, user: Option<(&str, Vec<String>)>) -> Client {
         let mut kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
         if let Some((user, groups)) = user {

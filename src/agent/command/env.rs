@@ -63,30 +63,7 @@ impl Env {
     }
 
     fn text(&self) -> Result<String, Failure> {
-        let invalid = |what: String| Failure::new(Reason::InvalidSpec, what);
-        let cache = self.one()?;
-        let variables = match (&self.volumes_dir, self.format) {
-            (None, EnvFormat::Pod) => return Ok(pod(&cache)),
-            (Some(_), EnvFormat::Pod) => {
-                return Err(invalid("a pod sees the mount paths: leave out --volumes-dir or --format pod".to_owned()));
-            }
-            (None, _) => environment(&cache.spec),
-            (Some(directory), _) => {
-                let unusable = |what: &str| invalid(format!("{}: {what}", directory.display()));
-                let directory = std::path::absolute(directory).map_err(|error| unusable(&error.to_string()))?;
-                let directory = directory.to_str().ok_or_else(|| unusable("is not UTF-8"))?;
-                environment_at(&cache.spec, &|volume| here(directory, volume))
-            }
-        };
-        if let Some((name, _)) = variables.iter().find(|(_, value)| value.chars().any(char::is_control)) {
-            return Err(invalid(format!("{name} would have a control character in it: choose another path")));
-        }
-        Ok(match self.format {
-            EnvFormat::Shell => lines(&variables, |name, value| format!("export {name}={}", shell(value))),
-            EnvFormat::Dotenv => lines(&variables, |name, value| format!("{name}={}", dotenv(value))),
-            EnvFormat::Json => serde_json::to_string_pretty(&variables).unwrap_or_default() + "\n",
-            EnvFormat::Pod => pod(&cache),
-        })
+        text(&self.one()?, self.format, self.volumes_dir.as_deref())
     }
 
     fn one(&self) -> Result<ModelCache, Failure> {
@@ -107,6 +84,36 @@ impl Env {
             }
         }
     }
+}
+
+/// The environment of a cache in a format, for the paths that pods see, or below a directory of this machine.
+///
+/// # Errors
+/// When the two do not go together, or a value could not be written down.
+pub fn text(cache: &ModelCache, format: EnvFormat, volumes_dir: Option<&Path>) -> Result<String, Failure> {
+    let invalid = |what: String| Failure::new(Reason::InvalidSpec, what);
+    let variables = match (volumes_dir, format) {
+        (None, EnvFormat::Pod) => return Ok(pod(cache)),
+        (Some(_), EnvFormat::Pod) => {
+            return Err(invalid("a pod sees the mount paths: leave out --volumes-dir or --format pod".to_owned()));
+        }
+        (None, _) => environment(&cache.spec),
+        (Some(directory), _) => {
+            let unusable = |what: &str| invalid(format!("{}: {what}", directory.display()));
+            let directory = std::path::absolute(directory).map_err(|error| unusable(&error.to_string()))?;
+            let directory = directory.to_str().ok_or_else(|| unusable("is not UTF-8"))?;
+            environment_at(&cache.spec, &|volume| here(directory, volume))
+        }
+    };
+    if let Some((name, _)) = variables.iter().find(|(_, value)| value.chars().any(char::is_control)) {
+        return Err(invalid(format!("{name} would have a control character in it: choose another path")));
+    }
+    Ok(match format {
+        EnvFormat::Shell => lines(&variables, |name, value| format!("export {name}={}", shell(value))),
+        EnvFormat::Dotenv => lines(&variables, |name, value| format!("{name}={}", dotenv(value))),
+        EnvFormat::Json => serde_json::to_string_pretty(&variables).unwrap_or_default() + "\n",
+        EnvFormat::Pod => pod(cache),
+    })
 }
 
 /// Where a volume is on this machine.

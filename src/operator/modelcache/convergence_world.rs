@@ -15,6 +15,7 @@ use crate::operator::modelcache::build::fixtures::{
 use crate::operator::modelcache::build::transcript::{tell, tell_status};
 use crate::operator::placement::node_state;
 use crate::operator::replica::cleaning::CleanedHere;
+use crate::operator::replica::requests::Asked;
 use crate::operator::replica::slots::Slots;
 use crate::operator::replica::status::status as replica_status;
 use crate::operator::replica::step::{Recording, Situation, Step};
@@ -231,6 +232,7 @@ impl World {
             said: None,
             timetable: &timetable,
             cleaned_here,
+            asked: Asked::default(),
             claim_busy: None,
             own_claim_busy: None,
             retry: &retry,

@@ -11,7 +11,7 @@
 
 use super::build;
 use super::observe::Observed;
-use super::resolution::{Resolution, ResolutionState, attempt_of, is_about};
+use super::resolution::{Resolution, ResolutionState, attempt_of, is_about, request};
 use crate::api::model_cache::SourceStatus;
 use crate::api::scheduled_run::ScheduledRun;
 use crate::api::timetable::{RefreshPolicy, Times, Timetable};
@@ -139,13 +139,15 @@ fn freshness(
             },
         };
     }
-    match plan.due(fresh.run.as_ref(), retry, now) {
+    let due = plan.due(fresh.run.as_ref(), retry, now);
+    fresh.due = !held_back && (due == Due::Now || request(cache).is_some());
+    match due {
         Due::Remember(run) => {
             fresh.next = run.next.parse().ok();
             fresh.run = Some(run);
         }
         Due::At(time) => fresh.next = Some(time),
-        Due::Now => fresh.due = !held_back,
+        Due::Now => {}
     }
     (fresh, None)
 }

@@ -4,6 +4,7 @@
 
 use super::observe::Observed;
 use crate::api::model_cache::{Failure, SourceStatus};
+use crate::api::request::Deed;
 use crate::api::source::Source;
 use crate::api::{ModelCache, annotation, label};
 use crate::contract::plan::{FILE, Pin, Plan};
@@ -98,10 +99,18 @@ fn resolution(
         }
     }
     let state = state.unwrap_or_else(|| match &failure {
-        Some(failure) if retry.due(failure, &spec_hash) > now => ResolutionState::Later(retry.due(failure, &spec_hash)),
+        Some(failure) if retry.due(failure, &spec_hash) > now && request(cache).is_none() => {
+            ResolutionState::Later(retry.due(failure, &spec_hash))
+        }
         _ => ResolutionState::Due,
     });
     Resolution { source: source.clone(), spec_hash, attempt, recorded, failure, state }
+}
+
+/// What is asked of the cache now, and was not acted on yet: its origins are asked whatever the time. Nothing while it is suspended.
+pub fn request(cache: &ModelCache) -> Option<String> {
+    let handled = cache.status.as_ref().and_then(|it| it.last_handled_request.as_ref());
+    Deed::Warm.asked(cache.annotations()).filter(|it| Some(it) != handled && !cache.spec.suspended())
 }
 
 fn no_pin(previous: Option<&Failure>, now: Timestamp) -> Failure {

@@ -5,13 +5,14 @@ use super::model::{Model, VolumeModel};
 use super::observe::Observed;
 use super::plan::{Wanted, WantedVolume};
 use super::refresh::Freshness;
-use super::resolution::{Resolution, ResolutionState};
+use super::resolution::{Resolution, ResolutionState, request};
 use super::scheduled_conditions;
 use crate::api::cleaning::CleanupSummary;
 use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true};
 use crate::api::model_cache::{ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
 use crate::api::model_cache_replica::AttemptStage;
 use crate::api::quantity::signed;
+use crate::api::request::{Deed, is_for};
 use crate::api::timetable::{InvalidTimetable, Timetable};
 use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
 use crate::operator::backup::summary::summary;
@@ -69,6 +70,8 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
     ModelCacheStatus {
         // Moves only on success: a reader then knows that the rest of the status is about this spec.
         observed_generation: if facts.error.is_none() { generation } else { previous.observed_generation },
+        last_handled_request: request(facts.cache).filter(|_| facts.error.is_none()).or(previous.last_handled_request),
+        last_handled_verify_request: checked_on_request(facts).or(previous.last_handled_verify_request),
         conditions: condition::merge(
             &previous.conditions,
             &statements,
@@ -88,6 +91,21 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
             .collect(),
         volumes,
     }
+}
+
+/// What is asked for, where every copy that it is about was checked for it.
+fn checked_on_request(facts: &Facts) -> Option<String> {
+    let asked = Deed::Verify.asked(facts.cache.annotations())?;
+    let checked = |name: &String| {
+        let found = facts.observed.replicas.iter().find(|it| it.name_any() == *name);
+        found.is_some_and(|it| {
+            let node = it.spec.node.as_ref().map(|it| it.name.as_str());
+            let checks = it.status.as_ref().and_then(|it| it.verification.as_ref());
+            let answered = checks.and_then(|it| it.requested.as_ref()).is_some_and(|it| it.request == asked);
+            answered || !is_for(&asked, node)
+        })
+    };
+    facts.wanted.volumes.iter().flat_map(|it| &it.replicas).all(checked).then_some(asked)
 }
 
 fn cleaned(facts: &Facts, planned: &clean::plan::Planned, now: Timestamp) -> (CleanupSummary, Statement) {

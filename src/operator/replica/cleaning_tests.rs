@@ -7,6 +7,7 @@ use crate::contract::outcome::Outcome;
 use crate::operator::modelcache::build::fixtures::{cache, settings, volume};
 use crate::operator::modelcache::build::replica::replica as build_replica;
 use crate::operator::placement::NodeState;
+use crate::operator::replica::requests::Asked;
 use crate::operator::retry::next_failure;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -86,6 +87,7 @@ impl Case {
             said: self.said.clone(),
             timetable: &timetable,
             cleaned_here: self.here,
+            asked: Asked::default(),
             claim_busy: None,
             own_claim_busy: self.busy.clone(),
             retry: &retry,

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cleaning;
 pub mod observe;
+pub mod requests;
 pub mod slots;
 pub mod status;
 pub mod step;
@@ -31,6 +32,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
+use requests::Asked;
 use slots::NoSlot;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +75,8 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
     };
     // That a clean-up waits says nothing of the content.
     let waits = no_slot.as_ref().filter(|_| !matches!(&step, Step::AskForSlot(it) if it.stage.is_scheduled()));
-    let status = status::status(&replica, observed.node, &step, waits, progress.as_ref(), now);
+    let mut status = status::status(&replica, observed.node, &step, waits, progress.as_ref(), now);
+    situation.asked.remember(&mut status, &step, now);
     if let Err(error) = context.cluster.apply_status(&api, &replica, replica.status.as_ref(), &status).await {
         // A slot that is not recorded is nobody's.
         if let Step::Record(recording) = &step {
@@ -109,6 +112,7 @@ fn situation<'a>(
         said: work.and_then(ObservedJob::said),
         timetable,
         cleaned_here: cleaned_here(replica, observed),
+        asked: observed.cache.as_ref().map(|it| Asked::of(it, replica)).unwrap_or_default(),
         claim_busy: observed.beside.as_ref().err().cloned(),
         own_claim_busy: observed.beside_own.as_ref().err().cloned(),
         retry: &context.settings.retry,

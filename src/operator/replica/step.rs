@@ -11,6 +11,7 @@
 //! retry cannot make a duplicate.
 
 use super::cleaning::CleanedHere;
+use super::requests::Asked;
 use crate::api::cleaning::Cleaning;
 use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
 use crate::api::quantity::signed;
@@ -43,6 +44,8 @@ pub struct Situation<'a> {
     pub timetable: &'a Timetable,
     /// Whether our Jobs clean it.
     pub cleaned_here: CleanedHere,
+    /// What is asked of it now, and was not acted on yet.
+    pub asked: Asked,
     /// What keeps the claim from being mounted.
     pub claim_busy: Option<String>,
     /// What keeps the volume's own claim from being mounted: checks and clean-ups mount no other.
@@ -145,14 +148,14 @@ impl Situation<'_> {
         }
         if let Some(failure) = self.failure() {
             let due = self.retry.due(failure, &self.replica.name_any());
-            if due > self.now {
+            if due > self.now && self.asked.warm.is_none() {
                 let wait = || Step::Wait(Problem::new(failure.reason, failure.message.clone()), Some(due));
                 return self.clean_meanwhile(before.as_ref()).unwrap_or_else(wait);
             }
         }
         let stage = if self.replica.spec.node.is_some() { AttemptStage::Prepare } else { AttemptStage::Prepared };
         let number = before.map_or(0, |it| it.number) + 1;
-        self.record(Attempt { number, stage, plan: None, claim_uid: None, restored: None })
+        self.begun(Attempt { number, stage, plan: None, claim_uid: None, restored: None })
     }
 
     /// The step of a copy that holds what is wanted: what has been due by schedule for longest.
@@ -287,6 +290,13 @@ impl Situation<'_> {
             holds: None,
             failure: Some(failure),
         })
+    }
+
+    /// Records an attempt that is begun. One that was asked for begins with a clean sheet.
+    fn begun(&self, attempt: Attempt) -> Step {
+        let failure = self.failure().cloned();
+        let failure = failure.map(|it| if self.asked.warm.is_some() { Failure { count: 0, ..it } } else { it });
+        Step::Record(Recording { attempt, holds: None, failure })
     }
 
     fn record(&self, attempt: Attempt) -> Step {

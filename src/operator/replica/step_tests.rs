@@ -63,11 +63,13 @@ struct Case {
     suspended: bool,
     prepare: Option<JobState>,
     warm_up: Option<JobState>,
+    asked: Asked,
 }
 
 impl Case {
     fn new(replica: ModelCacheReplica) -> Self {
-        Self { replica, node: Some(NodeState::Ready), suspended: false, prepare: None, warm_up: None }
+        let (node, asked) = (Some(NodeState::Ready), Asked::default());
+        Self { replica, node, suspended: false, prepare: None, warm_up: None, asked }
     }
 
     fn step(&self) -> Step {
@@ -84,6 +86,7 @@ impl Case {
             said: None,
             timetable: &Timetable::default(),
             cleaned_here: CleanedHere::No,
+            asked: self.asked.clone(),
             claim_busy: None,
             own_claim_busy: None,
             retry: &settings().retry,
@@ -314,4 +317,18 @@ proptest! {
         let holds = case.replica.status.and_then(|it| it.holds).map(|it| it.plan);
         prop_assert_eq!(holds, Some(wanted));
     }
+}
+
+#[test]
+fn what_failed_is_tried_again_at_once_when_that_is_asked_for_and_counts_anew() {
+    let now = Timestamp::UNIX_EPOCH;
+    let mut case = Case::new(at(replica(Some("a")), 3, AttemptStage::Done, Some("a")));
+    let failure = (0..6).fold(None, |it, _| Some(next_failure(it.as_ref(), Reason::Unreachable, "no answer", now)));
+    case.replica.status.as_mut().unwrap().failure = failure;
+    assert!(matches!(case.step(), Step::Wait(Problem { reason: Reason::Unreachable, .. }, Some(_))));
+    case.asked.warm = Some("now".into());
+    let begun = recorded(case.step());
+    assert_eq!((begun.attempt.number, begun.failure.map(|it| it.count)), (4, Some(0)));
+    case.suspended = true;
+    assert!(matches!(case.step(), Step::Wait(Problem { reason: Reason::Suspended, .. }, None)), "not while suspended");
 }

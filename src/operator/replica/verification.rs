@@ -13,8 +13,10 @@
 use super::step::{Situation, Step};
 use crate::api::Reason;
 use crate::api::condition::truncate;
+use crate::api::model_cache::Failure;
 use crate::api::model_cache_replica::{Attempt, AttemptStage, ModelCacheReplica};
 use crate::api::quantity::signed;
+use crate::api::request::RequestedCheck;
 use crate::api::scheduled_run::{Damage, ScheduledRun, Verification};
 use crate::api::timetable::Times;
 use crate::contract::outcome::Outcome;
@@ -62,6 +64,7 @@ impl Situation<'_> {
         let remembered = Verification {
             quick: kept(&quick, &known.quick),
             deep: kept(&deep, &known.deep),
+            requested: known.requested.clone(),
             damage: known.damage.clone(),
         };
         (remembered != known).then(|| Step::RecordChecks(None, Box::new(remembered)))
@@ -72,6 +75,7 @@ impl Situation<'_> {
         let (quick, deep) = self.dues();
         let stage = match (&quick, &deep) {
             (_, Some(Due::Now)) => AttemptStage::DeepVerify,
+            _ if self.asked.verify.is_some() => AttemptStage::DeepVerify,
             (Some(Due::Now), _) => AttemptStage::QuickVerify,
             _ => return None,
         };
@@ -150,6 +154,9 @@ impl Situation<'_> {
         if let Some(times) = &self.timetable.quick {
             checks.quick = Some(done(times));
         }
+        if deep {
+            checks.requested = self.answered(None).or(checks.requested);
+        }
         checked(attempt, Verification { damage: None, ..checks })
     }
 
@@ -166,12 +173,25 @@ impl Situation<'_> {
             run.last_success = success(before.deep.as_ref());
         }
         let (message, time) = (truncate(&problem.message, 2048), whole_seconds(self.now).to_string());
+        if let Some(answer) = checks.requested.as_mut().filter(|it| self.asked.verify.as_ref() == Some(&it.request)) {
+            answer.damaged = Some(files);
+        }
         checks.damage = Some(Damage { files, message, time });
         Step::RecordChecks(done, checks)
     }
 
+    /// The answer to the request of now, if there is one.
+    fn answered(&self, failure: Option<Failure>) -> Option<RequestedCheck> {
+        let request = self.asked.verify.clone()?;
+        Some(RequestedCheck { request, time: whole_seconds(self.now).to_string(), damaged: None, failure })
+    }
+
     fn not_checked(&self, attempt: &Attempt, problem: &Problem) -> Step {
         let mut checks = self.known();
+        if attempt.stage == AttemptStage::DeepVerify {
+            let failure = due::failure(None, problem.reason, problem.message.clone(), self.now);
+            checks.requested = self.answered(Some(failure)).or(checks.requested);
+        }
         let run = if attempt.stage == AttemptStage::DeepVerify { &mut checks.deep } else { &mut checks.quick };
         if run.is_some() {
             let failure = due::failure(run.as_ref(), problem.reason, problem.message.clone(), self.now);
@@ -207,6 +227,8 @@ pub(super) fn news(replica: &ModelCacheReplica, checks: &Verification) -> (Optio
         .into_iter()
         .zip(runs(&before))
         .find_map(|(it, old)| it.failure.filter(|it| Some(it) != old.failure.as_ref()));
+    let asked = checks.requested.as_ref().filter(|it| Some(*it) != before.requested.as_ref());
+    let failed = failed.or_else(|| asked.and_then(|it| it.failure.clone()));
     if let Some(damage) = &checks.damage {
         let message = format!("{what}: {}", damage.message);
         return (Some(Note::warning(Reason::Damaged, "Verify", message)), Some(Found::Damaged));

@@ -8,6 +8,7 @@ use crate::operator::modelcache::build::fixtures::{cache, settings, volume};
 use crate::operator::modelcache::build::replica::replica as build_replica;
 use crate::operator::placement::NodeState;
 use crate::operator::replica::cleaning::CleanedHere;
+use crate::operator::replica::requests::Asked;
 use serde_json::json;
 
 const BEFORE: &str = "2026-11-21T12:00:00Z";
@@ -53,11 +54,13 @@ struct Case {
     suspended: bool,
     work: Option<JobState>,
     said: Option<Outcome>,
+    asked: Asked,
 }
 
 impl Case {
     fn new(known: Option<Verification>, verify: serde_json::Value) -> Self {
-        Self { replica: copy(known), verify, node: NodeState::Ready, suspended: false, work: None, said: None }
+        let (node, asked) = (NodeState::Ready, Asked::default());
+        Self { replica: copy(known), verify, node, suspended: false, work: None, said: None, asked }
     }
 
     /// The step now, and what time wakes.
@@ -71,6 +74,7 @@ impl Case {
             said: self.said.clone(),
             timetable: &timetable(&self.verify),
             cleaned_here: CleanedHere::No,
+            asked: self.asked.clone(),
             claim_busy: None,
             own_claim_busy: None,
             retry: &settings().retry,
@@ -200,4 +204,22 @@ fn a_policy_that_is_taken_away_is_forgotten() {
     let known = remembered(&json!({"quick": "0 4 * * *", "deep": "0 5 * * *"}));
     let case = Case::new(Some(known), serde_json::Value::Null);
     assert_eq!(case.step(BEFORE), Step::RecordChecks(None, Box::default()));
+}
+
+#[test]
+fn a_check_that_is_asked_for_is_done_once_also_where_none_is_scheduled() {
+    let mut case = Case::new(None, json!({}));
+    assert_eq!(case.step(DUE), Step::Rest);
+    case.asked.verify = Some("now".into());
+    let Step::AskForSlot(attempt) = case.step(DUE) else { panic!("it is due") };
+    assert_eq!(attempt.stage, AttemptStage::DeepVerify);
+    case.replica.status.as_mut().unwrap().attempt = Some(attempt);
+    case.work = Some(JobState::Failed(Problem::new(Reason::Unschedulable, "no node")));
+    let Step::RecordChecks(Some(done), checks) = case.step(DUE) else { panic!("it is over") };
+    let answer = checks.requested.clone().unwrap();
+    assert_eq!((answer.request.as_str(), answer.failure.unwrap().reason), ("now", Reason::Unschedulable));
+    assert_eq!(done.stage, AttemptStage::Done);
+    assert_eq!(checks.deep, None, "nothing is scheduled by it");
+    let (note, found) = news(&case.replica, &checks);
+    assert!(note.unwrap().warning && found == Some(Found::Failed));
 }

@@ -1,0 +1,65 @@
+//! `suspend` and `resume`: nothing new is started for a cache, or again.
+
+use super::FIELD_MANAGER;
+use super::complete::caches as cache_names;
+use super::error::Error;
+use super::print;
+use super::session::{Session, full_name};
+use crate::api::ModelCache;
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+/// Options of `suspend`.
+#[derive(Args, Debug)]
+pub struct Suspend {
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+/// Options of `resume`.
+#[derive(Args, Debug)]
+pub struct Resume {
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+/// Caches that must be named.
+#[derive(Args, Debug)]
+struct Chosen {
+    /// Names of ModelCaches.
+    #[arg(value_name = "CACHE", required_unless_present = "all", add = ArgValueCandidates::new(cache_names))]
+    names: Vec<String>,
+
+    /// All caches of the namespace.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+}
+
+impl Suspend {
+    /// Runs the command.
+    pub async fn run(self, session: &Session) -> Result<(), Error> {
+        set(session, &self.chosen, &Value::Bool(true), "suspended").await
+    }
+}
+
+impl Resume {
+    /// Runs the command. The field is taken away, not set to false: whoever keeps the object in git sees no difference.
+    pub async fn run(self, session: &Session) -> Result<(), Error> {
+        set(session, &self.chosen, &Value::Null, "resumed").await
+    }
+}
+
+async fn set(session: &Session, chosen: &Chosen, suspend: &Value, done: &str) -> Result<(), Error> {
+    session.one_namespace()?;
+    let caches = session.caches(&chosen.names).await?;
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+    for cache in caches {
+        session.here::<ModelCache>().patch(&cache.name_any(), &parameters, &patch).await?;
+        print::text(&format!("{} {done}\n", full_name("modelcache", &cache.name_any())))?;
+    }
+    Ok(())
+}

@@ -38,7 +38,9 @@ fn ours(line: &str) -> Option<Vec<String>> {
     let line = line.trim_start().trim_start_matches("$ ");
     let line = line.split_once("$(modelcache ").map_or(line.to_owned(), |(_, rest)| format!("modelcache {rest}"));
     let words = words(&line);
-    let assigns = |it: &String| it.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    let assigns = |it: &String| {
+        it.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    };
     let skip = words.iter().take_while(|it| assigns(it) || *it == "sudo").count();
     (words.get(skip)? == "modelcache" && words.len() > skip + 1).then(|| words[skip..].to_vec())
 }

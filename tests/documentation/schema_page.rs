@@ -14,9 +14,9 @@ pub fn page(crd: &Value) -> String {
         "# {kind}\n\n<!-- Generated from the CustomResourceDefinition by `make generate`. Change src/api instead. -->\n\n{}\n\n",
         prose(&text(&schema["description"]))
     );
-    let short = spec["names"]["shortNames"].as_array().map_or_else(String::new, |names| {
-        names.iter().map(|it| format!(", short name `{}`", text(it))).collect()
-    });
+    let short = spec["names"]["shortNames"]
+        .as_array()
+        .map_or_else(String::new, |names| names.iter().map(|it| format!(", short name `{}`", text(it))).collect());
     let _ = writeln!(
         page,
         "`{}/{}`, {}{short}.",
@@ -48,16 +48,11 @@ fn columns(version: &Value, page: &mut String) {
 
 /// A row for every field below a schema.
 fn fields(path: &str, schema: &Value, page: &mut String) {
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
-        let _ = writeln!(
-            page,
-            "| `{path}` | {} | {} |",
-            kind_of(field, required.contains(&name.as_str())),
-            meaning(field)
-        );
+        let _ =
+            writeln!(page, "| `{path}` | {} | {} |", kind_of(field, required.contains(&name.as_str())), meaning(field));
         fields(&path, field, page);
         if field["items"].is_object() {
             fields(&format!("{path}[]"), &field["items"], page);

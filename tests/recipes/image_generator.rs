@@ -20,7 +20,8 @@ fn the_image_generators_volumes_are_filled_backed_up_and_restored() {
     let said = reader.next();
     assert!(said.contains("studio/generator") || said.contains("generator"), "{said}");
     // The weights are not in the backup, what the application wrote is.
-    let kept: u64 = world.below("backups").iter().map(|it| world.path("backups").join(it).metadata().unwrap().len()).sum();
+    let kept: u64 =
+        world.below("backups").iter().map(|it| world.path("backups").join(it).metadata().unwrap().len()).sum();
     assert!(kept < 200 << 10, "{kept} bytes");
 
     reader.next();

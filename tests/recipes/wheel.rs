@@ -14,7 +14,7 @@ const LOCKED: [&str; 2] = [
 pub fn stand_in(world: &World) -> Box<dyn Fn(String) -> String> {
     let sha256 = world.hub.put(NAME, wheel());
     let files = format!("{}/files", world.hub.url);
-    world.hub.put("simple/six/", format!("<a href=\"{files}/{NAME}#sha256={sha256}\">{NAME}</a>"));
+    world.hub.put("simple/six", format!("<a href=\"{files}/{NAME}#sha256={sha256}\">{NAME}</a>"));
     Box::new(move |text| {
         assert!(LOCKED.iter().all(|it| text.contains(it)), "the page's lock is another one");
         text.replace(LOCKED[0], &sha256).replace("pip:\n", &format!("pip:\n      endpoint: {files}/simple\n"))
@@ -26,7 +26,10 @@ fn wheel() -> Vec<u8> {
     for (name, content) in [
         ("six.py", "PY3 = True\n"),
         ("six-1.17.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: six\nVersion: 1.17.0\n"),
-        ("six-1.17.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n"),
+        (
+            "six-1.17.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n",
+        ),
         (
             "six-1.17.0.dist-info/RECORD",
             "six.py,,\nsix-1.17.0.dist-info/METADATA,,\nsix-1.17.0.dist-info/WHEEL,,\nsix-1.17.0.dist-info/RECORD,,\n",

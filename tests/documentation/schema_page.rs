@@ -14,9 +14,9 @@ pub fn page(crd: &Value) -> String {
         "# {kind}\n\n<!-- Generated from the CustomResourceDefinition by `make generate`. Change src/api instead. -->\n\n{}\n\n",
         prose(&text(&schema["description"]))
     );
-    let short = spec["names"]["shortNames"]
-        .as_array()
-        .map_or_else(String::new, |names| names.iter().map(|it| format!(", short name `{}`", text(it))).collect());
+    let short = spec["names"]["shortNames"].as_array().map_or_else(String::new, |names| {
+        names.iter().map(text).fold(String::new(), |all, it| all + ", short name `" + &it + "`")
+    });
     let _ = writeln!(
         page,
         "`{}/{}`, {}{short}.",
@@ -94,14 +94,12 @@ fn meaning(schema: &Value) -> String {
     let mut parts = vec![cell(schema["description"].as_str().unwrap_or_default())];
     parts.extend(bounds(schema));
     if let Some(inner) = schema["items"].as_object().or(schema["additionalProperties"].as_object()) {
+        let (inner, has_fields) = (Value::Object(inner.clone()), inner.contains_key("properties"));
         // What an entry that has no fields of its own must be is said here, as it has no row.
-        if !inner.contains_key("properties") {
-            let inner = Value::Object(inner.clone());
+        if !has_fields {
             parts.extend(bounds(&inner).map(|it| format!("Each: {it}")));
-            parts.extend(rules(&inner).into_iter().map(|it| format!("Each must hold: {it}")));
-        } else {
-            parts.extend(rules(&Value::Object(inner.clone())).into_iter().map(|it| format!("Each must hold: {it}")));
         }
+        parts.extend(rules(&inner).into_iter().map(|it| format!("Each must hold: {it}")));
     }
     parts.extend(rules(schema).into_iter().map(|it| format!("Must hold: {it}")));
     parts.retain(|it| !it.is_empty());

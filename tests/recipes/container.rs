@@ -13,6 +13,7 @@ const OURS: &str = "/modelcache";
 
 /// What is to be run, as `docker run` and Compose take it.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the switches of `docker run`")]
 pub struct Container {
     /// `uid:gid`; the image's own user when empty.
     pub user: String,
@@ -86,7 +87,7 @@ impl Container {
         }
         let user = if self.user.is_empty() { "65532:65532" } else { &self.user };
         let (uid, gid) = user.split_once(':').unwrap_or((user, user));
-        let kept: String = self.capabilities.iter().map(|it| format!(",+{}", it.to_lowercase())).collect();
+        let kept = self.capabilities.iter().fold(String::new(), |all, it| all + ",+" + &it.to_lowercase());
         let bounds = if self.all_capabilities_dropped { format!("--bounding-set=-all{kept}") } else { String::new() };
         let _ = writeln!(
             script,

@@ -10,6 +10,7 @@ mod hub;
 #[allow(dead_code, reason = "as above")]
 mod pages;
 #[path = "../support/registry/program.rs"]
+#[allow(clippy::pedantic, reason = "as where it comes from")]
 mod program;
 
 mod compose;

@@ -65,8 +65,8 @@ impl World {
     /// The snapshot of a repository on a volume.
     pub fn snapshot(&self, home: &str, repo: &str) -> PathBuf {
         let repo = self.path(home).join("hub").join(format!("models--{}", repo.replace('/', "--")));
-        let commit =
-            std::fs::read_to_string(repo.join("refs/main")).unwrap_or_else(|error| panic!("{repo:?}: {error}"));
+        let commit = std::fs::read_to_string(repo.join("refs/main"))
+            .unwrap_or_else(|error| panic!("{}: {error}", repo.display()));
         repo.join("snapshots").join(commit)
     }
 }

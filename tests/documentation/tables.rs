@@ -1,6 +1,8 @@
 //! Do the tables of reasons and permissions, and the Makefile's help, say what the code says?
 
+use crate::cli::Cli;
 use crate::pages::read as page;
+use clap::CommandFactory;
 use modelcache::api::Reason;
 use modelcache::contract::exit_code;
 use schemars::JsonSchema;
@@ -103,6 +105,22 @@ fn every_rule_of_the_operator_says_why_in_a_comment() {
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("- apiGroups")) {
             assert!(lines[index - 1].starts_with("# "), "{file}:{}: {line} needs a comment that says why", index + 1);
+        }
+    }
+}
+
+#[test]
+fn every_setting_of_the_operator_is_in_its_table_with_its_default() {
+    let command = Cli::command();
+    let operator = command.find_subcommand("operator").unwrap();
+    let page = page("docs/operations.md");
+    for option in operator.get_arguments() {
+        let Some(variable) = option.get_env().and_then(|it| it.to_str()) else { continue };
+        let row = page.lines().find(|line| line.starts_with("| `") && line.contains(&format!("`{variable}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/operations.md has no row for {variable}"));
+        for default in option.get_default_values().iter().filter(|_| !variable.starts_with("POD_")) {
+            let default = default.to_str().unwrap();
+            assert!(row.contains(default), "{variable} is {default} when left out: {row}");
         }
     }
 }

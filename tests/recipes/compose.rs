@@ -124,6 +124,16 @@ fn a_warm_up_that_fails_says_why_and_the_application_is_not_started() {
 }
 
 #[test]
+fn a_volume_that_is_still_roots_is_a_failure_that_names_it() {
+    let studio = Studio::new();
+    let output = studio.container("warm").run();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(41), "{said}");
+    assert!(said.contains("/volumes/models"), "{said}");
+    assert!(studio.world.below("docker/models").is_empty());
+}
+
+#[test]
 fn everything_but_the_directories_is_made_by_a_user_who_is_not_root() {
     let studio = Studio::new();
     studio.run("warm");

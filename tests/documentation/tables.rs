@@ -61,6 +61,17 @@ fn every_reason_is_in_the_table_with_its_class_and_its_exit_code() {
     assert_eq!(rows.len(), reasons().len(), "docs/reasons.md has a row for a reason that does not exist");
 }
 
+#[test]
+fn every_failure_is_a_symptom_that_the_page_of_troubleshooting_knows() {
+    let page = page("docs/troubleshooting.md");
+    let unknown: Vec<String> = reasons()
+        .into_iter()
+        .filter(|it| !STATES.contains(it) && !page.contains(&format!("`{it}`")) && !page.contains(&format!("={it}")))
+        .map(|it| it.to_string())
+        .collect();
+    assert!(unknown.is_empty(), "docs/troubleshooting.md says nothing of {}", unknown.join(", "));
+}
+
 /// What the operator may do, as `resource: verbs`, from the roles.
 fn granted() -> Vec<String> {
     let mut granted = vec![];

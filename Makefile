@@ -25,8 +25,12 @@ lint: ## Formatting and lints, as strict as the tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-generate: ## Write crds/ anew from src/api
+generate: ## Write crds/ and docs/reference/ anew from src/api
 	UPDATE_CRDS=1 cargo test --quiet --test crds
+	UPDATE_DOCS=1 cargo test --quiet --test documentation the_reference
+
+book: ## The pages of docs/ as a book: target/book/docs/index.html
+	@scripts/book
 
 image: ## The image as an archive, without a container tool: target/image.tar
 	cargo build --release --bin modelcache
@@ -41,4 +45,4 @@ cluster-down: ## Remove that cluster
 prerequisites: ## Install what the tests need, or say what is missing
 	@scripts/prerequisites
 
-.PHONY: help demo demo-down test unit bench lint generate image cluster-up cluster-down prerequisites
+.PHONY: help demo demo-down test unit bench lint generate book image cluster-up cluster-down prerequisites

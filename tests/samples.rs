@@ -4,55 +4,14 @@
 
 mod support;
 
-use modelcache::api::{ModelCache, ModelCacheBackup, ModelCacheRestore, NodeCachePool};
-use serde_json::Value;
+use modelcache::api::ModelCache;
+use support::documents::faults;
 use support::samples::{Sample, all};
-
-/// What is in `written` and not in `understood`: a field that the types do not know.
-fn lost(path: &str, written: &Value, understood: &Value, found: &mut Vec<String>) {
-    match (written, understood) {
-        (Value::Object(written), understood) => {
-            for (name, value) in written {
-                lost(&format!("{path}.{name}"), value, &understood[name], found);
-            }
-        }
-        (Value::Array(written), Value::Array(understood)) if written.len() == understood.len() => {
-            for (index, (value, read)) in written.iter().zip(understood).enumerate() {
-                lost(&format!("{path}[{index}]"), value, read, found);
-            }
-        }
-        (written, understood) if written != understood => found.push(format!("{path}: {written} became {understood}")),
-        _ => {}
-    }
-}
-
-fn reads_back<T: serde::Serialize + serde::de::DeserializeOwned>(sample: &Sample) -> T {
-    let typed: T =
-        serde_json::from_value(sample.document.clone()).unwrap_or_else(|error| panic!("{}: {error}", sample.file));
-    let mut found = vec![];
-    lost("", &sample.document, &serde_json::to_value(&typed).unwrap(), &mut found);
-    assert!(found.is_empty(), "{} has fields that we do not know: {found:#?}", sample.file);
-    typed
-}
 
 #[test]
 fn every_sample_has_known_fields_only_and_keeps_every_rule() {
     for sample in all() {
-        let result = match sample.kind() {
-            "ModelCache" => kube::core::cel::validate_cel(&reads_back::<ModelCache>(&sample)),
-            "ModelCacheBackup" => kube::core::cel::validate_cel(&reads_back::<ModelCacheBackup>(&sample)),
-            "ModelCacheRestore" => kube::core::cel::validate_cel(&reads_back::<ModelCacheRestore>(&sample)),
-            "NodeCachePool" => kube::core::cel::validate_cel(&reads_back::<NodeCachePool>(&sample)),
-            other => panic!("{}: no sample may be of kind {other}", sample.file),
-        };
-        // A rule that uses what only the API server knows (`type`) is checked in tests/apiserver.
-        let broken: Vec<_> = result
-            .err()
-            .map(kube::core::cel::ValidationErrors::into_vec)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|error| error.kind != kube::core::cel::ErrorKind::UnsupportedReference)
-            .collect();
+        let broken = faults(&sample.document);
         assert!(broken.is_empty(), "{}: {broken:#?}", sample.file);
     }
 }

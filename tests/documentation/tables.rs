@@ -1,16 +1,11 @@
-//! Do the pages say what the code says?
+//! Do the tables of reasons and permissions, and the Makefile's help, say what the code says?
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
+use crate::cli::Cli;
+use crate::pages::read as page;
+use clap::CommandFactory;
 use modelcache::api::Reason;
 use modelcache::contract::exit_code;
 use schemars::JsonSchema;
-use std::path::Path;
-
-fn page(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// Every variant, from the schema that the derive makes of the enum: none can be forgotten.
 fn reasons() -> Vec<Reason> {
@@ -66,6 +61,17 @@ fn every_reason_is_in_the_table_with_its_class_and_its_exit_code() {
     assert_eq!(rows.len(), reasons().len(), "docs/reasons.md has a row for a reason that does not exist");
 }
 
+#[test]
+fn every_failure_is_a_symptom_that_the_page_of_troubleshooting_knows() {
+    let page = page("docs/troubleshooting.md");
+    let unknown: Vec<String> = reasons()
+        .into_iter()
+        .filter(|it| !STATES.contains(it) && !page.contains(&format!("`{it}`")) && !page.contains(&format!("={it}")))
+        .map(|it| it.to_string())
+        .collect();
+    assert!(unknown.is_empty(), "docs/troubleshooting.md says nothing of {}", unknown.join(", "));
+}
+
 /// What the operator may do, as `resource: verbs`, from the roles.
 fn granted() -> Vec<String> {
     let mut granted = vec![];
@@ -115,29 +121,17 @@ fn every_rule_of_the_operator_says_why_in_a_comment() {
 }
 
 #[test]
-fn every_link_between_pages_leads_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in [
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/backup.md",
-        "docs/concepts.md",
-        "docs/reasons.md",
-        "docs/security.md",
-        "docs/sources.md",
-        "docs/inspect-and-repair.md",
-        "docs/clean-up.md",
-        "docs/environment.md",
-        "docs/backup-in-a-cluster.md",
-        "docs/sources.md",
-    ] {
-        let text = page(name);
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = target.split('#').next().unwrap_or_default();
-            if !file.is_empty() && !file.contains("://") {
-                let path = root.join(name).parent().unwrap().join(file);
-                assert!(path.exists(), "{name} links to {target}, which is not there");
-            }
+fn every_setting_of_the_operator_is_in_its_table_with_its_default() {
+    let command = Cli::command();
+    let operator = command.find_subcommand("operator").unwrap();
+    let page = page("docs/operations.md");
+    for option in operator.get_arguments() {
+        let Some(variable) = option.get_env().and_then(|it| it.to_str()) else { continue };
+        let row = page.lines().find(|line| line.starts_with("| `") && line.contains(&format!("`{variable}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/operations.md has no row for {variable}"));
+        for default in option.get_default_values().iter().filter(|_| !variable.starts_with("POD_")) {
+            let default = default.to_str().unwrap();
+            assert!(row.contains(default), "{variable} is {default} when left out: {row}");
         }
     }
 }

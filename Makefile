@@ -25,8 +25,9 @@ lint: ## Formatting and lints, as strict as the tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-generate: ## Write crds/ anew from src/api
+generate: ## Write crds/ anew from src/api, and the chart from values.yaml and config/
 	UPDATE_CRDS=1 cargo test --quiet --test crds
+	UPDATE_CHART=1 cargo test --quiet --test chart -- generated copies
 
 image: ## The image as an archive, without a container tool: target/image.tar
 	cargo build --release --bin modelcache

@@ -128,6 +128,7 @@ fn every_link_between_pages_leads_somewhere() {
         "docs/inspect-and-repair.md",
         "docs/clean-up.md",
         "docs/environment.md",
+        "docs/install.md",
         "docs/backup-in-a-cluster.md",
         "docs/sources.md",
     ] {

@@ -10,6 +10,7 @@ mod helm;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod checkov;
 mod copies;
 mod documents;
 mod generated;

@@ -18,7 +18,7 @@ fn what_is_misspelt_or_wrong_is_refused_by_name() {
         ("crds: {keeps: true}", "'keeps'"),
         ("jobs: {podTemplate: {toleration: []}}", "'toleration'"),
         ("jobs: {podTemplate: {tolerations: [{key: gpu, effects: NoSchedule}]}}", "'effects'"),
-        ("jobs: {proxy: {htps: a}}", "'htps'"),
+        ("jobs: {proxy: {httpProxi: a}}", "'httpProxi'"),
         ("pools: {gpu: {pth: /mnt/modelcache, capacity: 1Gi}}", "'pth'"),
         ("pools: {gpu: {gpu: Nvidia, path: /mnt/modelcache, capacity: 1Gi}}", "/pools/gpu/gpu"),
         ("pools: {GPU.big: {gpu: Any, path: /mnt/modelcache, capacity: 1Gi}}", "GPU.big"),

@@ -29,7 +29,7 @@ jobs:
     securityContext: {runAsUser: 1000650000}
     imagePullSecrets: [{name: registry}]
     caBundleConfigMap: {name: trust, key: ca.crt}
-  proxy: {http: "http://proxy:3128", https: "http://proxy:3128", no: ".svc,10.0.0.0/8"}
+  proxy: {httpProxy: "http://proxy:3128", httpsProxy: "http://proxy:3128", noProxy: ".svc,10.0.0.0/8"}
 pools:
   gpu-nvme: {gpu: NVIDIA, path: /mnt/nvme/modelcache, capacity: 500Gi, minFree: 20Gi, maxParallel: 8}
 podDisruptionBudget: {enabled: true}
@@ -97,7 +97,10 @@ fn one_image_reaches_the_operator_its_jobs_their_policy_and_the_test() {
         (String::new(), "localhost/modelcache:dev".to_owned()),
         ("image: {tag: ''}".into(), format!("localhost/modelcache:{}", env!("CARGO_PKG_VERSION"))),
         (format!("image: {{digest: '{DIGEST}'}}"), format!("localhost/modelcache@{DIGEST}")),
-        ("global: {imageRegistry: registry.example:5000/mirror/}".into(), "registry.example:5000/mirror/modelcache:dev".into()),
+        (
+            "global: {imageRegistry: registry.example:5000/mirror/}".into(),
+            "registry.example:5000/mirror/modelcache:dev".into(),
+        ),
     ] {
         let objects = rendered(&values);
         let agent = environment(&objects).into_iter().find(|it| it.0 == "MODELCACHE_AGENT_IMAGE").unwrap().1;
@@ -108,7 +111,10 @@ fn one_image_reaches_the_operator_its_jobs_their_policy_and_the_test() {
     }
     let objects = rendered("jobs: {image: other.example/modelcache:v1}");
     assert_eq!(container(&objects)["image"], "localhost/modelcache:dev");
-    assert_eq!(find(&objects, "ConfigMap", "modelcache-operator-config")["data"]["agentImage"], "other.example/modelcache:v1");
+    assert_eq!(
+        find(&objects, "ConfigMap", "modelcache-operator-config")["data"]["agentImage"],
+        "other.example/modelcache:v1"
+    );
 }
 
 #[test]
@@ -183,7 +189,8 @@ fn the_platform_may_choose_the_user() {
 #[test]
 fn roles_for_people_are_added_to_kubernetes_own_only_when_told() {
     let label = "rbac.authorization.k8s.io/aggregate-to-view";
-    let aggregated = |values| find(&rendered(values), "ClusterRole", "modelcache-view")["metadata"]["labels"][label].clone();
+    let aggregated =
+        |values| find(&rendered(values), "ClusterRole", "modelcache-view")["metadata"]["labels"][label].clone();
     assert_eq!(aggregated(""), "true");
     assert_eq!(aggregated("rbac: {aggregate: false}"), Value::Null);
 }
@@ -194,7 +201,7 @@ fn an_alert_can_be_left_out() {
         let values = format!("metrics: {{renderMode: alwaysRender, prometheusRule: {{enabled: true, {values}}}}}");
         let objects = rendered(&values);
         let groups = &find(&objects, "PrometheusRule", "modelcache-operator")["spec"]["groups"];
-        let rules = groups.as_array().unwrap().iter().flat_map(|it| it["rules"].as_array().unwrap().clone());
+        let rules = groups.as_array().into_iter().flatten().flat_map(|it| it["rules"].as_array().unwrap().clone());
         rules.filter_map(|it| it["alert"].as_str().map(str::to_owned)).collect()
     };
     let all = alerts("");

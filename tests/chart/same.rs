@@ -50,6 +50,11 @@ fn the_chart_installs_what_kustomize_installs() {
     assert_eq!(names(&rendered), names(&kustomized));
     for (name, object) in &rendered {
         let show = |it: &Value| serde_saphyr::to_string(it).unwrap();
-        assert!(*object == kustomized[name], "{name} differs.\nchart:\n{}\nconfig:\n{}", show(object), show(&kustomized[name]));
+        assert!(
+            *object == kustomized[name],
+            "{name} differs.\nchart:\n{}\nconfig:\n{}",
+            show(object),
+            show(&kustomized[name])
+        );
     }
 }

@@ -55,7 +55,10 @@ async fn helm_installs_upgrades_rolls_back_and_uninstalls_and_every_cache_child_
     let found = world.ready("studio", "tiny").await;
     let conditions = found.status.unwrap().conditions;
     let abnormal = ["Reconciling", "Stalled"];
-    assert!(conditions.iter().all(|it| !abnormal.contains(&it.type_.as_str()) || it.status != "True"), "{conditions:?}");
+    assert!(
+        conditions.iter().all(|it| !abnormal.contains(&it.type_.as_str()) || it.status != "True"),
+        "{conditions:?}"
+    );
     run(&["test", "modelcache", "--timeout", "8m"]);
     let jobs = world.jobs("studio").await;
     let labelled = |it: &k8s_openapi::api::batch::v1::Job| {

@@ -10,7 +10,10 @@ const OPERATOR: &str = "system:serviceaccount:modelcache-system:modelcache-opera
 
 /// Granted, and not used in a run: why it is granted all the same.
 const UNUSED: [(&str, &str); 10] = [
-    ("update modelcache.dev/modelcaches/finalizers", "no request: admission asks for it when a child blocks its owner's deletion"),
+    (
+        "update modelcache.dev/modelcaches/finalizers",
+        "no request: admission asks for it when a child blocks its owner's deletion",
+    ),
     ("update modelcache.dev/modelcachereplicas/finalizers", "no request, as above"),
     ("update modelcache.dev/modelcachebackups/finalizers", "no request, as above"),
     ("update modelcache.dev/modelcacherestores/finalizers", "no request, as above"),
@@ -45,7 +48,8 @@ fn words(value: &Value) -> Vec<String> {
 fn granted() -> Vec<Right> {
     let text = helm::template("modelcache-system", "").unwrap();
     let mut rights = vec![];
-    for document in text.split("\n---\n").filter(|it| it.contains("kind: ClusterRole\n") || it.contains("kind: Role\n")) {
+    for document in text.split("\n---\n").filter(|it| it.contains("kind: ClusterRole\n") || it.contains("kind: Role\n"))
+    {
         let role: Value = serde_saphyr::from_str(document).unwrap();
         if !matches!(role["metadata"]["name"].as_str(), Some("modelcache-operator" | "modelcache-operator-lease")) {
             continue;
@@ -99,7 +103,12 @@ pub fn check(world: &World, whole: bool) {
     assert!(beyond.is_empty(), "the operator asked for what its role does not grant: {beyond:?}");
     let idle = granted.iter().filter(|right| !used.iter().any(|it| covers(right, it)));
     let idle: BTreeSet<String> = idle.map(Right::said).collect();
-    println!("rights: {} granted, {} not used: {}", granted.len(), idle.len(), idle.iter().cloned().collect::<Vec<_>>().join("; "));
+    println!(
+        "rights: {} granted, {} not used: {}",
+        granted.len(),
+        idle.len(),
+        idle.iter().cloned().collect::<Vec<_>>().join("; ")
+    );
     let unexplained: Vec<_> = idle.iter().filter(|it| !UNUSED.iter().any(|(known, _)| known == it)).collect();
     assert!(!whole || unexplained.is_empty(), "granted and not used, without a reason: {unexplained:?}");
 }

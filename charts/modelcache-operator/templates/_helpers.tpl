@@ -56,7 +56,7 @@ labels. As text, and not read and written anew: every number and every expressio
 {{- $template := deepCopy .Values.jobs.podTemplate -}}
 {{- $env := $template.env | default list -}}
 {{- $proxy := .Values.jobs.proxy -}}
-{{- range $pair := list (list "HTTP_PROXY" $proxy.http) (list "HTTPS_PROXY" $proxy.https) (list "NO_PROXY" $proxy.no) -}}
+{{- range $pair := list (list "HTTP_PROXY" $proxy.httpProxy) (list "HTTPS_PROXY" $proxy.httpsProxy) (list "NO_PROXY" $proxy.noProxy) -}}
 {{- if last $pair }}{{ $env = append $env (dict "name" (first $pair) "value" (last $pair)) }}{{ end -}}
 {{- end -}}
 {{- with $env }}{{ $_ := set $template "env" . }}{{ end -}}

@@ -53,8 +53,7 @@ pub fn helm(arguments: &[&str]) -> Result<String, String> {
     let home = std::env::temp_dir().join(format!("modelcache-helm-{}", std::process::id()));
     let mut command = Command::new(program("helm"));
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
-    for (name, directory) in
-        [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
+    for (name, directory) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
     {
         command.env(name, home.join(directory));
     }

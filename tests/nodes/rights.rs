@@ -51,6 +51,10 @@ fn granted() -> Vec<Right> {
     for document in text.split("\n---\n").filter(|it| it.contains("kind: ClusterRole\n") || it.contains("kind: Role\n"))
     {
         let role: Value = serde_saphyr::from_str(document).unwrap();
+        // A binding names a role too.
+        if !matches!(role["kind"].as_str(), Some("ClusterRole" | "Role")) {
+            continue;
+        }
         if !matches!(role["metadata"]["name"].as_str(), Some("modelcache-operator" | "modelcache-operator-lease")) {
             continue;
         }

@@ -25,9 +25,10 @@ lint: ## Formatting and lints, as strict as the tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-generate: ## Write crds/ and docs/reference/ anew from src/api
+generate: ## Write crds/ and docs/reference/ anew from src/api, and the chart from values.yaml and config/
 	UPDATE_CRDS=1 cargo test --quiet --test crds
 	UPDATE_DOCS=1 cargo test --quiet --test documentation the_reference
+	UPDATE_CHART=1 cargo test --quiet --test chart -- generated copies
 
 book: ## The pages of docs/ as a book: target/book/docs/index.html
 	@scripts/book

@@ -1,6 +1,7 @@
 //! The controller: what it does with a `ModelCache`, room by room.
 //!
 //! - [`modelcache`]: a cache to volumes, pins, plans and Replicas.
+//! - [`pod_template`]: what an administrator says about the pods of all caches.
 //! - [`replica`]: a Replica to attempts: prepare, warm up, check, record.
 //! - [`due`]: when work on schedule is due.
 //! - [`cron_job`]: what the CronJobs of a cache have in common.
@@ -23,6 +24,7 @@ pub mod modelcache;
 pub mod options;
 pub mod placement;
 pub mod pod;
+pub mod pod_template;
 pub mod pool;
 pub mod replica;
 pub mod restore;

@@ -1,5 +1,6 @@
 //! What can be set about the operator?
 
+use crate::api::pod_template::PodTemplate;
 use clap::Args;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -49,6 +50,11 @@ pub struct OperatorOptions {
     #[arg(long, env = "MODELCACHE_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(5..))]
     pub lease_seconds: u16,
 
+    /// File with what an administrator says about the pods of all caches: the fields of `spec.podTemplate`, as JSON or YAML.
+    /// What a cache says wins; lists are joined and maps merged.
+    #[arg(long, env = "MODELCACHE_POD_TEMPLATE", value_name = "FILE", value_parser = super::pod_template::read)]
+    pub pod_template: Option<PodTemplate>,
+
     /// Log as JSON.
     #[arg(long, env = "MODELCACHE_LOG_JSON")]
     pub log_json: bool,
@@ -65,6 +71,8 @@ pub struct Settings {
     pub retry: super::retry::RetryPolicy,
     /// How long a deletion waits for nodes that do not answer.
     pub unreachable_grace: Duration,
+    /// What every cache's `spec.podTemplate` is laid over.
+    pub pod_template: PodTemplate,
 }
 
 impl OperatorOptions {
@@ -80,6 +88,7 @@ impl OperatorOptions {
                 stalled: seconds(self.stalled_retry_seconds),
             },
             unreachable_grace: seconds(self.unreachable_grace_seconds),
+            pod_template: self.pod_template.clone().unwrap_or_default(),
         }
     }
 }

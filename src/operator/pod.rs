@@ -3,6 +3,7 @@
 //! In a user's namespace they pass Pod Security "restricted"; none holds an API token.
 
 use super::options::Settings;
+use super::pod_template;
 use crate::api::pod_template::PodTemplate;
 use crate::api::{JobRole, label};
 use crate::contract::mount;
@@ -74,6 +75,7 @@ pub fn agent_job(job: AgentJob, role: JobRole, template: &PodTemplate, settings:
         give_volume_to_group,
     } = job;
     let labels = common_labels(labels, role);
+    let template = &pod_template::over(template, &settings.pod_template);
     let (ca_volume, ca_mount, ca_env) = ca_bundle(template);
     let container = Container {
         name: CONTAINER.into(),

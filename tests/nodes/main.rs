@@ -20,6 +20,10 @@ mod hub;
 #[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
 mod minio;
 
+#[path = "../support/helm/mod.rs"]
+#[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
+mod helm;
+
 mod backup;
 mod cleanup;
 mod commands;
@@ -27,6 +31,7 @@ mod conflicts;
 mod deletion;
 mod failures;
 mod idle;
+mod install;
 mod manifests;
 mod membership;
 mod missing;
@@ -35,6 +40,7 @@ mod records;
 mod restarts;
 mod resume;
 mod revisions;
+mod rights;
 mod runner;
 mod schedule;
 mod shared;
@@ -57,6 +63,7 @@ fn main() -> std::process::ExitCode {
         cleanup::scenarios(),
         backup::scenarios(),
         missing::scenarios(),
+        install::scenarios(),
         idle::scenarios(),
     ];
     runner::run(scenarios.into_iter().flatten().collect())

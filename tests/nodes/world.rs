@@ -24,6 +24,7 @@ pub const SOON: Duration = Duration::from_secs(480);
 
 pub struct World {
     pub client: Client,
+    name: &'static str,
     keep: bool,
     kubectl: PathBuf,
     pub kubeconfig: PathBuf,
@@ -39,38 +40,7 @@ fn running() -> bool {
 impl World {
     /// Starts the cluster and installs the operator in it, as the README says.
     pub async fn start(keep: bool) -> Self {
-        let archive =
-            std::env::var_os("MODELCACHE_IMAGE").map_or_else(|| root().join("target/image.tar"), PathBuf::from);
-        assert!(archive.exists(), "{} is missing: `make image` makes it", archive.display());
-        let python = cluster(&["image", "python", "huggingface_hub==2.4.0"]);
-        let busybox = cluster(&["image", "busybox"]);
-        let said = if keep && running() {
-            cluster(&["load", "--name", CLUSTER, archive.to_str().unwrap()]);
-            cluster(&["kubectl", "--name", CLUSTER, "delete", "namespaces", "-l", "team", "--ignore-not-found"]);
-            cluster(&["kubectl", "--name", CLUSTER, "delete", "nodecachepools", "--all", "--ignore-not-found"]);
-            cluster(&["status", "--name", CLUSTER, "-o", "json"])
-        } else {
-            cluster(&["down", "--name", CLUSTER]);
-            let nodes = ["up", "--name", CLUSTER, "--nodes", "2", "-o", "json", "--disk-size", "3Gi"];
-            let images =
-                [archive.to_str().unwrap(), python.trim(), busybox.trim()].into_iter().flat_map(|it| ["--image", it]);
-            cluster(&nodes.into_iter().chain(images).collect::<Vec<_>>())
-        };
-        let said: Value = serde_json::from_str(&said).unwrap();
-        let path = |key: &str| PathBuf::from(said[key].as_str().unwrap());
-        let kubeconfig = path("kubeconfig");
-        let options = kube::config::KubeConfigOptions::default();
-        let read = kube::config::Kubeconfig::read_from(&kubeconfig).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(read, &options).await.unwrap();
-        let world = Self {
-            client: Client::try_from(config).unwrap(),
-            keep,
-            kubectl: path("kubectl"),
-            kubeconfig,
-            bridge: said["bridgeAddress"].as_str().unwrap().parse().unwrap(),
-            audit_log: path("auditLog"),
-        };
-        println!("cluster `{CLUSTER}` is up after {:.1} s", said["seconds"].as_f64().unwrap_or_default());
+        let world = Self::up(CLUSTER, 2, keep).await;
         for node in ["node-1", "node-2"] {
             world.make_gpu_node(node);
         }
@@ -86,6 +56,48 @@ impl World {
         world.kubectl(&["-n", "modelcache-system", "rollout", "restart", "deployment/modelcache-operator"]);
         world.operator_ready();
         world
+    }
+
+    /// A cluster beside that of all, with one node and nothing installed. It goes with what is returned.
+    pub async fn empty(name: &'static str) -> Self {
+        Self::up(name, 1, false).await
+    }
+
+    async fn up(name: &'static str, nodes: usize, keep: bool) -> Self {
+        let archive =
+            std::env::var_os("MODELCACHE_IMAGE").map_or_else(|| root().join("target/image.tar"), PathBuf::from);
+        assert!(archive.exists(), "{} is missing: `make image` makes it", archive.display());
+        let python = cluster(&["image", "python", "huggingface_hub==2.4.0"]);
+        let busybox = cluster(&["image", "busybox"]);
+        let said = if keep && running() {
+            cluster(&["load", "--name", name, archive.to_str().unwrap()]);
+            cluster(&["kubectl", "--name", name, "delete", "namespaces", "-l", "team", "--ignore-not-found"]);
+            cluster(&["kubectl", "--name", name, "delete", "nodecachepools", "--all", "--ignore-not-found"]);
+            cluster(&["status", "--name", name, "-o", "json"])
+        } else {
+            cluster(&["down", "--name", name]);
+            let nodes = nodes.to_string();
+            let up = ["up", "--name", name, "--nodes", &nodes, "-o", "json", "--disk-size", "3Gi"];
+            let images =
+                [archive.to_str().unwrap(), python.trim(), busybox.trim()].into_iter().flat_map(|it| ["--image", it]);
+            cluster(&up.into_iter().chain(images).collect::<Vec<_>>())
+        };
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let path = |key: &str| PathBuf::from(said[key].as_str().unwrap());
+        let kubeconfig = path("kubeconfig");
+        let options = kube::config::KubeConfigOptions::default();
+        let read = kube::config::Kubeconfig::read_from(&kubeconfig).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(read, &options).await.unwrap();
+        println!("cluster `{name}` is up after {:.1} s", said["seconds"].as_f64().unwrap_or_default());
+        Self {
+            client: Client::try_from(config).unwrap(),
+            name,
+            keep,
+            kubectl: path("kubectl"),
+            kubeconfig,
+            bridge: said["bridgeAddress"].as_str().unwrap().parse().unwrap(),
+            audit_log: path("auditLog"),
+        }
     }
 
     /// Labels and taints a node as the GPU operator would.
@@ -181,27 +193,27 @@ impl World {
     /// Runs a command in a node's mount namespace.
     pub fn on_node(&self, node: &str, command: &[&str]) -> String {
         let arguments: Vec<&str> =
-            ["node", "exec", "--name", CLUSTER, node, "--"].into_iter().chain(command.iter().copied()).collect();
+            ["node", "exec", "--name", self.name, node, "--"].into_iter().chain(command.iter().copied()).collect();
         cluster(&arguments)
     }
 
     /// Takes the network off a node's pods until what is returned is dropped, also by a panic: others need the node.
     pub fn offline(&self, node: &'static str) -> impl Drop {
-        struct Offline(&'static str);
+        struct Offline(&'static str, &'static str);
         impl Drop for Offline {
             fn drop(&mut self) {
                 // A panic here while another is under way would end everything at once.
-                let on = ["node", "egress", "--name", CLUSTER, self.0, "on"];
+                let on = ["node", "egress", "--name", self.1, self.0, "on"];
                 let _ = attempt(&launcher(), &on, None).inspect_err(|said| println!("{}: {said}", self.0));
             }
         }
         self.node("egress", &[node, "off"]);
-        Offline(node)
+        Offline(node, self.name)
     }
 
     /// `node stop`, `node start`, `node add`, `node remove`, `node egress`.
     pub fn node(&self, verb: &str, arguments: &[&str]) -> String {
-        let all: Vec<&str> = ["node", verb, "--name", CLUSTER].into_iter().chain(arguments.iter().copied()).collect();
+        let all: Vec<&str> = ["node", verb, "--name", self.name].into_iter().chain(arguments.iter().copied()).collect();
         cluster(&all)
     }
 
@@ -316,11 +328,12 @@ impl Drop for World {
     fn drop(&mut self) {
         if self.keep {
             println!(
-                "the cluster stays: KUBECONFIG={}; tests/cluster/cluster down --name {CLUSTER}",
-                self.kubeconfig.display()
+                "the cluster stays: KUBECONFIG={}; tests/cluster/cluster down --name {}",
+                self.kubeconfig.display(),
+                self.name
             );
         } else {
-            cluster(&["down", "--name", CLUSTER]);
+            cluster(&["down", "--name", self.name]);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::contract::mount;
 use crate::operator::options::Settings;
 use crate::operator::placement;
 use crate::operator::pod::{self, CONTAINER};
+use crate::operator::pod_template;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, Container, EmptyDirVolumeSource, HostPathVolumeSource, PodSecurityContext, PodSpec,
@@ -46,6 +47,7 @@ pub fn prepare_job(
     allow_root_filesystem: bool,
     settings: &Settings,
 ) -> Job {
+    let template = pod_template::over(template, &settings.pod_template);
     let mut args = vec![
         "prepare-directory".to_owned(),
         "--root".to_owned(),
@@ -84,6 +86,7 @@ fn node_job(
     more: Option<(Volume, VolumeMount)>,
     settings: &Settings,
 ) -> Job {
+    let all = &settings.pod_template;
     let mut labels = pod::common_labels(directory.labels, role);
     labels.insert(label::POOL.into(), directory.pool.to_owned());
     let (more_volume, more_mount) = more.unzip();
@@ -123,7 +126,10 @@ fn node_job(
             node_affinity: Some(placement::pinned_to(directory.hostname)),
             ..Affinity::default()
         }),
-        tolerations: pod::non_empty(directory.tolerations),
+        // Of what holds for all caches only what decides whether the pod starts. It has neither network nor user code.
+        tolerations: pod::non_empty(all.tolerations.iter().cloned().chain(directory.tolerations).collect()),
+        priority_class_name: all.priority_class_name.clone(),
+        image_pull_secrets: pod::non_empty(all.image_pull_secrets.clone()),
         security_context: Some(PodSecurityContext {
             run_as_user: Some(0),
             run_as_group: Some(0),
@@ -164,6 +170,24 @@ mod tests {
     #[test]
     fn a_prepare_job_mounts_the_pool_and_compares_it_with_the_kubelets_file_system() {
         insta::assert_yaml_snapshot!(prepare_job(directory(), &PodTemplate::default(), false, &settings()));
+    }
+
+    #[test]
+    fn what_holds_for_all_caches_decides_whose_the_directory_is_and_whether_the_pod_starts() {
+        let all = serde_json::json!({
+            "securityContext": {"runAsUser": 1000},
+            "tolerations": [{"key": "gpu", "operator": "Exists"}],
+            "imagePullSecrets": [{"name": "registry"}],
+            "priorityClassName": "low"
+        });
+        let settings = Settings { pod_template: serde_json::from_value(all).unwrap(), ..settings() };
+        let own = serde_json::from_value(serde_json::json!({"securityContext": {"runAsGroup": 7}})).unwrap();
+        let pod = prepare_job(directory(), &own, false, &settings).spec.unwrap().template.spec.unwrap();
+        let args = pod.containers[0].args.clone().unwrap().join(" ");
+        assert!(args.contains("--uid 1000 --gid 7"), "{args}");
+        assert_eq!(pod.tolerations.unwrap().len(), 1);
+        assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry");
+        assert_eq!(pod.priority_class_name.as_deref(), Some("low"));
     }
 
     #[test]

@@ -1,0 +1,75 @@
+{{/* Labels of every object. */}}
+{{- define "modelcache.labels" -}}
+{{- with .Values.commonLabels }}{{ toYaml . }}
+{{ end -}}
+app.kubernetes.io/name: modelcache-operator
+app.kubernetes.io/part-of: modelcache
+app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
+{{- end }}
+
+{{/* What the operator's pods are found by. The same as in config/manager, so that a Deployment can be taken over. */}}
+{{- define "modelcache.selector" -}}
+app.kubernetes.io/name: modelcache-operator
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{/* The operator's image: by digest where there is one. */}}
+{{- define "modelcache.image" -}}
+{{- $name := .Values.image.repository -}}
+{{- with .Values.global.imageRegistry | default .Values.image.registry }}{{ $name = printf "%s/%s" (trimSuffix "/" .) $name }}{{ end -}}
+{{- if .Values.image.digest -}}
+{{ printf "%s@%s" $name .Values.image.digest }}
+{{- else -}}
+{{ printf "%s:%s" $name (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end -}}
+{{- end }}
+
+{{/* The image that the operator's Jobs run, and that the policies hold them to. */}}
+{{- define "modelcache.jobImage" -}}
+{{- .Values.jobs.image | default (include "modelcache.image" .) -}}
+{{- end }}
+
+{{/*
+Documents of a file that is a copy of one in config/ (tests/chart proves it), with this release's namespaces, image and
+labels. As text, and not read and written anew: every number and every expression stays as it is.
+*/}}
+{{- define "modelcache.documents" -}}
+{{- $context := .context -}}
+{{- $labels := include "modelcache.labels" $context | indent 4 -}}
+{{- $text := .text | replace "modelcache-system" $context.Release.Namespace | replace "modelcache-node-jobs" $context.Values.nodeJobs.namespace -}}
+{{- $text = regexReplaceAllLiteral "(?m)^  agentImage: .*$" $text (printf "  agentImage: %s" (include "modelcache.jobImage" $context | quote)) -}}
+{{- range $document := splitList "\n---\n" $text }}
+---
+{{- if regexMatch "(?m)^  labels:$" $document }}
+{{ regexReplaceAllLiteral "(?m)^  labels:$" $document (printf "  labels:\n%s" $labels) | trim }}
+{{- else }}
+{{ regexReplaceAllLiteral "(?m)^metadata:$" $document (printf "metadata:\n  labels:\n%s" $labels) | trim }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What every cache's podTemplate is laid over, as JSON; empty where nothing is said. */}}
+{{- define "modelcache.podTemplate" -}}
+{{- $template := deepCopy .Values.jobs.podTemplate -}}
+{{- $env := $template.env | default list -}}
+{{- $proxy := .Values.jobs.proxy -}}
+{{- range $pair := list (list "HTTP_PROXY" $proxy.httpProxy) (list "HTTPS_PROXY" $proxy.httpsProxy) (list "NO_PROXY" $proxy.noProxy) -}}
+{{- if last $pair }}{{ $env = append $env (dict "name" (first $pair) "value" (last $pair)) }}{{ end -}}
+{{- end -}}
+{{- with $env }}{{ $_ := set $template "env" . }}{{ end -}}
+{{- with $template }}{{ toJson . }}{{ end -}}
+{{- end }}
+
+{{/* Whether an object of the Prometheus operator is made: "true" or nothing. */}}
+{{- define "modelcache.monitoring" -}}
+{{- $known := .context.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) -}}
+{{- $mode := .context.Values.metrics.renderMode -}}
+{{- if or $known (eq $mode "alwaysRender") -}}
+true
+{{- else if eq $mode "failIfMissing" -}}
+{{ fail (printf "the API server does not know the kind %s: install the Prometheus operator's CustomResourceDefinitions, or set metrics.renderMode" .kind) }}
+{{- end -}}
+{{- end }}

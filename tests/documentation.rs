@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use modelcache::api::Reason;
+use modelcache::api::{Reason, annotation, label};
 use modelcache::contract::exit_code;
 use schemars::JsonSchema;
 use std::path::Path;
@@ -128,6 +128,7 @@ fn every_link_between_pages_leads_somewhere() {
         "docs/inspect-and-repair.md",
         "docs/clean-up.md",
         "docs/environment.md",
+        "docs/pods.md",
         "docs/backup-in-a-cluster.md",
         "docs/sources.md",
     ] {
@@ -140,6 +141,23 @@ fn every_link_between_pages_leads_somewhere() {
             }
         }
     }
+}
+
+#[test]
+fn what_pods_ask_with_is_in_the_policy_and_in_the_page_by_the_same_names() {
+    let (policy, page) = (page("config/policy/pods.yaml"), page("docs/pods.md"));
+    for name in [
+        label::CACHE,
+        annotation::POD_VOLUMES,
+        annotation::POD_CONTAINERS,
+        annotation::POD_MOUNT_PATH,
+        annotation::POD_WAIT,
+        annotation::POD_INJECTED,
+    ] {
+        assert!(policy.contains(&format!("'{name}'")), "config/policy/pods.yaml does not know {name}");
+        assert!(page.contains(&format!("`{name}`")), "docs/pods.md does not tell of {name}");
+    }
+    assert!(policy.contains(label::JOB), "the pods of our own Jobs must stay out");
 }
 
 #[test]

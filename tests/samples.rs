@@ -4,7 +4,9 @@
 
 mod support;
 
-use modelcache::api::{ModelCache, ModelCacheBackup, ModelCacheRestore, NodeCachePool};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use modelcache::api::{ModelCache, ModelCacheBackup, ModelCacheRestore, NodeCachePool, label};
 use serde_json::Value;
 use support::samples::{Sample, all};
 
@@ -43,6 +45,15 @@ fn every_sample_has_known_fields_only_and_keeps_every_rule() {
             "ModelCacheBackup" => kube::core::cel::validate_cel(&reads_back::<ModelCacheBackup>(&sample)),
             "ModelCacheRestore" => kube::core::cel::validate_cel(&reads_back::<ModelCacheRestore>(&sample)),
             "NodeCachePool" => kube::core::cel::validate_cel(&reads_back::<NodeCachePool>(&sample)),
+            // What uses a cache. Its rules are Kubernetes' own: tests/apiserver asks them.
+            "Deployment" => {
+                reads_back::<Deployment>(&sample);
+                Ok(())
+            }
+            "Job" => {
+                reads_back::<Job>(&sample);
+                Ok(())
+            }
             other => panic!("{}: no sample may be of kind {other}", sample.file),
         };
         // A rule that uses what only the API server knows (`type`) is checked in tests/apiserver.
@@ -104,5 +115,17 @@ fn every_pool_that_a_sample_names_is_a_sample() {
         for pool in cache.spec.volumes.iter().filter_map(|it| it.per_node.as_ref()).map(|it| it.pool.as_str()) {
             assert!(pools.contains(&pool), "{} uses the pool {pool}, which is no sample", sample.file);
         }
+    }
+}
+
+#[test]
+fn every_cache_that_a_pod_of_a_sample_asks_for_is_a_sample() {
+    let samples = all();
+    let asked = |it: &Sample| it.document["spec"]["template"]["metadata"]["labels"][label::CACHE].as_str().map(str::to_owned);
+    let users: Vec<(&Sample, String)> = samples.iter().filter_map(|it| Some((it, asked(it)?))).collect();
+    assert!(!users.is_empty(), "no sample shows how a pod uses a cache");
+    for (sample, cache) in users {
+        let there = samples.iter().any(|it| it.kind() == "ModelCache" && it.name() == cache);
+        assert!(there, "{} asks for the cache {cache}, which is no sample", sample.file);
     }
 }

@@ -10,6 +10,7 @@ mod support;
 mod install;
 mod lease;
 mod permissions;
+mod pods;
 mod policies;
 mod rejections;
 mod samples;

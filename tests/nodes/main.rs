@@ -30,6 +30,7 @@ mod idle;
 mod manifests;
 mod membership;
 mod missing;
+mod pods;
 mod reader;
 mod records;
 mod restarts;
@@ -45,6 +46,7 @@ mod world;
 fn main() -> std::process::ExitCode {
     let scenarios = [
         warm::scenarios(),
+        pods::scenarios(),
         shared::scenarios(),
         resume::scenarios(),
         failures::scenarios(),

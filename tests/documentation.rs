@@ -157,6 +157,7 @@ fn what_pods_ask_with_is_in_the_policy_and_in_the_page_by_the_same_names() {
         assert!(policy.contains(&format!("'{name}'")), "config/policy/pods.yaml does not know {name}");
         assert!(page.contains(&format!("`{name}`")), "docs/pods.md does not tell of {name}");
     }
+    assert!(page.contains(annotation::ALLOW_DELETE));
     assert!(policy.contains(label::JOB), "the pods of our own Jobs must stay out");
 }
 

@@ -104,6 +104,8 @@ pub mod annotation {
     pub const POD_WAIT: &str = "modelcache.dev/wait";
     /// On such a pod, by the policy: name of the cache whose volumes it was given.
     pub const POD_INJECTED: &str = "modelcache.dev/injected";
+    /// On a `ModelCache`: `true` lets it be deleted while it is in use, where a policy guards that.
+    pub const ALLOW_DELETE: &str = "modelcache.dev/allow-delete";
     /// On a Job that a `CronJob` made, by Kubernetes: when it was due, RFC 3339
     /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp>).
     pub const CRON_JOB_SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod delete_guard;
 mod install;
 mod lease;
 mod permissions;

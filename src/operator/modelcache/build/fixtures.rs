@@ -104,6 +104,7 @@ pub(crate) fn settings() -> Settings {
             stalled: Duration::from_secs(600),
         },
         unreachable_grace: Duration::from_secs(60),
+        track_use: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pods with the label `modelcache.dev/cache` and nothing else about models: whoever makes them, and whenever.
 
+use crate::commands::root;
 use crate::manifests::{cache, hugging_face, pool};
 use crate::reader::ended;
 use crate::runner::Scenario;
@@ -16,6 +17,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(a_deployment_that_was_applied_before_its_cache_comes_up_by_itself),
         scenario!(jobs_stateful_sets_and_bare_pods_load_a_model_by_the_label_alone),
         scenario!(a_pod_on_a_node_that_is_still_warming_says_why_it_waits_and_starts_when_it_is_warm),
+        scenario!(alone a_cache_that_a_pod_uses_is_not_deleted_by_mistake_and_goes_with_its_namespace),
     ]
 }
 
@@ -203,4 +205,43 @@ async fn a_pod_on_a_node_that_is_still_warming_says_why_it_waits_and_starts_when
     hub.control("throttle?bytesPerSecond=0");
     let said = ended(&world, "waiting", "reader").await;
     assert!(said.contains("LOADED 2"), "{said}");
+}
+
+async fn a_cache_that_a_pod_uses_is_not_deleted_by_mistake_and_goes_with_its_namespace(world: Arc<World>) {
+    world.set_operator(&[("MODELCACHE_TRACK_USE", "true")]);
+    world.operator_ready();
+    let policy = root().join("config/policy/delete-guard/policy.yaml");
+    world.kubectl(&["apply", "-f", policy.to_str().unwrap()]);
+    world.namespace("guarded");
+    let hub = world.hub();
+    let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
+    world.apply(&(pool("guarded", "") + &cache("guarded", "tiny", "guarded", "100Mi", &sources, "")));
+    world.apply(&deployment("guarded", "reader", &template("tiny", "Always", STAY)));
+    let in_use = |expected: bool| {
+        let world = world.clone();
+        async move {
+            until(&format!("inUse to be {expected}"), SOON, || async {
+                let said = world.cache("guarded", "tiny").await.status.and_then(|it| it.in_use);
+                if said == Some(expected) { Ok(()) } else { Err(format!("{said:?}")) }
+            })
+            .await;
+        }
+    };
+    in_use(true).await;
+    let delete = ["-n", "guarded", "delete", "mcache", "tiny", "--wait=false"];
+    let refused = until("the guard to be in force", SOON, || async {
+        let dry: Vec<&str> = delete.iter().copied().chain(["--dry-run=server"]).collect();
+        world.try_kubectl(&dry, None).err().ok_or_else(|| "it would be deleted".to_owned())
+    })
+    .await;
+    assert!(refused.contains("pods use the ModelCache tiny"), "{refused}");
+    world.kubectl(&["-n", "guarded", "scale", "deployment", "reader", "--replicas=0"]);
+    in_use(false).await;
+    world.kubectl(&["-n", "guarded", "scale", "deployment", "reader", "--replicas=1"]);
+    in_use(true).await;
+    world.kubectl(&["delete", "namespace", "guarded", "--wait=false"]);
+    world.gone("", "v1", "Namespace", None, "guarded").await;
+    world.kubectl(&["delete", "-f", policy.to_str().unwrap()]);
+    world.set_operator(&[("MODELCACHE_TRACK_USE", "false")]);
+    world.operator_ready();
 }

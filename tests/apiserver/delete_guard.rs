@@ -23,9 +23,13 @@ async fn cache(client: &Client, namespace: &str, name: &str, in_use: Option<bool
     send(client, "PATCH", &format!("{object}/status?fieldManager=guard&force=true"), &status).await.unwrap();
 }
 
+/// The options of a deletion that is only tried. Where there is a body, the server looks at no parameter.
+fn dry() -> Value {
+    json!({"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]})
+}
+
 async fn delete(client: &Client, namespace: &str, name: &str) -> Result<Value, String> {
-    let path = format!("{}/{name}?dryRun=All", target(namespace));
-    send(client, "DELETE", &path, &json!({})).await.map_err(|status| refusal(&status).join("; "))
+    send(client, "DELETE", &format!("{}/{name}", target(namespace)), &dry()).await.map_err(|status| refusal(&status).join("; "))
 }
 
 /// The namespace is there, and the guard is in force.
@@ -53,8 +57,8 @@ async fn only_a_cache_that_is_in_use_is_kept_and_an_annotation_lets_it_go() {
         cache(&client, "guard", name, in_use).await;
         delete(&client, "guard", name).await.unwrap();
     }
-    let all = format!("{}?dryRun=All&fieldSelector=metadata.name=used", target("guard"));
-    let refused = send(&client, "DELETE", &all, &json!({})).await.expect_err("deleted with its collection");
+    let all = format!("{}?fieldSelector=metadata.name=used", target("guard"));
+    let refused = send(&client, "DELETE", &all, &dry()).await.expect_err("deleted with its collection");
     assert!(refused.message.contains("pods use the ModelCache used"), "{}", refused.message);
 
     let controllers = ["system:kube-controller-manager", "system:serviceaccount:kube-system:generic-garbage-collector"];

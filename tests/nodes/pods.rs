@@ -29,8 +29,8 @@ from huggingface_hub import snapshot_download
 assert os.environ["HF_HUB_OFFLINE"] == "1", os.environ
 root = snapshot_download("demo/tiny-llm")
 assert root.startswith("/modelcache/models/"), root
-for name in os.listdir(root):
-    file = os.path.join(root, name)
+files = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+for file in files:
     with open(file, "rb") as opened:
         assert opened.read(), file
     status = os.stat(file)
@@ -39,7 +39,7 @@ try:
     open("/modelcache/models/x", "w")
     raise SystemExit("the volume can be written to")
 except OSError as error:
-    print("LOADED", len(os.listdir(root)), error.strerror)
+    print("LOADED", len(files), error.strerror)
 "#;
 
 /// A pod template that asks for a cache; `then` is what its command does after the model was loaded.

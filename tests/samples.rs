@@ -121,7 +121,8 @@ fn every_pool_that_a_sample_names_is_a_sample() {
 #[test]
 fn every_cache_that_a_pod_of_a_sample_asks_for_is_a_sample() {
     let samples = all();
-    let asked = |it: &Sample| it.document["spec"]["template"]["metadata"]["labels"][label::CACHE].as_str().map(str::to_owned);
+    let asked =
+        |it: &Sample| it.document["spec"]["template"]["metadata"]["labels"][label::CACHE].as_str().map(str::to_owned);
     let users: Vec<(&Sample, String)> = samples.iter().filter_map(|it| Some((it, asked(it)?))).collect();
     assert!(!users.is_empty(), "no sample shows how a pod uses a cache");
     for (sample, cache) in users {

@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn what_is_waited_for_names_the_cache_the_node_the_plans_and_how_far_it_is() {
         let wanted = "b".repeat(64);
-        let awaited = Awaited { volume: Path::new("/volumes/models"), cache: "studio", plan: None, node: Some("gpu-3") };
+        let awaited =
+            Awaited { volume: Path::new("/volumes/models"), cache: "studio", plan: None, node: Some("gpu-3") };
         let staged = Staged { files: 2, held: 3 << 20, size: 4 << 30 };
         assert_eq!(
             awaited.describe(None, &staged),

@@ -29,7 +29,9 @@ fn dry() -> Value {
 }
 
 async fn delete(client: &Client, namespace: &str, name: &str) -> Result<Value, String> {
-    send(client, "DELETE", &format!("{}/{name}", target(namespace)), &dry()).await.map_err(|status| refusal(&status).join("; "))
+    send(client, "DELETE", &format!("{}/{name}", target(namespace)), &dry())
+        .await
+        .map_err(|status| refusal(&status).join("; "))
 }
 
 /// The namespace is there, and the guard is in force.

@@ -211,7 +211,8 @@ async fn a_pod_that_was_given_everything_is_given_nothing_again() {
     let client = ready().await;
     for spec in [bare(), furnished()] {
         let once = create(&client, &asking("studio", json!({}), spec)).await.unwrap();
-        let again = pod(once["metadata"]["labels"].clone(), once["metadata"]["annotations"].clone(), once["spec"].clone());
+        let again =
+            pod(once["metadata"]["labels"].clone(), once["metadata"]["annotations"].clone(), once["spec"].clone());
         assert_eq!(given(&create(&client, &again).await.unwrap()), given(&once));
     }
 }
@@ -258,7 +259,8 @@ async fn a_label_that_comes_later_changes_nothing() {
         {"name": "debug", "image": "debug", "securityContext": document["spec"]["containers"][0]["securityContext"]}
     ]}});
     let path = format!("{target}/ephemeralcontainers?fieldManager=debug");
-    let mut debugged = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "later", "namespace": NAMESPACE}});
+    let mut debugged =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "later", "namespace": NAMESPACE}});
     merge(&mut debugged, stranger);
     let debugged = send(&client, "PATCH", &path, &debugged).await.unwrap();
     assert_eq!(debugged["spec"]["ephemeralContainers"][0].get("volumeMounts"), None);
@@ -278,7 +280,8 @@ async fn a_guaranteed_pod_stays_one_and_asks_for_no_more() {
 async fn a_pod_that_cannot_be_given_what_it_asks_for_is_refused_and_told_why() {
     let client = ready().await;
     let with = |annotation: &str, value: &str| json!({annotation: value});
-    let none = "the label modelcache.dev/cache asks for the ModelCache missing, and the namespace pods has none yet: apply it";
+    let none =
+        "the label modelcache.dev/cache asks for the ModelCache missing, and the namespace pods has none yet: apply it";
     let asked = "the namespace pods has none yet that has the volumes of the annotations";
     let path = "modelcache.dev/mount-path must be an absolute path, or `volume=/path`";
     for (cache, annotations, expected) in [
@@ -348,5 +351,5 @@ async fn a_hundred_caches_in_a_namespace_cost_a_pod_next_to_nothing() {
     println!("figure: a pod with the label and one without: {few:.1?} with one cache, {many:.1?} with a hundred");
     // Twenty times what one cache costs would be the work of each of them done anew for every pod.
     assert!(many.0 < few.0 * 20, "{few:?} {many:?}");
-    assert!(many.1 < few.1 * 5, "{few:?} {many:?}");
+    assert!(many.1 < (few.1 * 5).max(Duration::from_millis(50)), "{few:?} {many:?}");
 }

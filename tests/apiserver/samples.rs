@@ -63,7 +63,8 @@ async fn every_pod_of_a_sample_is_given_its_cache() {
     }
     for sample in samples.iter().filter(|it| it.document["spec"]["template"].is_object()) {
         let template = &sample.document["spec"]["template"];
-        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
+        let mut pod =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
         pod["metadata"]["generateName"] = json!("sample-");
         let given = eventually(&sample.file, || async {
             let answer = send(&client, "POST", "/api/v1/namespaces/studio/pods?dryRun=All", &pod).await;

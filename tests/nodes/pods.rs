@@ -46,7 +46,7 @@ except OSError as error:
 fn template(cache: &str, restart: &str, then: &str) -> String {
     let code = serde_json::to_string(&format!("{LOAD}{then}")).unwrap();
     format!(
-        r#"metadata: {{labels: {{app: reader, modelcache.dev/cache: {cache}}}}}
+        "metadata: {{labels: {{app: reader, modelcache.dev/cache: {cache}}}}}
 spec:
   restartPolicy: {restart}
   automountServiceAccountToken: false
@@ -60,7 +60,7 @@ spec:
     command: [python3, -u, -c, {code}]
     env: [{{name: HOME, value: /tmp}}]
     securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
-"#
+"
     )
 }
 
@@ -73,7 +73,9 @@ fn sized(template: &str) -> String {
 
 /// The template as a part of something else, indented.
 fn indented(text: &str, by: usize) -> String {
-    text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
+    let indent = " ".repeat(by);
+    let lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();
+    lines.join("\n") + "\n"
 }
 
 fn bare_pod(namespace: &str, name: &str, template: &str) -> String {
@@ -144,7 +146,8 @@ async fn jobs_stateful_sets_and_bare_pods_load_a_model_by_the_label_alone(world:
     let quota = "---\napiVersion: v1\nkind: ResourceQuota\nmetadata: {name: all, namespace: kinds}\nspec: {hard: {requests.cpu: 20, limits.cpu: 20, requests.memory: 20Gi, limits.memory: 20Gi}}\n";
     let (once, stay) = (sized(&template("tiny", "Never", "")), sized(&template("tiny", "Always", STAY)));
     // Ours say what they take; they count against the quota as everybody's do.
-    let resources = "  podTemplate: {resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {cpu: 1, memory: 512Mi}}}\n";
+    let resources =
+        "  podTemplate: {resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {cpu: 1, memory: 512Mi}}}\n";
     world.apply(&(pool("kinds", "") + quota + &cache("kinds", "tiny", "kinds", "100Mi", &sources, resources)));
     world.apply(&(job("kinds", "job", &once) + &stateful_set("kinds", "set", &stay)));
     // Nobody tries again for a bare pod: it is applied once the API server knows the cache.
@@ -178,8 +181,10 @@ async fn a_pod_on_a_node_that_is_still_warming_says_why_it_waits_and_starts_when
     hub.control("throttle?bytesPerSecond=500000");
     let sources = [hugging_face("tiny", &hub.url, "demo/tiny-llm", "")];
     world.apply(&(pool("waiting", "") + &cache("waiting", "tiny", "waiting", "200Mi", &sources, "")));
-    let template = template("tiny", "Never", "")
-        .replace("  restartPolicy: Never\n", "  restartPolicy: Never\n  nodeSelector: {kubernetes.io/hostname: node-2}\n");
+    let template = template("tiny", "Never", "").replace(
+        "  restartPolicy: Never\n",
+        "  restartPolicy: Never\n  nodeSelector: {kubernetes.io/hostname: node-2}\n",
+    );
     until("the pod to be let in", SOON, || async {
         let pod = bare_pod("waiting", "reader", &template);
         world.try_kubectl(&["apply", "-f", "-"], Some(&pod))
@@ -199,7 +204,11 @@ async fn a_pod_on_a_node_that_is_still_warming_says_why_it_waits_and_starts_when
         if said.contains("waiting for cache") { Ok(said) } else { Err(said) }
     })
     .await;
-    for expected in ["cache `tiny` on /volumes/models of node node-2", "nothing is complete yet", "kubectl describe modelcache tiny"] {
+    for expected in [
+        "cache `tiny` on /volumes/models of node node-2",
+        "nothing is complete yet",
+        "kubectl describe modelcache tiny",
+    ] {
         assert!(said.contains(expected), "{said}");
     }
     hub.control("throttle?bytesPerSecond=0");

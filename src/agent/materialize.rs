@@ -12,6 +12,7 @@ use super::layout::safe_path::{Root, split};
 use super::layout::{LayoutError, OWN, held};
 use super::unpack::remove;
 use super::verify::hub;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, fchmod, flock, fsync, ioctl_ficlone, linkat, openat,
@@ -19,7 +20,6 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;

@@ -19,9 +19,9 @@ use super::stable::{Opener, Seen, beginning, pour};
 use super::volume::Backed;
 use super::walk::{Found, Kind, walk};
 use crate::agent::failure::Failure;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::hex;
-use sha2::{Digest as _, Sha256};
 use std::io;
 use std::os::fd::AsFd as _;
 use tar::{Builder, EntryType, Header};
@@ -140,7 +140,7 @@ impl Archive {
                     })?;
                     let length =
                         poured.map_err(|error| Failure::new(Reason::VolumeError, format!("{path}: {error}")))?;
-                    Ok(Seen { made: (), hash: Sha256::digest(&bytes).into(), bytes: length })
+                    Ok(Seen { made: (), hash: Sha256::digest(&bytes), bytes: length })
                 })?;
                 let Some(whole) = whole else { return Ok(None) };
                 let mut header = header(EntryType::Regular, mode, whole.size);
@@ -170,7 +170,7 @@ impl Archive {
             return Err(opener.failed(path, &error));
         }
         put.map_err(|error| self.teller.tell(&error))?;
-        let hash: Hash = hashing.hasher.finalize().into();
+        let hash: Hash = hashing.hasher.finalize();
         let after = rustix::fs::fstat(file.as_fd()).map_err(failed)?;
         let same = stamp(&before) == stamp(&after) && size(&before) == size(&after);
         let again = |error: io::Error| opener.failed(path, &error);

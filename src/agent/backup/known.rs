@@ -3,6 +3,7 @@
 //! A content is trusted when the last snapshot names it, or this run wrote it: its bytes were hashed by us on their way. What
 //! merely lies there under the right name, from a killed run or put there by somebody, is read and hashed once.
 
+use super::packed::Packed;
 use super::repository::list::{At, Chunk, File};
 use super::repository::seal::Form;
 use super::repository::snapshot::Snapshot;
@@ -11,9 +12,6 @@ use crate::agent::failure::Failure;
 use crate::agent::fetch::unhex_array;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-
-/// Small files whose place is remembered, so that one that was moved is not sent again: beyond that it is.
-const SMALL_LIMIT: usize = 200_000;
 
 /// A SHA-256.
 pub type Hash = [u8; 32];
@@ -31,7 +29,7 @@ pub struct Known {
 #[derive(Debug, Default)]
 struct State {
     trusted: HashMap<Hash, (Form, u64)>,
-    small: HashMap<Hash, At>,
+    small: Packed,
 }
 
 /// What is to be done with a content.
@@ -83,12 +81,7 @@ impl Known {
         let Some(hash) = unhex_array(&file.sha256).filter(|_| self.holds(hash_of(file), &file.at)) else { return };
         match &file.at {
             At::Blob { form, stored } => self.trust_blob(hash, *form, *stored),
-            At::Pack { .. } => {
-                let mut state = self.state();
-                if state.small.len() < SMALL_LIMIT {
-                    state.small.insert(hash, file.at.clone());
-                }
-            }
+            At::Pack { .. } => self.state().small.put(hash, &file.at),
             At::Empty | At::Origin { .. } => {}
         }
     }
@@ -116,7 +109,7 @@ impl Known {
             return Standing::Held(At::Blob { form: *form, stored: *stored });
         }
         if let Some(at) = state.small.get(hash) {
-            return Standing::Held(at.clone());
+            return Standing::Held(at);
         }
         match self.blobs.get(hash) {
             Some((form, _)) => Standing::Unproven(*form),
@@ -129,8 +122,7 @@ impl Known {
         let mut state = self.state();
         match at {
             At::Blob { form, stored } => _ = state.trusted.insert(hash, (*form, *stored)),
-            At::Pack { .. } if state.small.len() < SMALL_LIMIT => _ = state.small.insert(hash, at.clone()),
-            _ => {}
+            _ => state.small.put(hash, at),
         }
     }
 

@@ -7,8 +7,8 @@ use super::repository::{Repository, internal, names};
 use super::send::Sender;
 use crate::agent::failure::Failure;
 use crate::agent::fetch::unhex_array;
+use crate::agent::sha256::Sha256;
 use crate::api::name::hex;
-use sha2::{Digest as _, Sha256};
 use std::sync::atomic::Ordering;
 
 /// Entries of a piece, at least and at most.
@@ -81,7 +81,7 @@ impl<'a, 'b> Lines<'a, 'b> {
             return Ok(());
         }
         let Sender { repository, handle, known, sent, .. } = *self.sender;
-        let sha256: super::known::Hash = Sha256::digest(&self.plain).into();
+        let sha256: super::known::Hash = Sha256::digest(&self.plain);
         let entries = std::mem::take(&mut self.entries);
         let chunk = |form, stored| Chunk { sha256: hex(&sha256), form, stored, entries };
         let chunk = if let Some(At::Blob { form, stored }) = self.sender.held(&sha256)? {

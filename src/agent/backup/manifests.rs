@@ -5,8 +5,8 @@ use super::owned::Document;
 use super::repository::list::Chunk;
 use super::repository::{Repository, internal, names};
 use crate::agent::failure::Failure;
+use crate::agent::sha256::Sha256;
 use crate::api::name::hex;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// Sees to it that the repository has the manifests of a cache's sources on a volume. `last`: those of the snapshot before;

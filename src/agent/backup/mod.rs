@@ -18,6 +18,7 @@ pub mod manifests;
 pub mod origin;
 pub mod owned;
 pub mod pack;
+mod packed;
 pub mod prune;
 pub mod repository;
 pub mod retention;

@@ -8,10 +8,10 @@ use super::send::{Sender, damaged, gains};
 use super::stable::{Opener, Seen, pour};
 use crate::agent::failure::Failure;
 use crate::agent::restore::bytes::BLOCK_LIMIT;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::hex;
 use crate::api::quantity::human;
-use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::Ordering;
@@ -108,7 +108,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             })?;
             match poured {
                 Ok(bytes) => {
-                    let hash = Sha256::digest(plain.get(begin..).unwrap_or_default()).into();
+                    let hash = Sha256::digest(plain.get(begin..).unwrap_or_default());
                     Ok(Seen { made: (), hash, bytes })
                 }
                 Err(error) => {
@@ -135,8 +135,12 @@ impl<'a, 'b> Packer<'a, 'b> {
     /// Appends a block to the pack. Says where a file is whose bytes begin at a place in the block.
     fn write(&mut self, plain: &[u8]) -> Result<impl Fn(u64) -> At + use<>, Failure> {
         let sender = self.sender;
-        let form = sender.repository.seal.form(gains(plain));
-        let sealed = sender.repository.seal.seal(plain, form).map_err(super::repository::internal)?;
+        let seal = &sender.repository.seal;
+        let sealed = |form| seal.seal(plain, form).map_err(super::repository::internal);
+        let (mut form, mut bytes) = (seal.form(true), sealed(seal.form(true))?);
+        if !gains(plain.len(), bytes.len()) {
+            (form, bytes) = (seal.form(false), sealed(seal.form(false))?);
+        }
         if self.open.is_none() {
             let id = names::unique()?;
             let (handle, at_work) = (sender.handle.clone(), sender.at_work.clone());
@@ -144,11 +148,11 @@ impl<'a, 'b> Packer<'a, 'b> {
             let upload = Upload::new(&sender.repository.store, sender.handle, &names::pack(&id), PACK, begun)?;
             (self.open, self.offset) = (Some((id, upload)), 0);
         }
-        let (offset, length) = (self.offset, sealed.len() as u64);
+        let (offset, length) = (self.offset, bytes.len() as u64);
         let mut pack = String::new();
         if let Some((id, upload)) = &mut self.open {
             let teller = upload.teller();
-            upload.write_all(&sealed).map_err(|error| teller.tell(&error))?;
+            upload.write_all(&bytes).map_err(|error| teller.tell(&error))?;
             pack.clone_from(id);
         }
         self.offset += length;

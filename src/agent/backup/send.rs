@@ -8,9 +8,9 @@ use super::repository::upload::Upload;
 use super::repository::{Repository, internal, names};
 use super::stable::{Opener, Seen, Whole, pour};
 use crate::agent::failure::Failure;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::hex;
-use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -235,7 +235,7 @@ impl Sender<'_> {
             match (source, written) {
                 (Some(error), _) => Err(Pumped::Source(error)),
                 (None, Err(error)) => Err(Pumped::Target(teller.tell(&error))),
-                (None, Ok(upload)) => Ok((hasher.finalize().into(), total, Some(upload))),
+                (None, Ok(upload)) => Ok((hasher.finalize(), total, Some(upload))),
             }
         })
     }
@@ -254,7 +254,7 @@ fn hashed(file: &mut fs::File, size: u64) -> Result<(Hash, u64), Pumped> {
         Ok(())
     });
     let bytes = poured.map_err(Pumped::Target)?.map_err(Pumped::Source)?;
-    Ok((hasher.finalize().into(), bytes))
+    Ok((hasher.finalize(), bytes))
 }
 
 fn fill(file: &mut fs::File, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -282,7 +282,7 @@ fn hash_sealed(seal: &Seal, form: Form, pieces: mpsc::Receiver<bytes::Bytes>) ->
     let mut reader = seal.reader(Pieces(pieces, bytes::Bytes::new()), form)?;
     loop {
         match reader.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().into()),
+            0 => return Ok(hasher.finalize()),
             length => hasher.update(buffer.get(..length).unwrap_or_default()),
         }
     }
@@ -296,12 +296,13 @@ fn pays(path: &str, file: &mut fs::File, size: u64) -> bool {
     }
     let mut head = Vec::new();
     let probed = std::io::Read::by_ref(file).take(PROBE.min(size)).read_to_end(&mut head).is_ok();
-    probed && file.rewind().is_ok() && gains(&head)
+    let compressed = || zstd::bulk::compress(&head, 1);
+    probed && file.rewind().is_ok() && compressed().is_ok_and(|it| gains(head.len(), it.len()))
 }
 
-/// Whether bytes become smaller by a tenth.
-pub fn gains(bytes: &[u8]) -> bool {
-    zstd::bulk::compress(bytes, 1).is_ok_and(|it| it.len() < bytes.len() / 10 * 9)
+/// Whether bytes have become smaller by a tenth.
+pub fn gains(plain: usize, compressed: usize) -> bool {
+    compressed < plain / 10 * 9
 }
 
 /// What is told of a file that is not what its source put there.

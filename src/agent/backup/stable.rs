@@ -12,10 +12,10 @@ use super::repository::list::Stamp;
 use super::walk::unreadable;
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::{Root, split};
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::os::fd::OwnedFd;
@@ -145,7 +145,7 @@ pub fn beginning(file: &mut File, length: u64) -> io::Result<Hash> {
         Ok(())
     });
     poured.map_err(io::Error::other)??;
-    Ok(hasher.finalize().into())
+    Ok(hasher.finalize())
 }
 
 /// Reads at most `limit` bytes and hands them over as they come.
@@ -193,7 +193,7 @@ mod tests {
                 Ok(())
             })?;
             meanwhile(&path);
-            Ok(Seen { hash: Sha256::digest(&text).into(), made: text, bytes: bytes.unwrap() })
+            Ok(Seen { hash: Sha256::digest(&text), made: text, bytes: bytes.unwrap() })
         });
         let text = |it: Whole<Vec<u8>>| {
             assert_eq!(it.size, it.made.len() as u64);

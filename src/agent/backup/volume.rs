@@ -19,9 +19,6 @@ use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 /// Entries between the walk and the list: bounds what is kept in memory.
 const WINDOW: u64 = 16_384;
 
-/// How often it is looked whether a reader is free: much less than a block takes.
-const PAUSE: std::time::Duration = std::time::Duration::from_micros(200);
-
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Backed {
@@ -65,7 +62,12 @@ pub fn back_up(asked: &Asked<'_>, before: Before<'_>, sender: &Sender<'_>, threa
                 let (turns, queue, gate, readings) = (turns.clone(), &queue, &gate, &readings);
                 scope.spawn(move || {
                     let result = read(asked.root, sender, queue, &turns, readings, gate);
-                    result.inspect_err(|_| gate.stop())
+                    if result.is_err() {
+                        gate.stop();
+                        // The walk is never left waiting for somebody to take its work.
+                        while next(queue).is_some() {}
+                    }
+                    result
                 })
             })
             .collect();
@@ -206,17 +208,9 @@ impl Walker<'_, '_> {
         self.hand(Work::Small(batch))
     }
 
-    /// Waits for a reader; not for ever, as they may have given up.
+    /// Waits for a reader; they take work until there is no more, whatever happens.
     fn hand(&self, work: Work) -> Result<(), Failure> {
-        let mut waiting = work;
-        loop {
-            waiting = match self.work.try_send(waiting) {
-                Ok(()) => return Ok(()),
-                Err(mpsc::TrySendError::Full(work)) if !self.gate.stopped() => work,
-                Err(error) => return Err(super::repository::internal(error)),
-            };
-            std::thread::sleep(PAUSE);
-        }
+        self.work.send(work).map_err(super::repository::internal)
     }
 
     fn take_turn(&mut self) -> Result<u64, Failure> {
@@ -235,6 +229,11 @@ impl Walker<'_, '_> {
     }
 }
 
+/// The next work. `None` when there is no more.
+fn next(queue: &Mutex<mpsc::Receiver<Work>>) -> Option<Work> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
 /// What each reader does until there is no more work.
 fn read(
     root: &Root,
@@ -245,11 +244,10 @@ fn read(
     gate: &Gate,
 ) -> Result<(), Failure> {
     let (mut opener, mut packer) = (Opener::new(root), Packer::new(sender));
-    loop {
-        let work = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(work) = work else { return packer.finish() };
+    while let Some(work) = next(queue) {
         if gate.stopped() {
-            return Ok(());
+            // Nobody needs it any more; it is taken all the same, as the walk must not be left waiting.
+            continue;
         }
         let (promised, done) = match work {
             Work::Large(small) => {
@@ -277,6 +275,7 @@ fn read(
         drop(readings);
         turns.send(done?).map_err(super::repository::internal)?;
     }
+    if gate.stopped() { Ok(()) } else { packer.finish() }
 }
 
 /// Writes entries in order, whoever was done first.

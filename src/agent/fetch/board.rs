@@ -165,9 +165,11 @@ impl Board {
         forgotten
     }
 
-    /// Whether all contents are done.
-    pub(super) fn is_done(&self) -> bool {
-        lock(&self.inner).is_done()
+    /// Whether only small content is left, which costs latency and no bandwidth: all connections are worth having.
+    pub(super) fn has_only_small(&self) -> bool {
+        let inner = lock(&self.inner);
+        let waiting = inner.waiting.front().is_none_or(|(_, size)| size.is_some_and(|size| size <= SMALL));
+        waiting && inner.active.iter().all(|active| active.is_small())
     }
 
     /// A content was taken up.

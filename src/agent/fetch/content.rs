@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::agent::sha256::Sha256;
 use base64::Engine as _;
 use futures::future::BoxFuture;
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_prefix_is_held_digit_by_digit() {
-        let hash = Sha256::digest(b"x").into();
+        let hash = Sha256::digest(b"x");
         for (digits, begins) in
             [("2d711642", true), ("2d711643", false), ("2d7116421", false), ("2", true), ("3", false)]
         {

@@ -2,8 +2,8 @@
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
+use crate::agent::sha256::Sha256;
 use rustix::fs::{fdatasync, ioctl_ficlone};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     content::{Content, Digest},
@@ -72,7 +72,7 @@ pub fn copy(
                 synced = at;
             }
         }
-        (at, hasher.finalize().into())
+        (at, hasher.finalize())
     };
     to.sync_all().map_err(failed)?;
     let right = content.size.is_none_or(|it| it == size) && content.digest == Some(Digest::Sha256(sha256));

@@ -18,6 +18,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// How long a number that has proved itself is left as it is, at least and at most.
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(60);
+/// When nothing at all has come for so long, those who work are stuck: the others do not wait for them.
+const STUCK: Duration = Duration::from_secs(2);
 
 /// Decides how many connections may work at a time, from what came over the network so far.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ struct Law {
     rest: Duration,
     /// Whether the next trial is of fewer.
     fewer: bool,
+    /// When something came last, and what had come by then.
+    moved: Option<(Instant, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ enum Stage {
 impl Law {
     fn new(first: usize, most: usize) -> Self {
         let most = most.max(1);
-        Self { most, allowed: first.min(most), stage: Stage::Start, since: None, rest: REST, fewer: false }
+        Self { most, allowed: first.min(most), stage: Stage::Start, since: None, rest: REST, fewer: false, moved: None }
     }
 
     fn allowed(&mut self, now: Instant, fetched: u64) -> usize {
@@ -85,6 +89,12 @@ impl Law {
             self.since = (fetched > 0).then_some((now, fetched));
             return self.allowed;
         };
+        let moved = *self.moved.insert(self.moved.filter(|(_, then)| *then == fetched).unwrap_or((now, fetched)));
+        if now.saturating_duration_since(moved.0) >= STUCK && self.allowed < self.most {
+            self.allowed = self.most;
+            self.enter(Stage::Start, now, fetched);
+            return self.allowed;
+        }
         let age = now.saturating_duration_since(since.0);
         let current = rate(since, now, fetched);
         match self.stage {
@@ -173,6 +183,19 @@ mod tests {
         let seen = run(60, |_| 1200 * MIB);
         assert!(seen.iter().all(|allowed| *allowed <= 3), "{seen:?}");
         assert!(seen.iter().filter(|allowed| **allowed == 3).count() < seen.len() / 5, "{seen:?}");
+    }
+
+    #[test]
+    fn where_nothing_comes_any_more_all_connections_try() {
+        let (mut law, start) = (Law::new(2, MOST), Instant::now());
+        let at = |millis| start + Duration::from_millis(millis);
+        for tick in 0..100 {
+            law.allowed(at(tick * 10), (1200 * MIB / 100) * (tick + 1));
+        }
+        let fetched = 1200 * MIB;
+        assert!((1..30).all(|tick| law.allowed(at(1000 + tick * 50), fetched) <= 3), "no haste");
+        assert_eq!(law.allowed(at(3100), fetched), MOST);
+        assert_eq!(law.allowed(at(9000), fetched), MOST, "as long as it lasts");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use crate::agent::sha256::Sha256;
+use sha1::{Digest as _, Sha1};
 
 use super::content::Digest;
 
@@ -50,7 +50,7 @@ impl Hasher {
 
     /// The hash of all bytes so far.
     pub(super) fn finish(&self) -> Hashed {
-        Hashed { sha256: self.sha256.clone().finalize().into(), git: self.git.clone().map(|git| git.finalize().into()) }
+        Hashed { sha256: self.sha256.clone().finalize(), git: self.git.clone().map(|git| git.finalize().into()) }
     }
 }
 
@@ -84,7 +84,7 @@ fn git_hasher(size: u64) -> Sha1 {
 pub fn sha256_of_file(file: &File) -> io::Result<(u64, [u8; 32])> {
     let mut hasher = Sha256::new();
     let size = read_all(file, |block| hasher.update(block))?;
-    Ok((size, hasher.finalize().into()))
+    Ok((size, hasher.finalize()))
 }
 
 /// Git's name for the content of an open file: SHA-1 of `blob <size>\0` and the bytes.

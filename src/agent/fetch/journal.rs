@@ -5,8 +5,8 @@ use std::{
     io::{Read as _, Write as _},
 };
 
+use crate::agent::sha256::Sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{error::FetchError, hash::hex, ranges::RangeSet, staging::Staging};
 

@@ -57,7 +57,7 @@ async fn serve(run: &Arc<Run>, http: &reqwest::Client, lane: Lane) {
         let now = Instant::now();
         if let Lane::Any { number } = lane
             && number >= run.crew.allowed(now, run.progress.snapshot().bytes_fetched)
-            && !run.board.is_done()
+            && !run.board.has_only_small()
         {
             let _ = tokio::time::timeout_at(Crew::look_again(now).into(), changed).await;
             continue;

@@ -10,9 +10,9 @@
 use super::super::source::listing::{ListedFile, Listing};
 use super::super::source::unpack::Unpack;
 use super::state;
+use crate::agent::sha256::Sha256;
 use crate::api::name::hex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// Longest name of an archive in messages, in characters.
 const NAME_LIMIT: usize = 80;

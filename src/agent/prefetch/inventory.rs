@@ -245,11 +245,11 @@ pub fn text(sha256: [u8; 32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::sha256::Sha256;
     use serde_json::Value;
-    use sha2::{Digest as _, Sha256};
 
     fn placement(bytes: &[u8]) -> Placement {
-        let digest = Some(Digest::Sha256(Sha256::digest(bytes).into()));
+        let digest = Some(Digest::Sha256(Sha256::digest(bytes)));
         let placed =
             Placed { path: "files/a".into(), index: 0, files: 1, size: Some(bytes.len() as u64), digest, tree: None };
         Placement { key: Value::Null, contents: vec![placed], links: vec![], documents: vec![], last: None }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_file_of_ours_is_trusted_by_its_size_until_it_is_found_damaged() {
         let (_volume, root) = volume(b"right");
-        let sha256 = Sha256::digest(b"right").into();
+        let sha256 = Sha256::digest(b"right");
         let mut known = Known::default();
         known.learn("files/a", 5, sha256, "r", false);
         assert_eq!(look(&root, "c", &placement(b"right"), "r", &known).unwrap().hashed, 0);
@@ -286,10 +286,10 @@ mod tests {
     #[test]
     fn a_path_that_holds_another_version_by_now_lends_its_bytes_to_nobody() {
         let (volume, root) = volume(b"newer");
-        let old: [u8; 32] = Sha256::digest(b"older").into();
+        let old: [u8; 32] = Sha256::digest(b"older");
         let mut known = Known::default();
         known.learn("files/a", 5, old, "1", false);
-        known.learn("files/a", 5, Sha256::digest(b"newer").into(), "2", false);
+        known.learn("files/a", 5, Sha256::digest(b"newer"), "2", false);
         let mut wanted = placement(b"older").contents.remove(0);
         wanted.path = "files/b".into();
         assert_eq!(known.same(&root, &wanted).unwrap(), None);
@@ -306,7 +306,7 @@ mod tests {
         let (volume, root) = volume(b"right");
         std::fs::hard_link(volume.path().join("files/a"), volume.path().join("files/b")).unwrap();
         let mut known = Known::default();
-        let sha256 = Sha256::digest(b"right").into();
+        let sha256 = Sha256::digest(b"right");
         known.learn("files/a", 5, sha256, "r", false);
         known.learn("files/b", 5, sha256, "r", false);
         assert_eq!(known.bytes_on(&root).unwrap(), 5);
@@ -316,7 +316,7 @@ mod tests {
     fn a_file_pinned_by_its_tag_is_trusted_for_that_tag_only() {
         let (_volume, root) = volume(b"right");
         let mut known = Known::default();
-        known.learn("files/a", 5, Sha256::digest(b"right").into(), "etag:1", false);
+        known.learn("files/a", 5, Sha256::digest(b"right"), "etag:1", false);
         let mut placement = placement(b"right");
         placement.contents[0].digest = None;
         assert_eq!(look(&root, "c", &placement, "etag:1", &known).unwrap().missing.len(), 0);

@@ -10,11 +10,11 @@ use super::super::unpack::put::put;
 use super::super::verify::look::is_whole;
 use super::super::verify::mend;
 use super::inventory::{Inventory, text};
+use crate::agent::sha256::Sha256;
 use crate::api::expiry;
 use crate::contract::plan::{Pin, PlannedSource};
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// Publishes a source whose contents are all there. Each step is on the disk before the next one begins: whatever a
@@ -49,7 +49,7 @@ pub fn publish(
     for (path, bytes) in placement.documents.iter().chain(&placement.last) {
         publisher.file(path, bytes)?;
         publisher.sync()?;
-        entries.push(file(path, bytes.len() as u64, text(Sha256::digest(bytes).into())));
+        entries.push(file(path, bytes.len() as u64, text(Sha256::digest(bytes))));
     }
     let mut manifest = Manifest::new(&planned.source.name, &listing.origin, &planned.pin, placement.key.clone());
     if !archives.is_empty() {

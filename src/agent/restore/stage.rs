@@ -5,11 +5,12 @@ use crate::agent::failure::Failure;
 use crate::agent::fetch::hex;
 use crate::agent::layout::safe_path::{Root, split};
 use crate::agent::layout::{LayoutError, OWN};
+use crate::agent::sha256::Sha256;
 use crate::agent::source::name;
 use crate::agent::unpack::remove;
+use crate::agent::write_behind::WriteBehind;
 use rustix::fs::{Mode, OFlags, fchmod, openat, symlinkat};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -27,7 +28,7 @@ pub struct Stage {
 
 /// A content on its way into its files.
 pub struct Writing {
-    files: Vec<File>,
+    files: Vec<(File, WriteBehind)>,
     hasher: Sha256,
     length: u64,
 }
@@ -82,7 +83,8 @@ impl Stage {
 
     /// A content that goes into one file, or the same into several.
     pub fn content<'a>(&self, files: impl IntoIterator<Item = (&'a str, u32)>) -> Result<Writing, LayoutError> {
-        let files: Result<Vec<File>, _> = files.into_iter().map(|(path, mode)| self.file(path, mode)).collect();
+        let file = |(path, mode)| Ok((self.file(path, mode)?, WriteBehind::default()));
+        let files: Result<Vec<_>, LayoutError> = files.into_iter().map(file).collect();
         Ok(Writing { files: files?, hasher: Sha256::new(), length: 0 })
     }
 
@@ -117,7 +119,11 @@ impl Writing {
     pub fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
-        self.files.iter_mut().try_for_each(|file| file.write_all(bytes))
+        self.files.iter_mut().try_for_each(|(file, behind)| {
+            file.write_all(bytes)?;
+            behind.wrote(file, bytes.len() as u64);
+            Ok(())
+        })
     }
 
     /// Bytes so far.
@@ -130,6 +136,9 @@ impl Writing {
     /// # Errors
     /// What it is instead, in words.
     pub fn finish(self, size: u64, sha256: &str) -> Result<(), String> {
+        for (file, mut behind) in self.files {
+            behind.end(&file);
+        }
         let found = hex(&self.hasher.finalize());
         if self.length != size {
             return Err(format!("has {} bytes instead of {size}", self.length));

@@ -8,11 +8,11 @@ use super::super::fetch::{Digest, Origin, unhex_array};
 use super::Origins;
 use super::listing::{ListedFile, Listing};
 use super::unpack::Unpack;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::{below, hex};
 use crate::api::source::{ArchiveFormat, Nltk};
 use roxmltree::{Document, Node};
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 

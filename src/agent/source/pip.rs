@@ -10,12 +10,12 @@ use super::access::Access;
 use super::listing::{ListedFile, Listing};
 use super::requirements::{self, Requirement};
 use super::wheel::{Target, fits};
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::hex;
 use crate::api::source::Pip;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use url::Url;
 

@@ -5,8 +5,8 @@ use super::super::fetch::hex;
 use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::safe_path::Root;
 use super::finding::{Kind, Wrong};
+use crate::agent::sha256::Sha256;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 /// Largest manifest of a registry, in bytes.
 const LIMIT: u64 = 4 << 20;

@@ -23,11 +23,11 @@ pub mod store;
 pub mod upload;
 
 use super::super::failure::Failure;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use bytes::Bytes;
 use marker::{Marker, Owner};
 use seal::{Form, Seal};
-use sha2::{Digest as _, Sha256};
 use snapshot::Snapshot;
 use store::Store;
 

@@ -5,6 +5,7 @@ use super::directory::{Directory, aside};
 use super::names;
 use super::store::Store;
 use crate::agent::failure::Failure;
+use crate::agent::write_behind::WriteBehind;
 use bytes::Bytes;
 use object_store::multipart::PartId;
 use std::fs::File;
@@ -42,7 +43,7 @@ impl Teller {
 }
 
 enum Target {
-    File { directory: Directory, aside: String, file: File },
+    File { directory: Directory, aside: String, file: File, behind: WriteBehind },
     Parts(Box<Parts>),
 }
 
@@ -75,7 +76,7 @@ impl Upload {
             Store::Directory(directory) => {
                 let aside = aside(&names::unique()?);
                 let file = directory.create(&aside)?;
-                Target::File { directory: directory.clone(), aside, file }
+                Target::File { directory: directory.clone(), aside, file, behind: WriteBehind::default() }
             }
             Store::Bucket(bucket) => Target::Parts(Box::new(Parts {
                 bucket: bucket.clone(),
@@ -105,7 +106,8 @@ impl Upload {
     /// next sync of the store. Bytes written.
     pub fn finish(mut self, name: &str) -> Result<u64, Failure> {
         match self.target.take() {
-            Some(Target::File { directory, aside, file }) => {
+            Some(Target::File { directory, aside, file, mut behind }) => {
+                behind.end(&file);
                 drop(file);
                 if let Err(failure) = directory.place(&aside, name, true) {
                     let _ = directory.remove(&aside);
@@ -132,8 +134,10 @@ impl Drop for Upload {
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = match &mut self.target {
-            Some(Target::File { file, directory, aside }) => {
-                file.write(bytes).map_err(|error| self.teller.keep(directory.failed(aside, error)))?
+            Some(Target::File { file, directory, aside, behind }) => {
+                let taken = file.write(bytes).map_err(|error| self.teller.keep(directory.failed(aside, error)))?;
+                behind.wrote(file, taken as u64);
+                taken
             }
             Some(Target::Parts(parts)) => parts.take(bytes).map_err(|failure| self.teller.keep(failure))?,
             None => 0,

@@ -17,11 +17,11 @@ use super::super::layout::safe_path::Root;
 use super::super::verify::hub::KINDS;
 use super::access::Access;
 use super::listing::{ListedFile, Listing};
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::source::Claim;
 use links::{Led, follow};
 use rustix::fs::fstat;
-use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -136,7 +136,7 @@ fn fingerprint(files: &[ListedFile]) -> [u8; 32] {
         let digest = file.digest.map(|it| it.to_string()).unwrap_or_default();
         hasher.update(format!("{}\0{}\0{digest}\0", file.path, file.size.unwrap_or_default()));
     }
-    hasher.finalize().into()
+    hasher.finalize()
 }
 
 /// Size and SHA-256 of a file that holds still, and is what its name says.
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_blob_whose_bytes_are_not_its_name_is_damage_and_no_content() {
-        let sha256: [u8; 32] = Sha256::digest(b"hello").into();
+        let sha256: [u8; 32] = Sha256::digest(b"hello");
         let (good, git) = (hex(&sha256), "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0");
         for (path, reason) in [
             (format!("hub/models--o--n/blobs/{good}"), None),

@@ -24,6 +24,7 @@ use super::Origins;
 use super::access::Access;
 use super::fnmatch::wanted;
 use super::listing::{ListedFile, Listing};
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::{self, hex};
 use crate::api::source::ObjectStore;
@@ -32,7 +33,6 @@ use futures::TryStreamExt as _;
 use object_store::path::Path;
 use permit::{Entry, Permit};
 use refusal::Purpose;
-use sha2::{Digest as _, Sha256};
 
 /// Largest listing, in objects: more is a prefix that was forgotten.
 const OBJECTS_LIMIT: usize = 1_000_000;

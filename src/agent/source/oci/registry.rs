@@ -8,10 +8,10 @@ use super::super::access::Access;
 use super::door::Door;
 use super::login::Login;
 use super::manifest::Document;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::sha256_digits;
 use crate::api::source::{Oci, Reference};
-use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use url::Url;
 

@@ -1,5 +1,7 @@
 //! Pods that ask for a cache by a label: what does the API server make of them? Dry runs, answered as the real thing.
 
+#![allow(clippy::needless_pass_by_value, reason = "documents are written where they are used")]
+
 use crate::support::apiserver::{administrator, eventually, operator, refusal, send};
 use kube::Client;
 use modelcache::api::{annotation, label};

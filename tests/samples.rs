@@ -4,7 +4,7 @@
 
 mod support;
 
-use modelcache::api::ModelCache;
+use modelcache::api::{ModelCache, label};
 use support::documents::faults;
 use support::samples::{Sample, all};
 
@@ -63,5 +63,18 @@ fn every_pool_that_a_sample_names_is_a_sample() {
         for pool in cache.spec.volumes.iter().filter_map(|it| it.per_node.as_ref()).map(|it| it.pool.as_str()) {
             assert!(pools.contains(&pool), "{} uses the pool {pool}, which is no sample", sample.file);
         }
+    }
+}
+
+#[test]
+fn every_cache_that_a_pod_of_a_sample_asks_for_is_a_sample() {
+    let samples = all();
+    let asked =
+        |it: &Sample| it.document["spec"]["template"]["metadata"]["labels"][label::CACHE].as_str().map(str::to_owned);
+    let users: Vec<(&Sample, String)> = samples.iter().filter_map(|it| Some((it, asked(it)?))).collect();
+    assert!(!users.is_empty(), "no sample shows how a pod uses a cache");
+    for (sample, cache) in users {
+        let there = samples.iter().any(|it| it.kind() == "ModelCache" && it.name() == cache);
+        assert!(there, "{} asks for the cache {cache}, which is no sample", sample.file);
     }
 }

@@ -50,7 +50,7 @@ pub const FINALIZER: &str = "modelcache.dev/data";
 
 /// Labels, on every child.
 pub mod label {
-    /// Name of the `ModelCache`.
+    /// Name of the `ModelCache`. Also on pods of users that ask for it: `config/policy/pods.yaml` gives them what they need.
     pub const CACHE: &str = "modelcache.dev/cache";
     /// Namespace of the `ModelCache`, on children outside it.
     pub const NAMESPACE: &str = "modelcache.dev/namespace";
@@ -94,6 +94,19 @@ pub mod annotation {
     pub const RESTORED_OF: &str = "modelcache.dev/restored-of";
     /// On the first: identity of the content that it is good for. With another plan it is of no use.
     pub const RESTORED_PLAN: &str = "modelcache.dev/restored-plan";
+    /// On a user's pod with [`super::label::CACHE`]: the volumes of the cache that it gets, separated by commas; those that
+    /// sources fill when left out.
+    pub const POD_VOLUMES: &str = "modelcache.dev/volumes";
+    /// On such a pod: the containers that get them, separated by commas; all when left out.
+    pub const POD_CONTAINERS: &str = "modelcache.dev/containers";
+    /// On such a pod: where they are mounted besides, a path or `<volume>=<path>,…`.
+    pub const POD_MOUNT_PATH: &str = "modelcache.dev/mount-path";
+    /// On such a pod: `false` when it does not wait for a complete copy.
+    pub const POD_WAIT: &str = "modelcache.dev/wait";
+    /// On such a pod, by the policy: name of the cache whose volumes it was given.
+    pub const POD_INJECTED: &str = "modelcache.dev/injected";
+    /// On a `ModelCache`: `true` lets it be deleted while it is in use, where a policy guards that.
+    pub const ALLOW_DELETE: &str = "modelcache.dev/allow-delete";
     /// On a Job that a `CronJob` made, by Kubernetes: when it was due, RFC 3339
     /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp>).
     pub const CRON_JOB_SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";

@@ -194,6 +194,11 @@ pub struct ModelCacheStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<CleanupSummary>,
 
+    /// Whether a pod mounts a volume that we made. Only where the operator is told to track it (`MODELCACHE_TRACK_USE`), for the
+    /// policy that guards deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<bool>,
+
     /// What each source resolved to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]

@@ -46,6 +46,11 @@ pub struct OperatorOptions {
     #[arg(long, env = "MODELCACHE_UNREACHABLE_GRACE_SECONDS", default_value_t = 60)]
     pub unreachable_grace_seconds: u32,
 
+    /// Say in `status.inUse` of each cache whether a pod mounts a volume of it. Costs a list of the pods of its namespace each
+    /// minute, and a watch of the pods that carry the label of a cache.
+    #[arg(long, env = "MODELCACHE_TRACK_USE")]
+    pub track_use: bool,
+
     /// Seconds that a Lease holds without renewal. At least 5.
     #[arg(long, env = "MODELCACHE_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(5..))]
     pub lease_seconds: u16,
@@ -73,6 +78,8 @@ pub struct Settings {
     pub unreachable_grace: Duration,
     /// What every cache's `spec.podTemplate` is laid over.
     pub pod_template: PodTemplate,
+    /// Whether `status.inUse` is kept.
+    pub track_use: bool,
 }
 
 impl OperatorOptions {
@@ -89,6 +96,7 @@ impl OperatorOptions {
             },
             unreachable_grace: seconds(self.unreachable_grace_seconds),
             pod_template: self.pod_template.clone().unwrap_or_default(),
+            track_use: self.track_use,
         }
     }
 }

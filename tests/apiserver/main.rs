@@ -7,10 +7,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod delete_guard;
 mod install;
 mod lease;
 mod permissions;
 mod plugin;
+mod pods;
 mod policies;
 mod rejections;
 mod samples;

@@ -3,7 +3,7 @@
 use crate::cli::Cli;
 use crate::pages::read as page;
 use clap::CommandFactory;
-use modelcache::api::Reason;
+use modelcache::api::{Reason, annotation, label};
 use modelcache::contract::exit_code;
 use schemars::JsonSchema;
 
@@ -134,6 +134,42 @@ fn every_setting_of_the_operator_is_in_its_table_with_its_default() {
             assert!(row.contains(default), "{variable} is {default} when left out: {row}");
         }
     }
+}
+
+#[test]
+fn what_pods_ask_with_is_in_the_policy_and_in_the_page_by_the_same_names() {
+    let (policy, page) = (page("config/policy/pods.yaml"), page("docs/pods.md"));
+    for name in [
+        label::CACHE,
+        annotation::POD_VOLUMES,
+        annotation::POD_CONTAINERS,
+        annotation::POD_MOUNT_PATH,
+        annotation::POD_WAIT,
+        annotation::POD_INJECTED,
+    ] {
+        assert!(policy.contains(&format!("'{name}'")), "config/policy/pods.yaml does not know {name}");
+        assert!(page.contains(&format!("`{name}`")), "docs/pods.md does not tell of {name}");
+    }
+    assert!(page.contains(annotation::ALLOW_DELETE));
+    assert!(policy.contains(label::JOB), "the pods of our own Jobs must stay out");
+}
+
+#[test]
+fn what_pods_ask_with_is_in_the_policy_and_in_the_page_by_the_same_names() {
+    let (policy, page) = (page("config/policy/pods.yaml"), page("docs/pods.md"));
+    for name in [
+        label::CACHE,
+        annotation::POD_VOLUMES,
+        annotation::POD_CONTAINERS,
+        annotation::POD_MOUNT_PATH,
+        annotation::POD_WAIT,
+        annotation::POD_INJECTED,
+    ] {
+        assert!(policy.contains(&format!("'{name}'")), "config/policy/pods.yaml does not know {name}");
+        assert!(page.contains(&format!("`{name}`")), "docs/pods.md does not tell of {name}");
+    }
+    assert!(page.contains(annotation::ALLOW_DELETE));
+    assert!(policy.contains(label::JOB), "the pods of our own Jobs must stay out");
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod install;
 mod manifests;
 mod membership;
 mod missing;
+mod pods;
 mod reader;
 mod records;
 mod restarts;
@@ -51,6 +52,7 @@ mod world;
 fn main() -> std::process::ExitCode {
     let scenarios = [
         warm::scenarios(),
+        pods::scenarios(),
         shared::scenarios(),
         resume::scenarios(),
         failures::scenarios(),

@@ -174,6 +174,13 @@ impl World {
         commands::kubectl(&self.kubectl, &all, input)
     }
 
+    /// Runs kubectl once; what it printed, or what it said when it failed.
+    pub fn try_kubectl(&self, arguments: &[&str], input: Option<&str>) -> Result<String, String> {
+        let all: Vec<&str> =
+            ["--kubeconfig", self.kubeconfig.to_str().unwrap()].into_iter().chain(arguments.iter().copied()).collect();
+        attempt(&self.kubectl, &all, input)
+    }
+
     /// Applies objects.
     pub fn apply(&self, yaml: &str) {
         self.kubectl_with(&["apply", "-f", "-"], Some(yaml));

@@ -247,7 +247,7 @@ impl Prefetch {
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Returns when a signal says that the run is to end.
-async fn told_to_stop(output: &Output) {
+pub(super) async fn told_to_stop(output: &Output) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         output.line("signals cannot be handled; a signal ends the run at once");

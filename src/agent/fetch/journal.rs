@@ -98,9 +98,19 @@ impl Journal {
     }
 }
 
+/// What a journal says to somebody who only looks: bytes that are on the disk, and the size of the content once that is known.
+pub fn held_of(journal: &[u8]) -> Option<(u64, Option<u64>)> {
+    let text = String::from_utf8_lossy(journal);
+    let record = text.lines().rev().find_map(Record::parse)?;
+    Some((record.ranges().total(), record.size))
+}
+
+/// The end of the name of a journal.
+pub const JOURNAL_END: &str = ".journal";
+
 /// The name of a partial's journal.
 pub(super) fn journal_of(name: &str) -> String {
-    format!("{name}.journal")
+    format!("{name}{JOURNAL_END}")
 }
 
 fn checksum(text: &str) -> String {
@@ -146,7 +156,9 @@ mod tests {
         for at in 0..4000 {
             journal.append(&record(at)).unwrap();
         }
-        assert!(std::fs::metadata(staging.path_of("x.journal")).unwrap().len() <= COMPACT);
+        let bytes = std::fs::read(staging.path_of("x.journal")).unwrap();
+        assert!(bytes.len() as u64 <= COMPACT);
+        assert_eq!(held_of(&bytes), Some((3999, Some(100))));
         assert_eq!(Journal::read(&staging, "x").unwrap().unwrap().1, record(3999));
     }
 }

@@ -69,6 +69,7 @@ pub use self::{
     error::{FetchError, Reason, SpaceLimit},
     fence::Writer,
     hash::{file_matches, git_blob_of_file, hex, over_cores, sha256_of_file, unhex, unhex_array},
+    journal::{JOURNAL_END, held_of as held_of_journal},
     options::FetchOptions,
     probe::Probe,
     progress::{Progress, Snapshot},

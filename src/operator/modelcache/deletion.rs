@@ -33,6 +33,11 @@ pub enum DeletionStep {
     Done(Option<Note>),
 }
 
+/// Whether a pod of somebody else mounts a claim of ours and is not over.
+pub fn in_use(cache: &ModelCache, observed: &Observed) -> bool {
+    Deletion { cache, observed, overdue: false }.in_use().is_some()
+}
+
 /// What all steps look at.
 struct Deletion<'a> {
     cache: &'a ModelCache,

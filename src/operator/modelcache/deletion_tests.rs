@@ -256,3 +256,22 @@ fn the_data_on_nodes_that_do_not_answer_is_left_to_the_tombstone_once_the_others
     nobody.persistent_volumes[0].metadata.annotations = Some([(annotation::NODES.to_owned(), "[]".to_owned())].into());
     assert!(tell(&cache, &nobody, 100_000).starts_with("wait"), "the tombstone itself goes next");
 }
+
+#[test]
+fn a_cache_is_in_use_while_a_pod_of_somebody_else_mounts_a_claim_of_ours_and_it_is_said_only_where_it_is_tracked() {
+    let said = |observed: &Observed| {
+        let pass = pass(&cache(), observed, second(0));
+        crate::operator::modelcache::build::fixtures::status_of(&cache(), observed, &pass, second(0)).in_use
+    };
+    let mut observed = Observed::empty().with_claim(claim("models"));
+    observed.pods = vec![pod("studio-models")];
+    assert_eq!(said(&observed), None);
+    observed.tracks_use = true;
+    assert_eq!(said(&observed), Some(true));
+    let mut over = pod("studio-models");
+    over.status.as_mut().unwrap().phase = Some("Succeeded".into());
+    let mut ours = pod("studio-models");
+    ours.metadata.labels = Some([(label::MANAGED_BY.to_owned(), label::MANAGER.to_owned())].into());
+    observed.pods = vec![over, ours, pod("another-models")];
+    assert_eq!(said(&observed), Some(false));
+}

@@ -57,7 +57,7 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     }
 
     let now = Timestamp::now();
-    let read = observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, &cache).await;
+    let read = observe::observe(&context.cluster, &context.stores, &context.settings, &cache).await;
     let observed = match read {
         Ok(observed) => observed,
         Err(error) => {
@@ -81,7 +81,7 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     for answer in decided.freshness.iter().filter_map(|it| it.result) {
         context.metrics.refreshed(answer);
     }
-    Ok(next_look(&decided, now))
+    Ok(next_look(&decided, context.settings.track_use, now))
 }
 
 /// What a pass has understood and decided.
@@ -123,9 +123,12 @@ impl Decided {
     }
 }
 
+/// How often it is looked who uses a cache, where that is tracked.
+const USE: Duration = Duration::from_secs(60);
+
 /// When to look again without being woken: the earliest retry of a source, and soon while a volume waits for something: who
 /// is in its way (a claim of somebody else, another cache's reservation) need not wake us by going.
-fn next_look(decided: &Decided, now: Timestamp) -> Action {
+fn next_look(decided: &Decided, track_use: bool, now: Timestamp) -> Action {
     let Decided { model, wanted, resolutions, freshness, .. } = decided;
     let later =
         resolutions.iter().filter_map(|it| if let ResolutionState::Later(due) = it.state { Some(due) } else { None });
@@ -137,7 +140,9 @@ fn next_look(decided: &Decided, now: Timestamp) -> Action {
     let scheduled = due::sleep(freshness.iter().filter_map(|it| it.next).chain(placed), now);
     // A Job that gets no pod wakes nobody.
     let soon = (running || blocked).then_some(Duration::from_secs(5));
-    due.into_iter().chain(scheduled).chain(soon).min().map_or_else(Action::await_change, Action::requeue)
+    // Pods that carry no label of ours wake nobody either.
+    let used = track_use.then_some(USE);
+    due.into_iter().chain(scheduled).chain(soon).chain(used).min().map_or_else(Action::await_change, Action::requeue)
 }
 
 /// What changed since the last status, for people.
@@ -202,8 +207,7 @@ async fn delete(cache: &ModelCache, context: &Context) -> Result<Action, Error> 
         return Ok(Action::await_change());
     }
     let soon = Action::requeue(Duration::from_secs(2));
-    let observed =
-        observe::observe(&context.cluster, &context.stores, &context.settings.node_jobs_namespace, cache).await?;
+    let observed = observe::observe(&context.cluster, &context.stores, &context.settings, cache).await?;
     match deletion::next_step(cache, &observed, context.settings.unreachable_grace, Timestamp::now()) {
         DeletionStep::InUse(note) => {
             say_deleting(cache, context, note).await?;

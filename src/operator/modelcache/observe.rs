@@ -8,6 +8,7 @@ use crate::operator::backup::build::place;
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
+use crate::operator::options::Settings;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::replica::observe::beside;
 use crate::operator::runtime::Stores;
@@ -54,8 +55,10 @@ pub struct Observed {
     pub node_jobs: Vec<k8s_openapi::api::batch::v1::Job>,
     /// Where the claim of a source that is still to be resolved, or is asked anew, has to be read, by the claim's name.
     pub beside: BTreeMap<String, Beside>,
-    /// Pods of the namespace, when the cache is being deleted.
+    /// Pods of the namespace, when the cache is being deleted or its use is tracked.
     pub pods: Vec<Pod>,
+    /// Whether its use is tracked.
+    pub tracks_use: bool,
 }
 
 impl Observed {
@@ -70,7 +73,7 @@ impl Observed {
 pub async fn observe(
     cluster: &Cluster,
     stores: &Stores,
-    node_jobs_namespace: &str,
+    settings: &Settings,
     cache: &ModelCache,
 ) -> Result<Observed, Error> {
     let namespace = cache.namespace().unwrap_or_default();
@@ -143,9 +146,14 @@ pub async fn observe(
         refresh_jobs,
         clean_jobs,
         restored_claims: restored_claims(stores, &namespace),
-        node_jobs: cluster.list(&cluster.namespaced(node_jobs_namespace), &ours).await?,
+        node_jobs: cluster.list(&cluster.namespaced(&settings.node_jobs_namespace), &ours).await?,
         beside: places,
-        pods: if deleting { cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await? } else { vec![] },
+        pods: if deleting || settings.track_use {
+            cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await?
+        } else {
+            vec![]
+        },
+        tracks_use: settings.track_use,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is to be said about a cache? Runs on success and on failure.
 
 use super::conditions::{error_reason, statements};
+use super::deletion;
 use super::model::{Model, VolumeModel};
 use super::observe::Observed;
 use super::plan::{Wanted, WantedVolume};
@@ -83,6 +84,7 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         verification: scheduled_conditions::summary(facts),
         backup,
         cleanup,
+        in_use: facts.observed.tracks_use.then(|| deletion::in_use(facts.cache, facts.observed)),
         sources: facts
             .resolutions
             .iter()

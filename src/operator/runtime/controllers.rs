@@ -116,8 +116,13 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
     let (on_pool, on_cache, on_volume) = (all(caches), caches.clone(), caches.clone());
     let (per_node, on_restore) = (caches.clone(), caches.clone());
     let throttle = Arc::new(Throttle::new(CACHE_INTERVAL));
-    Controller::new(Api::<ModelCache>::all(client.clone()), watcher::Config::default())
-        .with_config(config())
+    let mut controller =
+        Controller::new(Api::<ModelCache>::all(client.clone()), watcher::Config::default()).with_config(config());
+    if context.settings.track_use {
+        let users = watcher::Config::default().labels(&format!("{},!{}", label::CACHE, label::JOB));
+        controller = controller.watches(meta::<Pod>(client), users, move |it| by_label(PartialMeta::of(&it)));
+    }
+    controller
         .owns(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .owns(meta::<Job>(client), ours())
         .watches(meta::<Pod>(client), of_roles(&[JobRole::Resolve, JobRole::Refresh]), move |it| {

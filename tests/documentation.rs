@@ -128,6 +128,9 @@ fn every_link_between_pages_leads_somewhere() {
         "docs/inspect-and-repair.md",
         "docs/clean-up.md",
         "docs/environment.md",
+        "docs/gitops.md",
+        "docs/observability.md",
+        "docs/runbooks.md",
         "docs/backup-in-a-cluster.md",
         "docs/sources.md",
     ] {

@@ -30,8 +30,10 @@ pub fn all() -> Vec<Sample> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/samples");
     let mut samples: Vec<Sample> = std::fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
-        .map(|entry| {
-            let path = entry.unwrap().path();
+        .map(|entry| entry.unwrap().path())
+        // What is for other tools stands in directories of their own.
+        .filter(|path| path.is_file())
+        .map(|path| {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path).unwrap();
             let document = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));

@@ -1,0 +1,3 @@
+module modelcache.dev/tests/gitops
+
+go 1.26

@@ -27,7 +27,8 @@ fn yaml(file: &str) -> Value {
 
 fn promtool(arguments: &[&str], file: &Path) -> String {
     let done = Command::new("promtool").args(arguments).arg(file).output();
-    let done = done.unwrap_or_else(|error| panic!("promtool cannot be run ({error}): `make prerequisites` installs it"));
+    let done =
+        done.unwrap_or_else(|error| panic!("promtool cannot be run ({error}): `make prerequisites` installs it"));
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "promtool {arguments:?}:\n{said}");
     said
@@ -173,7 +174,8 @@ fn every_query_of_the_dashboard_parses_and_names_metrics_that_exist() {
         for expression in expressions {
             names_only_what_exists(&title, &expression);
             // What Grafana fills in.
-            let filled = expression.replace("$__rate_interval", "5m").replace("$namespace", ".*").replace("$cache", ".*");
+            let filled =
+                expression.replace("$__rate_interval", "5m").replace("$namespace", ".*").replace("$cache", ".*");
             assert!(!filled.contains('$'), "{title}: {filled}");
             rules.push(json!({"record": format!("panel:{}", rules.len()), "expr": filled}));
         }
@@ -215,7 +217,10 @@ fn the_picture_has_every_panel() {
     let picture = text("docs/dashboard.svg");
     for (title, _) in panels() {
         let title = title.replace('&', "&amp;");
-        assert!(picture.contains(&format!(">{title}</text>")), "`{title}` is missing: scripts/dashboard-picture draws it");
+        assert!(
+            picture.contains(&format!(">{title}</text>")),
+            "`{title}` is missing: scripts/dashboard-picture draws it"
+        );
     }
 }
 

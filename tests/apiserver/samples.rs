@@ -60,11 +60,22 @@ async fn what_kubectl_has_applied_it_finds_as_it_was_also_after_a_status_was_wri
             }]}
         });
         let target = format!("{}/status?fieldManager={}", path(&sample), modelcache::api::STATUS_FIELD_MANAGER);
-        send(&client, "PATCH", &target, &status).await.unwrap_or_else(|it| panic!("{}: {:#?}", sample.file, refusal(&it)));
+        send(&client, "PATCH", &target, &status)
+            .await
+            .unwrap_or_else(|it| panic!("{}: {:#?}", sample.file, refusal(&it)));
     }
     let difference = plane.kubectl(&["diff", "--server-side", "--field-manager=test", "-f", "config/samples"]);
     assert_eq!(difference, "", "a GitOps tool would see drift");
-    let versions = || plane.kubectl(&["get", "mcache,mcbackup,mcrestore", "-n", "studio", "-o", "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}"]);
+    let versions = || {
+        plane.kubectl(&[
+            "get",
+            "mcache,mcbackup,mcrestore",
+            "-n",
+            "studio",
+            "-o",
+            "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}",
+        ])
+    };
     let before = versions();
     apply();
     assert_eq!(versions(), before, "applying the same again writes something");

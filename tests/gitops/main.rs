@@ -16,8 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tools::{health, kstatus};
 
-const KINDS: [&str; 5] =
-    ["ModelCache", "ModelCacheBackup", "ModelCacheReplica", "ModelCacheRestore", "NodeCachePool"];
+const KINDS: [&str; 5] = ["ModelCache", "ModelCacheBackup", "ModelCacheReplica", "ModelCacheRestore", "NodeCachePool"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -92,8 +91,11 @@ fn kstatus_makes_of_every_stage_what_is_the_case() {
     for (kind, expected) in STAGES {
         let fixtures = fixtures(kind);
         let answers = kstatus(fixtures.iter().map(|(_, object)| object));
-        let found: Vec<(&str, &str)> =
-            fixtures.iter().zip(&answers).map(|((stage, _), answer)| (stage.as_str(), answer.status.as_str())).collect();
+        let found: Vec<(&str, &str)> = fixtures
+            .iter()
+            .zip(&answers)
+            .map(|((stage, _), answer)| (stage.as_str(), answer.status.as_str()))
+            .collect();
         assert_eq!(found, expected, "{kind}");
         for ((stage, object), answer) in fixtures.iter().zip(&answers) {
             if answer.status == "Failed" {

@@ -90,7 +90,10 @@ fn the_operator_comes_before_the_caches_and_nothing_deletes_data_by_the_way() {
         let options = document.pointer("/spec/syncPolicy/syncOptions").map(Value::to_string).unwrap_or_default();
         match (document["kind"].as_str().unwrap(), caches) {
             ("Application", true) => {
-                assert!(options.contains("SkipDryRunOnMissingResource=true"), "{file}: the kinds may come a moment later");
+                assert!(
+                    options.contains("SkipDryRunOnMissingResource=true"),
+                    "{file}: the kinds may come a moment later"
+                );
                 assert!(options.contains("ServerSideApply=true"), "{file}: {options}");
                 assert_eq!(document["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"], "0", "{file}");
             }
@@ -102,7 +105,10 @@ fn the_operator_comes_before_the_caches_and_nothing_deletes_data_by_the_way() {
                 assert_eq!(document["spec"]["wait"], true, "{file}: health is what kstatus says");
             }
             ("HelmRelease", _) => {
-                assert_eq!(document["spec"]["upgrade"]["crds"], "CreateReplace", "{file}: Helm alone never upgrades CRDs");
+                assert_eq!(
+                    document["spec"]["upgrade"]["crds"], "CreateReplace",
+                    "{file}: Helm alone never upgrades CRDs"
+                );
             }
             _ => {}
         }

@@ -146,7 +146,10 @@ fn the_fixtures_of_a_backup_are_what_the_operator_says() {
             ("waiting", after(&[Step::Wait(suspended, None)])),
             ("running", after(&[Step::Begin(1), Step::Watch(None)])),
             ("tried-again", after(&[Step::Begin(1), Step::Fail(1, failure(Reason::Unreachable, "no answer"))])),
-            ("refused", after(&[Step::Begin(1), Step::Fail(1, failure(Reason::Unauthorized, "the store refused the keys"))])),
+            (
+                "refused",
+                after(&[Step::Begin(1), Step::Fail(1, failure(Reason::Unauthorized, "the store refused the keys"))]),
+            ),
             ("given-up", after(&[Step::Begin(6), Step::Fail(6, failure(Reason::Unreachable, "no answer"))])),
             ("done", after(&[Step::Begin(1), Step::Succeed(1, Box::new(outcome))])),
         ],

@@ -27,10 +27,10 @@ where
     }
 }
 
-/// What a reconcile is about.
+/// What a reconcile is about. A span has a name of its own, which the field `name` would be lost to.
 pub(super) fn span<K: Resource<DynamicType = ()>>(object: &K) -> tracing::Span {
     let (namespace, name) = named(object);
-    tracing::info_span!("reconcile", kind = %K::kind(&()), namespace, name)
+    tracing::info_span!("reconcile", kind = %K::kind(&()), namespace, object = name)
 }
 
 /// A reconcile failed: the one line that says so.
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn whatever_is_logged_within_a_reconcile_says_which_object_it_is_about() {
         let line = logged(|| span(&cache()).in_scope(|| tracing::warn!("something"))).remove(0);
-        for (field, value) in [("kind", "ModelCache"), ("namespace", "team"), ("name", "studio")] {
+        for (field, value) in [("kind", "ModelCache"), ("namespace", "team"), ("object", "studio")] {
             assert_eq!(line["span"][field], value, "{line}");
         }
     }

@@ -20,8 +20,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-pub(super) use readings::Sources;
 use readings::Readings;
+pub(super) use readings::Sources;
 use std::sync::Arc;
 use std::time::Duration;
 use tallies::Tallies;
@@ -81,7 +81,11 @@ impl Default for Metrics {
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", version);
         let leader = Gauge::default();
-        registry.register("leader", "1 in the process that holds the Lease and works, 0 in one that waits", leader.clone());
+        registry.register(
+            "leader",
+            "1 in the process that holds the Lease and works, 0 in one that waits",
+            leader.clone(),
+        );
         let running = Family::<ControllerLabel, Gauge>::default();
         registry.register("reconciles_running", "Reconciles under way; at most 16 a controller", running.clone());
         let durations = Family::<ControllerLabel, Histogram, fn() -> Histogram>::new_with_constructor(|| {

@@ -97,7 +97,12 @@ const FAMILIES: &[Family] = &[
     gauge("stalled", "1 while nothing will change until a person acts; absent otherwise", Some("reason"), stalled),
     gauge("suspended", "1 while spec.suspend is true", None, |it| one(f64::from(u8::from(it.cache.spec.suspended())))),
     gauge("replicas_desired", "Copies wanted", None, |it| one(f64::from(total(it.status).desired))),
-    gauge("replicas", "Copies by state; one that failed and is tried again is counted in both", Some("state"), replicas),
+    gauge(
+        "replicas",
+        "Copies by state; one that failed and is tried again is counted in both",
+        Some("state"),
+        replicas,
+    ),
     gauge("content_bytes", "Bytes of one copy of everything", None, |it| {
         let known: Vec<i64> = it.status.volumes.iter().filter_map(|it| it.bytes).collect();
         if known.is_empty() { vec![] } else { one(float(known.into_iter().fold(0, i64::saturating_add))) }

@@ -197,7 +197,8 @@ fn a_cache_with_every_policy_has_at_most_35_series_and_one_without_at_most_14() 
     let mut world = World::new();
     for number in 0..1000 {
         put(&mut world.caches, cache(&format!("studio-{number}")));
-        let moving = json!({"progress": {"percent": "40%", "bytesDone": 400, "bytesTotal": 1000, "bytesPerSecond": 50}});
+        let moving =
+            json!({"progress": {"percent": "40%", "bytesDone": 400, "bytesTotal": 1000, "bytesPerSecond": 50}});
         put(&mut world.replicas, replica(&format!("studio-{number}"), &format!("copy-{number}"), &moving));
     }
     let series = world.series().into_iter().filter(|it| it.contains("studio-")).count();
@@ -257,7 +258,8 @@ fn the_table_of_metrics_is_what_is_printed() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/observability.md")).unwrap();
     let told: Vec<&str> = page.lines().filter(|it| it.starts_with("| `modelcache_")).collect();
     let printed = printed(&everything().metrics.encode());
-    let rows = printed.iter().map(|(name, (type_, labels, help))| format!("| `{name}` | {type_} | {labels} | {help}. |"));
+    let rows =
+        printed.iter().map(|(name, (type_, labels, help))| format!("| `{name}` | {type_} | {labels} | {help}. |"));
     let rows: Vec<String> = rows.collect();
     assert!(told == rows, "docs/observability.md should have these rows:\n{}", rows.join("\n"));
 }

@@ -231,7 +231,7 @@ fn events() -> BTreeSet<(String, String, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 visit(&path, found);
-            } else if path.extension().is_some_and(|it| it == "rs") && !path.to_string_lossy().ends_with("_tests.rs") {
+            } else if path.extension().is_some_and(|it| it == "rs") && !path.to_string_lossy().ends_with("tests.rs") {
                 of_file(&std::fs::read_to_string(&path).unwrap(), found);
             }
         }

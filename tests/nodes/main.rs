@@ -19,10 +19,6 @@ mod hub;
 #[path = "../support/minio/mod.rs"]
 #[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
 mod minio;
-#[path = "../support/registry/program.rs"]
-mod program;
-#[path = "../support/gitops.rs"]
-mod tools;
 
 mod backup;
 mod cleanup;
@@ -30,7 +26,6 @@ mod commands;
 mod conflicts;
 mod deletion;
 mod failures;
-mod gitops;
 mod idle;
 mod manifests;
 mod membership;
@@ -62,7 +57,6 @@ fn main() -> std::process::ExitCode {
         cleanup::scenarios(),
         backup::scenarios(),
         missing::scenarios(),
-        gitops::scenarios(),
         idle::scenarios(),
     ];
     runner::run(scenarios.into_iter().flatten().collect())

@@ -73,18 +73,21 @@ fn the_fixtures_of_a_cache_are_what_the_operator_says() {
     are(
         "ModelCache",
         &[
-            ("not-seen", cache()),
-            ("first-pass", first),
-            ("resolving", said(cache(), &unpinned().with_resolve_job(resolve_job(&cache(), 0, 1, JobEnd::Running)))),
-            ("unreachable", asked(Reason::Unreachable)),
-            ("gated", asked(Reason::Gated)),
-            ("warming", said(cache(), &copies(&[Copy::Holds, Copy::Working]))),
-            ("copy-failed", said(cache(), &copies(&[Copy::Holds, Copy::Failed(Reason::InsufficientSpace)]))),
-            ("ready", ready),
-            ("changed", changed),
-            ("suspended-cold", suspended_cold),
-            ("suspended-warm", suspended_warm),
-            ("deleting", deleting),
+            ("not-seen", json!(cache())),
+            ("first-pass", json!(first)),
+            (
+                "resolving",
+                json!(said(cache(), &unpinned().with_resolve_job(resolve_job(&cache(), 0, 1, JobEnd::Running)))),
+            ),
+            ("unreachable", json!(asked(Reason::Unreachable))),
+            ("gated", json!(asked(Reason::Gated))),
+            ("warming", json!(said(cache(), &copies(&[Copy::Holds, Copy::Working])))),
+            ("copy-failed", json!(said(cache(), &copies(&[Copy::Holds, Copy::Failed(Reason::InsufficientSpace)])))),
+            ("ready", json!(ready)),
+            ("changed", json!(changed)),
+            ("suspended-cold", json!(suspended_cold)),
+            ("suspended-warm", json!(suspended_warm)),
+            ("deleting", json!(deleting)),
         ],
     );
 }

@@ -4,6 +4,7 @@
 //! volume or a source: their number has no bound that an administrator sets.
 
 use super::tallies::{Runs, Tallies, Tally};
+use crate::api::backup::Backup;
 use crate::api::condition::{ConditionType, find};
 use crate::api::model_cache::{ModelCacheStatus, ReplicaCounts};
 use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, Reason, quantity};
@@ -222,7 +223,7 @@ fn due(seen: &Seen) -> Vec<Series> {
         return vec![];
     }
     let verification = status.verification.as_ref();
-    let backup = status.backup.as_ref().filter(|_| !spec.backup.as_ref().is_some_and(|it| it.suspended()));
+    let backup = status.backup.as_ref().filter(|_| !spec.backup.as_ref().is_some_and(Backup::suspended));
     let verify = |run: Option<&crate::api::scheduled_run::RunSummary>| run.map(|it| it.next.clone());
     [
         time("backup", backup.and_then(|it| it.next.as_deref())),
@@ -325,6 +326,9 @@ fn copies(replicas: &[Arc<ModelCacheReplica>]) -> BTreeMap<(&str, &str), Copies>
     all
 }
 
+/// A number of a pool.
+type OfPool<'a> = &'a dyn Fn(&NodeCachePool) -> Option<i64>;
+
 fn of_pools(
     encoder: &mut DescriptorEncoder,
     pools: &[Arc<NodeCachePool>],
@@ -338,7 +342,7 @@ fn of_pools(
         let granted = reserve::reservations(pool, capacity(pool), caches.iter().map(AsRef::as_ref));
         signed(granted.iter().filter(|it| it.fits()).fold(0, |sum, it| sum.saturating_add(it.wanted)))
     };
-    let families: [(&str, &str, &dyn Fn(&NodeCachePool) -> Option<i64>); 3] = [
+    let families: [(&str, &str, OfPool); 3] = [
         ("pool_nodes", "Nodes of a pool", &nodes),
         ("pool_capacity_bytes", "Bytes that caches may take on each node of a pool", &room),
         ("pool_reserved_bytes", "Bytes of them that are reserved", &reserved),

@@ -3,7 +3,13 @@
 //!
 //! The objects are the fixtures of Argo CD's health scripts; that they are what the operator says is tested beside it.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::similar_names,
+    reason = "a test fails by panicking; `build` is what was `built`"
+)]
 
 #[path = "../support/registry/program.rs"]
 mod program;

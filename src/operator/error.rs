@@ -1,5 +1,6 @@
 //! What can go wrong in a reconcile, and who is to blame?
 
+use crate::api::Reason;
 use std::time::Duration;
 
 /// A reconcile that could not be finished. "Not ready yet" is no error.
@@ -78,6 +79,17 @@ impl Error {
             kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => ErrorClass::Permission,
             kube::Error::Api(status) if status.code == 422 || status.code == 400 => ErrorClass::Rejected,
             _ => ErrorClass::Transient,
+        }
+    }
+
+    /// Why, as conditions and logs say it.
+    pub fn reason(&self) -> Reason {
+        match self.class() {
+            ErrorClass::Permission => Reason::MissingPermission,
+            ErrorClass::Quota => Reason::PodRejected,
+            // Somebody else wrote first: looked at again at once.
+            ErrorClass::Conflict => Reason::Pending,
+            ErrorClass::Rejected | ErrorClass::Transient => Reason::InternalError,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Samples: accepted as they are, and applied twice without a change.
 
-use crate::support::apiserver::{administrator, eventually, refusal, send};
+use crate::support::apiserver::{administrator, control_plane, eventually, refusal, send};
 use crate::support::samples::{Sample, all};
 use serde_json::json;
 
@@ -73,4 +73,40 @@ async fn every_pod_of_a_sample_is_given_its_cache() {
         .await;
         assert_eq!(given["spec"]["initContainers"][0]["name"], "modelcache-wait", "{}", sample.file);
     }
+}
+
+#[tokio::test]
+async fn what_kubectl_has_applied_it_finds_as_it_was_also_after_a_status_was_written() {
+    let (client, plane) = (administrator().await, control_plane().await);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "studio"}});
+    send(&client, "PATCH", "/api/v1/namespaces/studio?fieldManager=test", &namespace).await.unwrap();
+    let apply = || plane.kubectl(&["apply", "--server-side", "--field-manager=test", "-f", "config/samples"]);
+    apply();
+    for sample in all().into_iter().filter(|it| it.document["apiVersion"].as_str().is_some_and(|it| it.starts_with("modelcache.dev/"))) {
+        let status = json!({
+            "apiVersion": sample.document["apiVersion"], "kind": sample.kind(),
+            "status": {"observedGeneration": 1, "conditions": [{
+                "type": "Ready", "status": "Unknown", "reason": "Pending", "message": "", "lastTransitionTime": "2026-11-21T00:00:00Z"
+            }]}
+        });
+        let target = format!("{}/status?fieldManager={}", path(&sample), modelcache::api::STATUS_FIELD_MANAGER);
+        send(&client, "PATCH", &target, &status)
+            .await
+            .unwrap_or_else(|it| panic!("{}: {:#?}", sample.file, refusal(&it)));
+    }
+    let difference = plane.kubectl(&["diff", "--server-side", "--field-manager=test", "-f", "config/samples"]);
+    assert_eq!(difference, "", "a GitOps tool would see drift");
+    let versions = || {
+        plane.kubectl(&[
+            "get",
+            "mcache,mcbackup,mcrestore",
+            "-n",
+            "studio",
+            "-o",
+            "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}",
+        ])
+    };
+    let before = versions();
+    apply();
+    assert_eq!(versions(), before, "applying the same again writes something");
 }

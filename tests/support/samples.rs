@@ -31,6 +31,7 @@ pub fn all() -> Vec<Sample> {
     let mut samples: Vec<Sample> = std::fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| entry.unwrap().path())
+        // What is for other tools stands in directories of their own.
         .filter(|path| path.is_file())
         .map(|path| {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -177,6 +177,7 @@ async fn say(backup: &ModelCacheBackup, observed: &Observed, step: &Step, contex
         _ => return,
     };
     let namespace = backup.namespace().unwrap_or_default();
+    context.metrics.told(std::slice::from_ref(&note));
     context.metrics.backup_ended(&namespace, &backup.spec.cache, matches!(step, Step::Succeed(..)));
     if let Some(cache) = &observed.cache {
         context.cluster.publish(vec![note.clone()], &cache.object_ref(&())).await;

@@ -3,7 +3,7 @@
 use super::plan::Planned;
 use crate::api::backup::BackupSummary;
 use crate::api::condition::{ConditionType, Statement, Truth};
-use crate::api::model_cache::{Failure, ModelCacheStatus};
+use crate::api::model_cache::Failure;
 use crate::api::{ModelCache, ModelCacheBackup, ModelCacheBackupStatus, Reason};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -50,11 +50,6 @@ pub fn summary(
     }
     let statement = statement(&summary, planned);
     (summary, statement)
-}
-
-/// When the last backup that succeeded ended.
-pub fn last_good(status: &ModelCacheStatus) -> Option<Timestamp> {
-    status.backup.as_ref()?.last_good_time.as_deref()?.parse().ok()
 }
 
 fn ended_at(backup: &ModelCacheBackup) -> Option<Timestamp> {

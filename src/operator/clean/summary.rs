@@ -5,7 +5,7 @@ use super::plan::Planned;
 use super::record;
 use crate::api::cleaning::{CleanedUp, CleanupSummary, CronJobRuns};
 use crate::api::condition::{ConditionType, Statement, Truth};
-use crate::api::model_cache::{Failure, ModelCacheStatus};
+use crate::api::model_cache::Failure;
 use crate::api::quantity::human;
 use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason};
 use crate::operator::placement::copy_of;
@@ -48,11 +48,6 @@ pub fn summary(
     };
     let statement = statement(&summary, &parts, planned);
     (summary, statement)
-}
-
-/// The last success of the copy whose last success is the longest ago.
-pub fn last_success(status: &ModelCacheStatus) -> Option<Timestamp> {
-    status.cleanup.as_ref()?.last_success.as_deref()?.parse().ok()
 }
 
 /// What is known of the CronJob's runs, with those that ended.

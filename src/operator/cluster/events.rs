@@ -32,9 +32,10 @@ impl Note {
 }
 
 impl Cluster {
-    /// Publishes Events. One that cannot be published is logged: it never holds up the work.
+    /// Publishes Events, and logs them. One that cannot be published is logged: it never holds up the work.
     pub async fn publish(&self, notes: Vec<Note>, about: &ObjectReference) {
         for note in notes {
+            log(&note, about);
             let event = Event {
                 type_: if note.warning { EventType::Warning } else { EventType::Normal },
                 reason: note.reason.as_str(),
@@ -46,5 +47,17 @@ impl Cluster {
                 tracing::warn!(%error, reason = %note.reason, "failed to publish an Event");
             }
         }
+    }
+}
+
+/// A line of the log for an Event: with the object, and the reason, as fields of their own.
+fn log(note: &Note, about: &ObjectReference) {
+    let text = |it: &Option<String>| it.clone().unwrap_or_default();
+    let (kind, namespace, name) = (text(&about.kind), text(&about.namespace), text(&about.name));
+    let (reason, action) = (note.reason.as_str(), note.action);
+    if note.warning {
+        tracing::warn!(kind, namespace, name, reason, action, "{}", note.message);
+    } else {
+        tracing::info!(kind, namespace, name, reason, action, "{}", note.message);
     }
 }

@@ -6,7 +6,6 @@ use super::status::{Facts, at_work, node_of};
 use crate::api::condition::{ConditionType, Statement, Truth};
 use crate::api::model_cache::{Failure, ReplicaCounts, VolumeStatus};
 use crate::api::{FailureClass, Reason};
-use crate::operator::error::{Error, ErrorClass};
 use crate::operator::job::Problem;
 use crate::operator::placement::NodeState;
 
@@ -64,21 +63,10 @@ fn moves(facts: &Facts) -> bool {
     (asking && !facts.cache.spec.suspended()) || warming
 }
 
-/// The reason of a reconcile that could not be finished.
-pub(super) fn error_reason(error: &Error) -> Reason {
-    match error.class() {
-        ErrorClass::Permission => Reason::MissingPermission,
-        ErrorClass::Quota => Reason::PodRejected,
-        // Somebody else wrote first: looked at again at once.
-        ErrorClass::Conflict => Reason::Pending,
-        ErrorClass::Rejected | ErrorClass::Transient => Reason::InternalError,
-    }
-}
-
 fn summary(facts: &Facts, blocking: Option<&Statement>, total: ReplicaCounts) -> Statement {
     let ready = |status, reason, message: String| Statement::new(ConditionType::Ready, status, reason, message);
     if let Some(error) = facts.error {
-        return ready(Truth::False, error_reason(error), error.to_string());
+        return ready(Truth::False, error.reason(), error.to_string());
     }
     match blocking {
         None => {

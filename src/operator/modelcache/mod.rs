@@ -12,7 +12,7 @@ mod scheduled_conditions;
 pub mod status;
 
 use crate::api::condition::{self, ConditionType, Statement, Truth};
-use crate::api::timetable::{InvalidTimetable, Timetable};
+use crate::api::timetable::{InvalidTimetable, RefreshPolicy, Timetable};
 use crate::api::{FINALIZER, ModelCache, ModelCacheStatus, Reason, label};
 use crate::operator::clean;
 use crate::operator::cluster::Note;
@@ -70,13 +70,13 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     let applied = Box::pin(context.cluster.apply(std::mem::take(&mut decided.wanted.children))).await;
     let status = status::status(&decided.facts(&cache, &observed, applied.as_ref().err()), now);
     context.cluster.apply_status(&api, &cache, cache.status.as_ref(), &status).await?;
-    context.metrics.last_backup(&namespace, &cache.name_any(), crate::operator::backup::summary::last_good(&status));
-    context.metrics.last_clean(&namespace, &cache.name_any(), clean::summary::last_success(&status));
     for run in decided.wanted.clean.iter().flat_map(|it| &it.ended) {
         let freed = run.did.as_ref().and_then(|it| u64::try_from(it.freed_bytes).ok()).unwrap_or(0);
         context.metrics.cleaned(&namespace, &cache.name_any(), run.problem.is_none(), freed);
     }
-    context.cluster.publish(notes(&cache, &decided, &status), &cache.object_ref(&())).await;
+    let notes = notes(&cache, &decided, &status);
+    context.metrics.told(&notes);
+    context.cluster.publish(notes, &cache.object_ref(&())).await;
     applied?;
     for answer in decided.freshness.iter().filter_map(|it| it.result) {
         context.metrics.refreshed(answer);
@@ -171,7 +171,8 @@ fn notes(cache: &ModelCache, decided: &Decided, status: &ModelCacheStatus) -> Ve
             ));
         }
     }
-    notes.extend(refresh_notes(decided, &before));
+    let updates = cache.spec.refresh_policy() == RefreshPolicy::Update;
+    notes.extend(refresh_notes(decided, &before, updates));
     notes.extend(decided.wanted.clean.iter().flat_map(|it| &it.ended).filter_map(clean::record::note));
     let was = condition::find(&before.conditions, ConditionType::Ready);
     if let Some(is) = condition::find(&status.conditions, ConditionType::Ready)
@@ -185,7 +186,7 @@ fn notes(cache: &ModelCache, decided: &Decided, status: &ModelCacheStatus) -> Ve
 }
 
 /// What the origins said when they were asked again, where it is news.
-fn refresh_notes(decided: &Decided, before: &ModelCacheStatus) -> Vec<Note> {
+fn refresh_notes(decided: &Decided, before: &ModelCacheStatus, updates: bool) -> Vec<Note> {
     let sources = decided.resolutions.iter().map(|it| &it.source.name).zip(&decided.freshness);
     let news = sources.filter_map(|(name, fresh)| {
         let old = before.sources.iter().find(|it| it.name == *name);
@@ -195,7 +196,12 @@ fn refresh_notes(decided: &Decided, before: &ModelCacheStatus) -> Vec<Note> {
             return Some(Note::warning(failure.reason, "Refresh", format!("source `{name}`: {}", failure.message)));
         }
         let available = fresh.available.as_ref().filter(|it| old.and_then(|old| old.available.as_ref()) != Some(it))?;
-        let message = format!("the origin of source `{name}` has {available}");
+        let next = if updates {
+            "it is taken when its origin is next asked"
+        } else {
+            "change the source's spec or set `refresh.policy` to Update to take it"
+        };
+        let message = format!("the origin of source `{name}` has {available}: {next}");
         Some(Note::normal(Reason::Outdated, "Refresh", message))
     });
     news.collect()
@@ -235,20 +241,22 @@ async fn delete(cache: &ModelCache, context: &Context) -> Result<Action, Error> 
         DeletionStep::Done(note) => {
             context.cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
             context.cluster.set_finalizer(cache, false).await?;
-            let (namespace, name) = (cache.namespace().unwrap_or_default(), cache.name_any());
-            context.metrics.last_backup(&namespace, &name, None);
-            context.metrics.last_clean(&namespace, &name, None);
             Ok(Action::await_change())
         }
     }
 }
 
-async fn say_deleting(cache: &ModelCache, context: &Context, note: Note) -> Result<(), Error> {
+/// The word on a cache that is being deleted.
+fn deleting_status(cache: &ModelCache, note: &Note, now: Timestamp) -> ModelCacheStatus {
     let previous = cache.status.clone().unwrap_or_default();
     let said = [Statement::new(ConditionType::Ready, Truth::False, note.reason, note.message.clone())];
-    let now = Time(crate::operator::retry::whole_seconds(Timestamp::now()));
+    let now = Time(crate::operator::retry::whole_seconds(now));
     let conditions = condition::merge(&previous.conditions, &said, cache.metadata.generation, &now);
-    let status = ModelCacheStatus { conditions, ..previous };
+    ModelCacheStatus { conditions, ..previous }
+}
+
+async fn say_deleting(cache: &ModelCache, context: &Context, note: Note) -> Result<(), Error> {
+    let status = deleting_status(cache, &note, Timestamp::now());
     let api = context.cluster.namespaced::<ModelCache>(&cache.namespace().unwrap_or_default());
     let changed = cache.status.as_ref() != Some(&status);
     context.cluster.apply_status(&api, cache, cache.status.as_ref(), &status).await?;
@@ -257,3 +265,6 @@ async fn say_deleting(cache: &ModelCache, context: &Context, note: Note) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod gitops_tests;

@@ -1,6 +1,6 @@
 //! What is to be said about a cache? Runs on success and on failure.
 
-use super::conditions::{error_reason, statements};
+use super::conditions::statements;
 use super::deletion;
 use super::model::{Model, VolumeModel};
 use super::observe::Observed;
@@ -281,7 +281,7 @@ pub fn first_status(cache: &ModelCache, now: Timestamp) -> ModelCacheStatus {
 /// The word on a cache whose surroundings could not be read. The rest of the status stays as it was.
 pub fn unread_status(cache: &ModelCache, error: &Error, now: Timestamp) -> ModelCacheStatus {
     let previous = cache.status.clone().unwrap_or_default();
-    let reason = error_reason(error);
+    let reason = error.reason();
     let said = [
         Statement::new(ConditionType::Ready, Truth::False, reason, error.to_string()),
         Statement::new(ConditionType::Reconciling, Truth::True, reason, error.to_string()),

@@ -25,7 +25,7 @@ pub async fn reconcile(pool: Arc<NodeCachePool>, context: Arc<Context>) -> Resul
 }
 
 /// The status of a pool.
-fn status(
+pub(super) fn status(
     pool: &NodeCachePool,
     nodes: &[Arc<Node>],
     caches: &[Arc<ModelCache>],

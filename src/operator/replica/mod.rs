@@ -205,7 +205,9 @@ async fn carry_out(
         Step::Record(recording) => {
             if recording.attempt.stage == AttemptStage::Done {
                 context.slots.give_back(replica, recording.attempt.number);
-                cluster.publish(vec![note(replica, recording)], &cache.object_ref(&())).await;
+                let (namespace, holds) = (replica.namespace().unwrap_or_default(), recording.holds.as_ref());
+                context.metrics.warmed(&namespace, &replica.spec.cache, holds, recording.failure.is_some());
+                say(Some(note(replica, recording)), cache, context).await;
             }
         }
         Step::RecordChecks(Some(attempt), checks) => {
@@ -215,14 +217,14 @@ async fn carry_out(
             if let (Some(stage), Some(found)) = (stage, found) {
                 context.metrics.checked(stage, found);
             }
-            cluster.publish(note.into_iter().collect(), &cache.object_ref(&())).await;
+            say(note, cache, context).await;
         }
         Step::RecordCleaning(Some(attempt), cleaning) => {
             context.slots.give_back(replica, attempt.number);
             let Some(ran) = cleaning::ran(replica, cleaning.as_deref()) else { return Ok(()) };
             let namespace = replica.namespace().unwrap_or_default();
             context.metrics.cleaned(&namespace, &replica.spec.cache, ran.succeeded, ran.freed);
-            cluster.publish(ran.note.into_iter().collect(), &cache.object_ref(&())).await;
+            say(ran.note, cache, context).await;
         }
         Step::RecordChecks(None, _)
         | Step::RecordCleaning(None, _)
@@ -234,6 +236,13 @@ async fn carry_out(
         }
     }
     Ok(())
+}
+
+/// Tells people of the end of a Job, at the cache.
+async fn say(note: Option<Note>, cache: &ModelCache, context: &Context) {
+    let notes: Vec<Note> = note.into_iter().collect();
+    context.metrics.told(&notes);
+    context.cluster.publish(notes, &cache.object_ref(&())).await;
 }
 
 /// Jobs whose result is recorded: finished ones of attempts that are over, and prepare Jobs that have done their part.

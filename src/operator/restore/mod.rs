@@ -206,6 +206,7 @@ async fn say(
     };
     let cache = wanted.map(|it| it.cache.name_any()).unwrap_or_default();
     let namespace = restore.namespace().unwrap_or_default();
+    context.metrics.told(std::slice::from_ref(&note));
     context.metrics.restore_ended(&namespace, &cache, matches!(step, Step::Succeed(..)));
     if let Some(target) = &observed.target {
         context.cluster.publish(vec![note.clone()], &target.object_ref(&())).await;

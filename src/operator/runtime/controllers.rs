@@ -3,6 +3,8 @@
 use super::context::{Context, Stores};
 use super::data;
 use super::health::Health;
+use super::log;
+use super::metrics::Sources;
 use super::throttle::Throttle;
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool, label};
 use crate::operator::cluster::Cluster;
@@ -21,6 +23,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// Objects of one kind that are reconciled at once.
 const CONCURRENCY: u16 = 16;
@@ -78,6 +81,7 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
         metrics: health.metrics.clone(),
         errors: std::sync::Mutex::default(),
     });
+    context.metrics.leads(Sources { caches: caches.clone(), replicas: replicas.clone(), pools: pools.clone() });
     let work = async {
         // Before the first look everything that is there must have been seen.
         let seen = future::join4(
@@ -283,7 +287,9 @@ where
 {
     let key = format!("{controller}/{}/{}", object.meta().namespace.clone().unwrap_or_default(), object.name_any());
     let started = std::time::Instant::now();
-    let result = reconcile(object, context.clone()).await;
+    context.metrics.begun(controller);
+    // Whatever is logged meanwhile says which object it is about.
+    let result = reconcile(object.clone(), context.clone()).instrument(log::span(object.as_ref())).await;
     context.metrics.reconciled(controller, started.elapsed(), result.as_ref().err().map(Error::class));
     let mut errors = context.errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match &result {
@@ -291,8 +297,8 @@ where
             errors.remove(&key);
         }
         Err(error) => {
-            *errors.entry(key.clone()).or_default() += 1;
-            tracing::warn!(object = key, class = error.class().as_str(), %error, "reconcile failed");
+            *errors.entry(key).or_default() += 1;
+            log::failed(controller, object.as_ref(), error);
         }
     }
     result

@@ -47,13 +47,16 @@ impl Health {
 
     /// A watch delivers.
     pub(super) fn watch_works(&self, kind: &'static str) {
-        self.with(|it| it.watches.remove(kind));
+        if self.with(|it| it.watches.remove(kind)).is_some() {
+            self.metrics.watch(kind, true);
+        }
     }
 
     /// A watch does not.
     pub(super) fn watch_fails(&self, kind: &'static str, error: &str) {
         let known = self.with(|it| it.watches.insert(kind, error.to_owned()));
         if known.is_none() {
+            self.metrics.watch(kind, false);
             tracing::warn!(kind, error, "a watch fails");
         }
     }

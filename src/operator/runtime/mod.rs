@@ -4,11 +4,13 @@ mod context;
 mod controllers;
 mod data;
 mod health;
+mod log;
 mod metrics;
 mod permissions;
 mod throttle;
 
 pub use context::{Context, Stores};
+pub use log::log;
 
 use crate::operator::cluster::{Cluster, Leadership};
 use crate::operator::options::OperatorOptions;
@@ -32,18 +34,6 @@ pub enum RunError {
     /// Leadership was lost: another process may write now.
     #[error("the Lease was lost: another process may lead now, so this one ends")]
     LeaseLost,
-}
-
-/// Logs to standard error: text, or JSON with a field per fact. `RUST_LOG` says how much.
-pub fn log(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube_runtime=warn,kube_client=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json {
-        builder.json().init();
-    } else {
-        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
-    }
 }
 
 /// Runs the operator until it is told to end or loses its Lease.

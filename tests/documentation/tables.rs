@@ -155,24 +155,6 @@ fn what_pods_ask_with_is_in_the_policy_and_in_the_page_by_the_same_names() {
 }
 
 #[test]
-fn what_pods_ask_with_is_in_the_policy_and_in_the_page_by_the_same_names() {
-    let (policy, page) = (page("config/policy/pods.yaml"), page("docs/pods.md"));
-    for name in [
-        label::CACHE,
-        annotation::POD_VOLUMES,
-        annotation::POD_CONTAINERS,
-        annotation::POD_MOUNT_PATH,
-        annotation::POD_WAIT,
-        annotation::POD_INJECTED,
-    ] {
-        assert!(policy.contains(&format!("'{name}'")), "config/policy/pods.yaml does not know {name}");
-        assert!(page.contains(&format!("`{name}`")), "docs/pods.md does not tell of {name}");
-    }
-    assert!(page.contains(annotation::ALLOW_DELETE));
-    assert!(policy.contains(label::JOB), "the pods of our own Jobs must stay out");
-}
-
-#[test]
 fn every_target_of_the_makefile_has_a_help_line() {
     let text = page("Makefile");
     for line in text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains(':')) {

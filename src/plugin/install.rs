@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 /// The files that `config/default` takes together, in the order in which they are applied.
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     include_str!("../../config/manager/namespaces.yaml"),
     include_str!("../../config/rbac/service-account.yaml"),
     include_str!("../../config/rbac/operator-role.yaml"),
@@ -21,6 +21,8 @@ const FILES: [&str; 11] = [
     include_str!("../../config/policy/jobs.yaml"),
     include_str!("../../config/policy/pool-path.yaml"),
     include_str!("../../config/policy/volumes.yaml"),
+    include_str!("../../config/policy/pods.yaml"),
+    include_str!("../../config/manager/service.yaml"),
     include_str!("../../config/manager/deployment.yaml"),
 ];
 
@@ -36,7 +38,7 @@ impl Install {
     /// Runs the command.
     pub fn run(&self, global: &Global) -> Result<(), Error> {
         let image = self.image.trim();
-        if image.is_empty() || image.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if image.is_empty() || image.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\'') {
             return Err(Error::Usage(format!("`{image}` is no name of an image")));
         }
         let manifests = manifests(image).map_err(Error::Print)?;
@@ -70,6 +72,7 @@ pub fn manifests(image: &str) -> Result<Vec<Value>, String> {
         match object["kind"].as_str() {
             Some("ConfigMap") => object["data"]["agentImage"] = image.into(),
             Some("Deployment") => set_image(object, image),
+            Some("MutatingAdmissionPolicy") => set_variable(object, image),
             _ => {}
         }
     }
@@ -86,6 +89,13 @@ fn set_image(deployment: &mut Value, image: &str) {
     }
 }
 
+/// The image of the container that waits, as CEL writes a string.
+fn set_variable(policy: &mut Value, image: &str) {
+    let variables = policy.pointer_mut("/spec/variables").and_then(Value::as_array_mut);
+    let own = variables.into_iter().flatten().filter(|it| it["name"] == "image");
+    own.for_each(|it| it["expression"] = format!("'{image}'").into());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +105,7 @@ mod tests {
         let all = manifests("registry.example.com/modelcache@sha256:0123").unwrap();
         let text = serde_json::to_string(&all).unwrap();
         assert!(!text.contains("localhost/modelcache"), "the image of config/ is left over");
-        assert_eq!(text.matches("registry.example.com/modelcache@sha256:0123").count(), 3);
+        assert_eq!(text.matches("registry.example.com/modelcache@sha256:0123").count(), 4);
         let kinds: Vec<&str> = all.iter().filter_map(|it| it["kind"].as_str()).collect();
         let first = |kind: &str| kinds.iter().position(|it| *it == kind).unwrap();
         assert!(first("CustomResourceDefinition") < first("Namespace") && first("Namespace") < first("Deployment"));

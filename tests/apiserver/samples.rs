@@ -82,7 +82,10 @@ async fn what_kubectl_has_applied_it_finds_as_it_was_also_after_a_status_was_wri
     send(&client, "PATCH", "/api/v1/namespaces/studio?fieldManager=test", &namespace).await.unwrap();
     let apply = || plane.kubectl(&["apply", "--server-side", "--field-manager=test", "-f", "config/samples"]);
     apply();
-    for sample in all().into_iter().filter(|it| it.document["apiVersion"].as_str().is_some_and(|it| it.starts_with("modelcache.dev/"))) {
+    for sample in all()
+        .into_iter()
+        .filter(|it| it.document["apiVersion"].as_str().is_some_and(|it| it.starts_with("modelcache.dev/")))
+    {
         let status = json!({
             "apiVersion": sample.document["apiVersion"], "kind": sample.kind(),
             "status": {"observedGeneration": 1, "conditions": [{

@@ -7,12 +7,17 @@ use crate::helm::{CHART, root};
 use std::collections::BTreeSet;
 
 /// Directory of the chart's `files/`, where its content comes from, and what is a template of its own.
-const COPIES: [(&str, &str, &[&str]); 3] =
-    [("crds", "crds", &[]), ("policy", "config/policy", &[]), ("rbac", "config/rbac", &["service-account.yaml"])];
+const COPIES: [(&str, &str, &[&str]); 4] = [
+    ("crds", "crds", &[]),
+    ("policy", "config/policy", &[]),
+    ("delete-guard", "config/policy/delete-guard", &[]),
+    ("rbac", "config/rbac", &["service-account.yaml"]),
+];
 
 fn files(directory: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(root().join(directory)).into_iter().flatten();
-    entries.map(|it| it.unwrap().file_name().into_string().unwrap()).filter(|it| it != "kustomization.yaml").collect()
+    let files = entries.map(Result::unwrap).filter(|it| it.path().is_file());
+    files.map(|it| it.file_name().into_string().unwrap()).filter(|it| it != "kustomization.yaml").collect()
 }
 
 #[test]

@@ -56,9 +56,8 @@ fn references(schema: &Value, found: &mut impl FnMut(&str)) {
 
 /// Nothing that the schema does not name; and what is text or number on the wire is both here.
 fn strict(schema: &Value, definition: &str) -> Value {
-    match definition.rsplit('.').next() {
-        Some("IntOrString" | "Quantity") => return json!({"type": ["string", "integer", "number"]}),
-        _ => {}
+    if matches!(definition.rsplit('.').next(), Some("IntOrString" | "Quantity")) {
+        return json!({"type": ["string", "integer", "number"]});
     }
     let mut schema = schema.clone();
     close(&mut schema);

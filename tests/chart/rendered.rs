@@ -42,6 +42,7 @@ metrics:
   serviceMonitor: {enabled: true, labels: {release: prometheus}}
   podMonitor: {enabled: true}
   prometheusRule: {enabled: true}
+deleteGuard: {enabled: true}
 dashboard: {enabled: true, annotations: {grafana_folder: Models}}
 extraObjects:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: extra, namespace: "{{ .Release.Namespace }}"}}
@@ -56,6 +57,7 @@ pub const LITTLE: &str = "
 crds: {enabled: false}
 rbac: {userRoles: false}
 policies: {enabled: false}
+pods: {inject: Never}
 nodeJobs: {createNamespace: false, namespace: elsewhere}
 ";
 
@@ -108,6 +110,9 @@ fn one_image_reaches_the_operator_its_jobs_their_policy_and_the_test() {
         let policy = &find(&objects, "ConfigMap", "modelcache-operator-config")["data"]["agentImage"];
         assert_eq!([&container(&objects)["image"], test, policy], [&expected; 3]);
         assert_eq!(agent, expected);
+        let variables = &find(&objects, "MutatingAdmissionPolicy", "modelcache-pods")["spec"]["variables"];
+        let image = variables.as_array().unwrap().iter().find(|it| it["name"] == "image").unwrap();
+        assert_eq!(image["expression"], format!("'{expected}'"));
     }
     let objects = rendered("jobs: {image: other.example/modelcache:v1}");
     assert_eq!(container(&objects)["image"], "localhost/modelcache:dev");

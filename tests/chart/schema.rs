@@ -84,24 +84,26 @@ fn strict(schema: &Json) -> Json {
     Json::Object(made)
 }
 
+/// Where a schema lets through what it does not know.
+fn walk(path: &str, schema: &Json, open: &mut Vec<String>) {
+    if !schema.is_object() {
+        return;
+    }
+    if schema["properties"].is_object() && schema["additionalProperties"] == Json::Null {
+        open.push(path.to_owned());
+    }
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        walk(&format!("{path}.{name}"), inner, open);
+    }
+    for key in ["items", "additionalProperties"] {
+        walk(&format!("{path}.{key}"), &schema[key], open);
+    }
+}
+
 #[test]
 fn whatever_is_ours_is_strict() {
     let schema = of(&crate::values::all());
     let mut open = vec![];
-    fn walk(path: &str, schema: &Json, open: &mut Vec<String>) {
-        if !schema.is_object() {
-            return;
-        }
-        if schema["properties"].is_object() && schema["additionalProperties"] == Json::Null {
-            open.push(path.to_owned());
-        }
-        for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
-            walk(&format!("{path}.{name}"), inner, open);
-        }
-        for key in ["items", "additionalProperties"] {
-            walk(&format!("{path}.{key}"), &schema[key], open);
-        }
-    }
     walk("", &schema, &mut open);
     assert!(open.is_empty(), "{open:?}");
 }

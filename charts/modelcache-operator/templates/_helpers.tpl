@@ -32,6 +32,14 @@ app.kubernetes.io/component: operator
 {{- .Values.jobs.image | default (include "modelcache.image" .) -}}
 {{- end }}
 
+{{/* Whether labelled pods are given their cache: "true" or nothing. MutatingAdmissionPolicy is there from Kubernetes 1.36 on. */}}
+{{- define "modelcache.injects" -}}
+{{- $mode := .Values.pods.inject -}}
+{{- if or (eq $mode "Always") (and (eq $mode "Auto") (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version)) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{/*
 Documents of a file that is a copy of one in config/ (tests/chart proves it), with this release's namespaces, image and
 labels. As text, and not read and written anew: every number and every expression stays as it is.
@@ -41,6 +49,7 @@ labels. As text, and not read and written anew: every number and every expressio
 {{- $labels := include "modelcache.labels" $context | indent 4 -}}
 {{- $text := .text | replace "modelcache-system" $context.Release.Namespace | replace "modelcache-node-jobs" $context.Values.nodeJobs.namespace -}}
 {{- $text = regexReplaceAllLiteral "(?m)^  agentImage: .*$" $text (printf "  agentImage: %s" (include "modelcache.jobImage" $context | quote)) -}}
+{{- $text = regexReplaceAllLiteral "\"'localhost/modelcache:dev'\"" $text (printf "\"'%s'\"" (include "modelcache.jobImage" $context)) -}}
 {{- range $document := splitList "\n---\n" $text }}
 ---
 {{- if regexMatch "(?m)^  labels:$" $document }}

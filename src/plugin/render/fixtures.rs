@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// The time in every test.
-pub fn noon() -> Timestamp {
+pub(crate) fn noon() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
@@ -17,7 +17,7 @@ fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
 }
 
 /// A cache on three nodes: one has it, one fetches it, one is refused.
-pub fn warming() -> ModelCache {
+pub(crate) fn warming() -> ModelCache {
     serde_json::from_value(json!({
         "apiVersion": "modelcache.dev/v1alpha1",
         "kind": "ModelCache",
@@ -52,7 +52,7 @@ pub fn warming() -> ModelCache {
 }
 
 /// A cache that is ready.
-pub fn ready() -> ModelCache {
+pub(crate) fn ready() -> ModelCache {
     let mut cache = warming();
     cache.metadata.name = Some("speech".into());
     let status = cache.status.as_mut().unwrap();
@@ -63,7 +63,7 @@ pub fn ready() -> ModelCache {
 }
 
 /// The copies of [`warming`].
-pub fn replicas() -> Vec<ModelCacheReplica> {
+pub(crate) fn replicas() -> Vec<ModelCacheReplica> {
     let total = 8_589_934_592_i64;
     let replica = |node: &str, status: Value| -> ModelCacheReplica {
         serde_json::from_value(json!({
@@ -110,7 +110,7 @@ pub fn replicas() -> Vec<ModelCacheReplica> {
 }
 
 /// A backup that is there, and one that failed.
-pub fn backups() -> Vec<ModelCacheBackup> {
+pub(crate) fn backups() -> Vec<ModelCacheBackup> {
     let backup = |name: &str, status: Value| -> ModelCacheBackup {
         serde_json::from_value(json!({
             "apiVersion": "modelcache.dev/v1alpha1",

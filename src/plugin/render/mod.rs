@@ -10,4 +10,4 @@ pub mod table;
 pub mod tables;
 
 #[cfg(test)]
-pub mod fixtures;
+pub(crate) mod fixtures;

@@ -11,6 +11,8 @@ pub enum Whole {
     Kubernetes(Value),
     /// A part of a pod's spec.
     Pod(Value),
+    /// Values of the chart.
+    Values(Value),
     /// Of Compose: it is the sample, or the test fails.
     Compose,
 }
@@ -32,8 +34,37 @@ pub fn whole(value: Value) -> Option<Whole> {
     if has("containers") || has("initContainers") {
         return Some(Whole::Pod(value));
     }
+    if object.get("spec").is_some_and(|it| it["containers"].is_array()) {
+        return Some(Whole::Pod(value["spec"].clone()));
+    }
+    let chart = &chart()["properties"];
+    if object.keys().all(|key| chart[key].is_object()) {
+        return Some(Whole::Values(value));
+    }
     let spec = if has("spec") { object["spec"].as_object()?.clone() } else { object.clone() };
     Some(Whole::Ours(cache(spec)))
+}
+
+/// The schema of the chart's values. `tests/chart` holds it to the values, and Helm to the schema.
+pub fn chart() -> Value {
+    serde_json::from_str(&crate::pages::read("charts/modelcache-operator/values.schema.json")).unwrap()
+}
+
+/// Values that a schema does not know.
+pub fn unknown(path: &str, value: &Value, schema: &Value) -> Vec<String> {
+    let Some(object) = value.as_object() else { return vec![] };
+    let closed = schema["additionalProperties"] == Value::Bool(false);
+    let one = |(name, value): (&String, &Value)| {
+        let (path, known) = (format!("{path}.{name}"), &schema["properties"][name]);
+        if known.is_object() {
+            unknown(&path, value, known)
+        } else if closed {
+            vec![format!("the chart has no value {path}")]
+        } else {
+            unknown(&path, value, &schema["additionalProperties"])
+        }
+    };
+    object.iter().flat_map(one).collect()
 }
 
 /// A ModelCache of a part of its spec: volumes that it only names are added.

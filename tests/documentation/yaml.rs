@@ -1,7 +1,7 @@
 //! Is every YAML in the pages what it says: known fields, rules kept, the same as the file that it shows?
 
 use crate::documents::{faults, read as typed};
-use crate::fragments::{Whole, whole};
+use crate::fragments::{Whole, chart, unknown, whole};
 use crate::pages::{all, blocks, read};
 use k8s_openapi::api::{apps, batch, core};
 use serde_json::{Value, json};
@@ -17,6 +17,14 @@ fn foreign(document: &Value) -> Vec<String> {
         "Pod" => of::<core::v1::Pod>(document),
         "ConfigMap" => of::<core::v1::ConfigMap>(document),
         "PersistentVolumeClaim" => of::<core::v1::PersistentVolumeClaim>(document),
+        // Every file and directory that it names is there.
+        "Kustomization" => ["resources", "components"]
+            .iter()
+            .flat_map(|list| document[list].as_array().into_iter().flatten())
+            .filter_map(Value::as_str)
+            .filter(|it| !std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(it).exists())
+            .map(|it| format!("{it} is not there"))
+            .collect(),
         other => vec![format!("the tests do not know the kind {other}: add it to tests/documentation/yaml.rs")],
     }
 }
@@ -38,6 +46,7 @@ fn every_yaml_in_a_page_has_known_fields_only_and_keeps_every_rule() {
                         it.as_object_mut().unwrap().entry("containers").or_insert(json!([]));
                         typed::<core::v1::PodSpec>(&it).err().unwrap_or_default()
                     }
+                    Some(Whole::Values(it)) => unknown("", &it, &chart()),
                     // It is the sample, or this fails; and the sample is run by tests/recipes.
                     Some(Whole::Compose) if block.text == sample() => vec![],
                     Some(Whole::Compose) => vec!["differs from config/samples/compose/compose.yaml".to_owned()],

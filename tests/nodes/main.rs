@@ -11,7 +11,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a failed test panics, and the runner prints"
+    clippy::similar_names,
+    reason = "a failed test panics, and the runner prints; `build` is what was `built`"
 )]
 
 #[path = "../support/hub/mod.rs"]
@@ -24,17 +25,24 @@ mod minio;
 #[allow(dead_code, reason = "shared with other tests, each uses a part of it")]
 mod helm;
 
+#[path = "../support/registry/program.rs"]
+mod program;
+#[path = "../support/gitops.rs"]
+mod tools;
+
 mod backup;
 mod cleanup;
 mod commands;
 mod conflicts;
 mod deletion;
 mod failures;
+mod gitops;
 mod idle;
 mod install;
 mod manifests;
 mod membership;
 mod missing;
+mod plugin;
 mod pods;
 mod reader;
 mod records;
@@ -53,6 +61,8 @@ fn main() -> std::process::ExitCode {
     let scenarios = [
         warm::scenarios(),
         pods::scenarios(),
+        plugin::scenarios(),
+        gitops::scenarios(),
         shared::scenarios(),
         resume::scenarios(),
         failures::scenarios(),

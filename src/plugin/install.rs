@@ -26,12 +26,19 @@ const FILES: [&str; 13] = [
     include_str!("../../config/manager/deployment.yaml"),
 ];
 
+/// The name of the policies for labelled pods, and of their bindings.
+const POD_POLICIES: &str = "modelcache-pods";
+
 /// Options of `install`.
 #[derive(Args, Debug)]
 pub struct Install {
     /// The image, of the operator and of its Jobs. By digest nobody can change what it names.
     #[arg(long, value_name = "IMAGE")]
     image: String,
+
+    /// Leave out the policies for labelled pods: clusters below Kubernetes 1.36 do not know them.
+    #[arg(long)]
+    without_pod_policies: bool,
 }
 
 impl Install {
@@ -41,7 +48,10 @@ impl Install {
         if image.is_empty() || image.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\'') {
             return Err(Error::Usage(format!("`{image}` is no name of an image")));
         }
-        let manifests = manifests(image).map_err(Error::Print)?;
+        let mut manifests = manifests(image).map_err(Error::Print)?;
+        if self.without_pod_policies {
+            manifests.retain(|it| it["metadata"]["name"] != POD_POLICIES);
+        }
         if global.output == Some(Format::Json) {
             return print::objects(Format::Json, &manifests);
         }
@@ -99,6 +109,15 @@ fn set_variable(policy: &mut Value, image: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_the_policies_for_pods_nothing_is_of_a_kind_that_came_with_kubernetes_1_36() {
+        let all = manifests("i:1").unwrap();
+        let of = |it: &&Value| it["metadata"]["name"] == POD_POLICIES;
+        assert_eq!(all.iter().filter(of).count(), 4, "two policies and their bindings");
+        let left = all.iter().filter(|it| !of(it));
+        assert!(left.clone().all(|it| !it["kind"].as_str().unwrap_or_default().starts_with("Mutating")));
+    }
 
     #[test]
     fn the_image_stands_wherever_one_is_named_and_nowhere_else_another() {

@@ -112,8 +112,13 @@ impl Rulings {
     }
 }
 
-/// Rules on every snapshot. The calendar is that of `zone`; what was made after `now` is of the future.
+/// How far the clocks of a store and of those who back up into it may be apart, and still be right. A store's times also have
+/// no parts of a second: what was made just now is always a little ahead of them.
+const SKEW: Duration = Duration::from_secs(600);
+
+/// Rules on every snapshot. The calendar is that of `zone`; what was made later than minutes after `now` is of the future.
 pub fn rule(policy: &Policy, candidates: &[Candidate], zone: &TimeZone, now: Timestamp) -> Rulings {
+    let now = now.checked_add(SKEW).unwrap_or(Timestamp::MAX);
     let mut sorted: Vec<Candidate> = candidates.to_vec();
     sorted.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
     let mut reasons: Vec<Vec<Why>> = sorted.iter().map(|it| special(it, now)).collect();

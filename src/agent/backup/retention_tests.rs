@@ -176,6 +176,15 @@ fn snapshots_of_the_future_stay_and_take_no_ones_place() {
 }
 
 #[test]
+fn a_snapshot_made_by_a_clock_that_is_a_little_ahead_of_the_stores_is_the_newest_and_not_of_the_future() {
+    let now = at("2019-12-01T12:00:00Z");
+    let runs = [good(at("2019-12-01T12:00:00.9Z")), good(at("2019-11-30T12:00:00Z"))];
+    let said = reasons(&Policy { keep_last: 1, min_good: 1, ..Policy::default() }, &runs, now);
+    assert_eq!(said[0].1, "among the last, among the last good ones");
+    assert_eq!(said[1].1, "no rule keeps it");
+}
+
+#[test]
 fn the_breaker_stops_a_mass_deletion_and_lets_daily_work_pass() {
     let some = |count: i64| -> Vec<Candidate> {
         (0..count).map(|day| good(at("2026-01-01T00:00:00Z") + (day * 24).hours())).collect()

@@ -41,7 +41,8 @@ impl Deed {
 
     /// What is asked of the copy on a node, or of that on a shared volume.
     pub fn asked_of(self, annotations: &BTreeMap<String, String>, node: Option<&str>) -> Option<String> {
-        self.asked(annotations).filter(|value| is_for(value, node))
+        let meant = annotations.get(self.annotation()).is_some_and(|value| is_for(value, node));
+        self.asked(annotations).filter(|_| meant)
     }
 }
 
@@ -94,6 +95,10 @@ mod tests {
         ] {
             assert_eq!(Deed::Warm.asked_of(&annotations(text), node).is_some(), meant, "{text}");
         }
+        let many: Vec<String> = (0..100).map(|it| format!("ip-10-0-0-{it}.eu-central-1.compute.internal")).collect();
+        let long = annotations(&value("now", &many));
+        assert!(Deed::Warm.asked_of(&long, Some(&many[99])).is_some(), "names beyond what the status holds count");
+        assert!(Deed::Warm.asked_of(&long, Some("another")).is_none());
         assert_eq!(value("now", &["a".into(), "b".into()]), "now nodes=a,b");
         assert_eq!(Deed::Verify.asked(&annotations("now")), None);
     }

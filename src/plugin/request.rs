@@ -7,7 +7,7 @@ use super::session::{Session, full_name};
 use super::watch::Watch;
 use super::{FIELD_MANAGER, print};
 use crate::api::condition::find;
-use crate::api::request::{Deed, is_for, value};
+use crate::api::request::{Deed, LONGEST, is_for, value};
 use crate::api::{ConditionType, ModelCache, ModelCacheReplica, Reason, duration};
 use clap::Args;
 use jiff::Timestamp;
@@ -48,6 +48,11 @@ impl Request {
         let asked = value(&Timestamp::now().to_string(), &self.nodes);
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let patch = Patch::Merge(json!({"metadata": {"annotations": {deed.annotation(): asked}}}));
+        if asked.len() > LONGEST {
+            let message =
+                format!("these names of nodes are longer than the {LONGEST} bytes of one request: ask in several");
+            return Err(Error::Usage(message));
+        }
         for cache in &caches {
             session.here::<ModelCache>().patch(&cache.name_any(), &parameters, &patch).await?;
             print::text(&format!("{} asked\n", full_name("modelcache", &cache.name_any())))?;
@@ -109,12 +114,18 @@ async fn until_done(session: &Session, watch: &Watch, names: &[String], deed: De
         });
         let over = match deed {
             Deed::Warm => mine.iter().all(|it| warm(it, asked)),
-            Deed::Verify => true,
+            Deed::Verify => mine.iter().all(|it| verified(it, asked)),
         };
         if seen && over {
             return mine.iter().try_for_each(|it| answer(deed, it));
         }
     }
+}
+
+/// Whether a copy was checked as asked. What the cache says may be seen before what its copies say.
+fn verified(replica: &ModelCacheReplica, asked: &str) -> bool {
+    let checks = replica.status.as_ref().and_then(|it| it.verification.as_ref());
+    checks.and_then(|it| it.requested.as_ref()).is_some_and(|it| it.request == asked)
 }
 
 /// Whether a copy has acted, and is ready or has failed again.

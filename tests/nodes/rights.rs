@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 const OPERATOR: &str = "system:serviceaccount:modelcache-system:modelcache-operator";
 
 /// Granted, and not used in a run: why it is granted all the same.
-const UNUSED: [(&str, &str); 10] = [
+const UNUSED: [(&str, &str); 18] = [
     (
         "update modelcache.dev/modelcaches/finalizers",
         "no request: admission asks for it when a child blocks its owner's deletion",
@@ -22,6 +22,17 @@ const UNUSED: [(&str, &str); 10] = [
     ("get /nodes", "read by watch; whoever may list may read each"),
     ("get /pods", "read by list; whoever may list may read each"),
     ("get batch/jobs", "read by list; whoever may list may read each"),
+    (
+        "create /persistentvolumes",
+        "a server-side apply that makes an object is a patch in the log, and create to the authorizer",
+    ),
+    ("create batch/cronjobs", "made by server-side apply, as above"),
+    ("create modelcache.dev/modelcachereplicas", "made by server-side apply, as above"),
+    ("create modelcache.dev/modelcachebackups", "records of scheduled backups: not in a run without that scenario"),
+    ("delete modelcache.dev/modelcachebackups", "records beyond `backup.history`: more runs than a scenario waits for"),
+    ("delete batch/cronjobs", "a schedule that is taken out of a spec, which no scenario does"),
+    ("patch /persistentvolumeclaims", "a claim that grows with its volume, which the storage of the test nodes cannot"),
+    ("watch /namespaces", "read one by one; whoever may list may watch"),
     ("watch /configmaps", "children are read by list; a watch tells of one that somebody removed"),
 ];
 

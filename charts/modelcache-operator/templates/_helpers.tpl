@@ -50,6 +50,12 @@ labels. As text, and not read and written anew: every number and every expressio
 {{- $text := .text | replace "modelcache-system" $context.Release.Namespace | replace "modelcache-node-jobs" $context.Values.nodeJobs.namespace -}}
 {{- $text = regexReplaceAllLiteral "(?m)^  agentImage: .*$" $text (printf "  agentImage: %s" (include "modelcache.jobImage" $context | quote)) -}}
 {{- $text = regexReplaceAllLiteral "\"'localhost/modelcache:dev'\"" $text (printf "\"'%s'\"" (include "modelcache.jobImage" $context)) -}}
+{{- $common := $context.Values.jobs.podTemplate -}}
+{{- $user := dig "securityContext" "runAsUser" 65532 $common | int64 -}}
+{{- $text = replace "orValue(65532)" (printf "orValue(%d)" $user) $text -}}
+{{- $pull := list -}}
+{{- range $common.imagePullSecrets | default list }}{{ $pull = append $pull (printf "'%s'" .name) }}{{ end -}}
+{{- $text = replace "name: commonPullSecrets\n    expression: \"[]\"" (printf "name: commonPullSecrets\n    expression: \"[%s]\"" (join ", " $pull)) $text -}}
 {{- range $document := splitList "\n---\n" $text }}
 ---
 {{- if regexMatch "(?m)^  labels:$" $document }}

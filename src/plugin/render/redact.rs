@@ -24,15 +24,20 @@ const SECRET_KEYS: [&str; 12] = [
 const TOKENS: [&str; 9] = ["hf_", "ghp_", "github_pat_", "glpat-", "sk-", "AKIA", "AGE-SECRET-KEY-", "eyJ", "xox"];
 /// The rest of a token has at least so many characters.
 const SHORTEST: usize = 16;
-/// What comes before a secret in a header or a command line. In lower case.
-const BEFORE: [&str; 4] = ["bearer ", "basic ", "password=", "token="];
+/// What comes before a secret in a header. In lower case.
+const BEFORE: [&str; 2] = ["bearer ", "basic "];
+/// Names that have a secret behind `=` or `:`, in whatever quotes. In lower case.
+const NAMED: [&str; 8] = ["token", "password", "passwd", "secret", "access_key", "api_key", "apikey", "accesskey"];
+/// Annotations of other tools may hold the whole object as it was applied, in whatever form.
+const OUR_ANNOTATIONS: &str = "modelcache.dev/";
 
 /// An object without what must stay: the owners of its fields, what was last applied, values of variables, data, secrets.
 pub fn object(value: &mut Value) {
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+            let strange = annotations.iter_mut().filter(|(key, _)| !key.starts_with(OUR_ANNOTATIONS));
+            strange.for_each(|(_, it)| *it = GONE.into());
         }
     }
     for key in ["data", "stringData", "binaryData"] {
@@ -72,7 +77,8 @@ fn variable(variable: &mut Value) {
 /// A text without addresses' users and queries, and without what looks like a token.
 pub fn text(text: &str) -> String {
     let text = addresses(text);
-    let text = BEFORE.iter().fold(text, |text, before| after(&text, before));
+    let text = BEFORE.iter().fold(text, |text, before| after(&text, before, |rest| Some(rest)));
+    let text = NAMED.iter().fold(text, |text, name| after(&text, name, behind));
     TOKENS.iter().fold(text, |text, start| tokens(&text, start))
 }
 
@@ -85,8 +91,7 @@ fn addresses(text: &str) -> String {
         clean.push_str(before);
         let end = after.find(|c: char| c.is_whitespace() || "\"'`<>{}\\".contains(c)).unwrap_or(after.len());
         let (address, others) = after.split_at(end);
-        let host_end = address.find(['/', '?', '#']).unwrap_or(address.len());
-        let (host, path) = address.split_at(host_end);
+        let (host, path) = address.split_at(host_end(address));
         match host.rsplit_once('@') {
             Some((_, host)) => clean.extend([GONE, "@", host]),
             None => clean.push_str(host),
@@ -100,15 +105,42 @@ fn addresses(text: &str) -> String {
     clean + rest
 }
 
-/// Takes out the word that follows `before`, in whatever case that is written.
-fn after(text: &str, before: &str) -> String {
+/// Where the host of an address ends, with what stands before it. A password may have a `/` in it: what follows a `:` and is no port
+/// goes on to the last `@`.
+fn host_end(address: &str) -> usize {
+    let slash = address.find(['/', '?', '#']).unwrap_or(address.len());
+    let (before, after) = address.split_at(slash);
+    let password =
+        before.split_once(':').is_some_and(|(_, it)| !it.contains('@') && !it.chars().all(|c| c.is_ascii_digit()));
+    match after.rfind('@').filter(|_| password) {
+        Some(at) => {
+            let host = slash + at;
+            address.get(host..).and_then(|it| it.find(['/', '?', '#'])).map_or(address.len(), |it| host + it)
+        }
+        None => slash,
+    }
+}
+
+/// What follows a name that is given a value: the rest behind `=` or `:`, and quotes and blanks.
+fn behind(rest: &str) -> Option<&str> {
+    let value = rest.trim_start_matches(['"', '\'', '\\']).trim_start().strip_prefix(['=', ':'])?;
+    Some(value.trim_start().trim_start_matches(['"', '\'', '\\']))
+}
+
+/// Takes out the word that follows `before`, in whatever case that is written. `find` says where it begins, if there is one.
+fn after(text: &str, before: &str, find: fn(&str) -> Option<&str>) -> String {
     let lower = text.to_ascii_lowercase();
     let mut clean = String::new();
     let mut at = 0;
     while let Some(found) = lower.get(at..).and_then(|it| it.find(before)) {
-        let start = at + found + before.len();
-        let rest = text.get(start..).unwrap_or_default();
-        let end = rest.find(|c: char| c.is_whitespace() || "\"',;&".contains(c)).unwrap_or(rest.len());
+        let named = at + found + before.len();
+        let Some(rest) = find(text.get(named..).unwrap_or_default()) else {
+            clean.push_str(text.get(at..named).unwrap_or_default());
+            at = named;
+            continue;
+        };
+        let start = text.len() - rest.len();
+        let end = rest.find(|c: char| c.is_whitespace() || "\"',;&\\".contains(c)).unwrap_or(rest.len());
         clean.push_str(text.get(at..start).unwrap_or_default());
         if end > 0 {
             clean.push_str(GONE);
@@ -151,6 +183,13 @@ mod tests {
             ("token hf_abcdefghijklmnopqrstuv is refused", "token (removed) is refused"),
             ("hf_hub is no token, nor is sk-learn", "hf_hub is no token, nor is sk-learn"),
             ("a PASSWORD=x&b", "a PASSWORD=(removed)&b"),
+            ("{\"password\":\"x y\",\"a\":1}", "{\"password\":\"(removed) y\",\"a\":1}"),
+            ("aws_secret_access_key = abc/def", "aws_secret_access_key = (removed)"),
+            ("password: 'abc'", "password: '(removed)'"),
+            ("the token of the Secret `hf` is refused", "the token of the Secret `hf` is refused"),
+            ("proxy http://u:pa/ss#1@proxy:3128/x is refused", "proxy http://(removed)@proxy:3128/x is refused"),
+            ("https://host:8080/@scope/a", "https://host:8080/@scope/a"),
+            ("https://host/a@v1", "https://host/a@v1"),
             ("é://ü:ö@ä/ß?x", "é://(removed)@ä/ß?(removed)"),
         ] {
             assert_eq!(text(said), left);
@@ -163,7 +202,7 @@ mod tests {
             "metadata": {
                 "name": "a",
                 "managedFields": [{}],
-                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "x", "kept": "y"}
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "x", "modelcache.dev/requestedAt": "y"}
             },
             "data": {"key": "value"},
             "spec": {
@@ -176,7 +215,9 @@ mod tests {
         assert_eq!(
             pod,
             json!({
-                "metadata": {"name": "a", "annotations": {"kept": "y"}},
+                "metadata": {"name": "a", "annotations": {
+                    "kubectl.kubernetes.io/last-applied-configuration": GONE, "modelcache.dev/requestedAt": "y"
+                }},
                 "data": {"key": GONE},
                 "spec": {
                     "containers": [{"env": [{"name": "A", "value": GONE}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}],

@@ -94,6 +94,21 @@ fn the_objects_with_everything_on() {
 }
 
 #[test]
+fn what_is_said_of_all_pods_reaches_the_container_that_waits_in_labelled_pods() {
+    let expression = |values: &str, name: &str| {
+        let objects = rendered(values);
+        let variables = &find(&objects, "MutatingAdmissionPolicy", "modelcache-pods")["spec"]["variables"];
+        let found = variables.as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+        found["expression"].as_str().unwrap().to_owned()
+    };
+    let pull = "jobs: {podTemplate: {imagePullSecrets: [{name: registry}, {name: mirror}]}}";
+    assert_eq!(expression(pull, "commonPullSecrets"), "['registry', 'mirror']");
+    assert_eq!(expression("", "commonPullSecrets"), "[]");
+    assert!(expression(OPENSHIFT, "user").contains("orValue(1000650000)"));
+    assert!(expression("", "user").contains("orValue(65532)"));
+}
+
+#[test]
 fn one_image_reaches_the_operator_its_jobs_their_policy_and_the_test() {
     for (values, expected) in [
         (String::new(), "localhost/modelcache:dev".to_owned()),

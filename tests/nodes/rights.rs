@@ -30,7 +30,7 @@ const UNUSED: [(&str, &str); 18] = [
     ("create modelcache.dev/modelcachereplicas", "made by server-side apply, as above"),
     ("create modelcache.dev/modelcachebackups", "records of scheduled backups: not in a run without that scenario"),
     ("delete modelcache.dev/modelcachebackups", "records beyond `backup.history`: more runs than a scenario waits for"),
-    ("delete batch/cronjobs", "a schedule that is taken out of a spec, which no scenario does"),
+    ("delete batch/cronjobs", "a schedule that is taken out of a spec: not in every run"),
     ("patch /persistentvolumeclaims", "a claim that grows with its volume, which the storage of the test nodes cannot"),
     ("watch /namespaces", "read one by one; whoever may list may watch"),
     ("watch /configmaps", "children are read by list; a watch tells of one that somebody removed"),

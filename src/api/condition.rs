@@ -111,6 +111,11 @@ pub fn is_true(conditions: &[Condition], type_: ConditionType) -> bool {
     find(conditions, type_).is_some_and(|condition| condition.status == "True")
 }
 
+/// The reason of a condition. `None` for one that is not of our list.
+pub fn reason_of(condition: &Condition) -> Option<Reason> {
+    serde_json::from_value(serde_json::Value::String(condition.reason.clone())).ok()
+}
+
 /// At most `limit` bytes of a text, cut between characters.
 pub fn truncate(text: &str, limit: usize) -> String {
     if text.len() <= limit {

@@ -4,9 +4,9 @@ use super::error::Error;
 use super::options::Names;
 use super::render::tables::plain;
 use super::session::{Session, full_name};
-use super::watch::Watch;
+use super::watch::{LOOK, Watch};
 use super::{FIELD_MANAGER, print};
-use crate::api::condition::find;
+use crate::api::condition::is_true;
 use crate::api::request::{Deed, LONGEST, is_for, value};
 use crate::api::{ConditionType, ModelCache, ModelCacheReplica, Reason, duration};
 use clap::Args;
@@ -15,9 +15,6 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use std::time::Duration;
-
-/// How often what the watch has seen is looked at.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Options of `warm` and `verify`.
 #[derive(Args, Debug)]
@@ -95,9 +92,7 @@ async fn until_done(session: &Session, watch: &Watch, names: &[String], deed: De
     loop {
         tick.tick().await;
         let caches = watch.caches();
-        if let Some(missing) = names.iter().find(|name| !caches.iter().any(|it| it.name_any() == **name)) {
-            return Err(session.no_such("ModelCache", missing));
-        }
+        session.all_there(&caches, names)?;
         let replicas = watch.replicas();
         let mine: Vec<&ModelCacheReplica> = replicas
             .iter()
@@ -138,7 +133,7 @@ fn warm(replica: &ModelCacheReplica, asked: &str) -> bool {
 
 fn is_ready(replica: &ModelCacheReplica) -> bool {
     let status = replica.status.as_ref();
-    status.and_then(|it| find(&it.conditions, ConditionType::Ready)).is_some_and(|it| it.status == "True")
+    status.is_some_and(|it| is_true(&it.conditions, ConditionType::Ready))
 }
 
 /// What came of it in one place.

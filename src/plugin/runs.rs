@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::render::tables::plain;
-use crate::api::condition::find;
+use crate::api::condition::{find, reason_of};
 use crate::api::{ConditionType, Reason, duration};
 use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -68,6 +68,6 @@ fn end(conditions: &[Condition]) -> Option<Result<(), Error>> {
         return Some(Ok(()));
     }
     let failed = is(ConditionType::Stalled)?;
-    let reason = serde_json::from_value(serde_json::Value::String(failed.reason.clone())).unwrap_or(Reason::NoEvidence);
+    let reason = reason_of(failed).unwrap_or(Reason::NoEvidence);
     Some(Err(Error::Failed { reason, message: format!("{reason}: {}", plain(&failed.message)) }))
 }

@@ -83,10 +83,16 @@ impl Session {
             self.one_namespace()?;
         }
         let all = self.list(&self.api::<ModelCache>(), "").await?;
-        if let Some(missing) = names.iter().find(|name| !all.iter().any(|it| it.name_any() == **name)) {
-            return Err(self.no_such("ModelCache", missing));
-        }
+        self.all_there(&all, names)?;
         Ok(all.into_iter().filter(|it| names.is_empty() || names.contains(&it.name_any())).collect())
+    }
+
+    /// Whether caches of all these names are among the found ones.
+    pub fn all_there(&self, found: &[ModelCache], names: &[String]) -> Result<(), Error> {
+        match names.iter().find(|name| !found.iter().any(|it| it.name_any() == **name)) {
+            Some(missing) => Err(self.no_such("ModelCache", missing)),
+            None => Ok(()),
+        }
     }
 
     /// The copies of all caches that are meant.

@@ -72,11 +72,9 @@ async fn watch(session: &Session, names: &[String]) -> Result<(), Error> {
     let mut tick = tokio::time::interval(if bars.is_some() { BAR } else { LINE });
     loop {
         tick.tick().await;
-        let replicas = watch.replicas();
-        let rows = caches(&watch.caches(), &replicas);
-        if let Some(missing) = names.iter().find(|name| !rows.iter().any(|it| it.name == **name)) {
-            return Err(session.no_such("ModelCache", missing));
-        }
+        let (found, replicas) = (watch.caches(), watch.replicas());
+        session.all_there(&found, names)?;
+        let rows = caches(&found, &replicas);
         match &mut bars {
             Some(bars) => {
                 let one = rows.first().filter(|_| rows.len() == 1);

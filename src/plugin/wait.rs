@@ -6,15 +6,13 @@ use super::print;
 use super::render::progress::{condition_now, holds};
 use super::render::tables::plain;
 use super::session::{Session, full_name};
-use super::watch::Watch;
+use super::watch::{LOOK, Watch};
+use crate::api::condition::reason_of;
 use crate::api::duration;
 use crate::api::{ConditionType, ModelCache, Reason};
 use clap::{Args, ValueEnum};
 use kube::ResourceExt;
 use std::time::Duration;
-
-/// How often what the watch has seen is looked at.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Options of `wait`.
 #[derive(Args, Debug)]
@@ -80,10 +78,7 @@ impl Wait {
         loop {
             tick.tick().await;
             let caches = watch.caches();
-            if let Some(missing) = self.names.names.iter().find(|name| !caches.iter().any(|it| it.name_any() == **name))
-            {
-                return Err(session.no_such("ModelCache", missing));
-            }
+            session.all_there(&caches, &self.names.names)?;
             for cache in caches.iter().filter(|it| holds(it, wanted)) {
                 let line = format!("{} is {wanted:?}\n", full_name("modelcache", &cache.name_any()));
                 let key = (cache.namespace(), cache.name_any());
@@ -106,8 +101,7 @@ impl Wait {
 /// What nothing but a person will change.
 fn stalled(cache: &ModelCache) -> Option<Error> {
     let condition = condition_now(cache, ConditionType::Stalled).filter(|it| it.status == "True")?;
-    let reason =
-        serde_json::from_value(serde_json::Value::String(condition.reason.clone())).unwrap_or(Reason::InvalidSpec);
+    let reason = reason_of(condition).unwrap_or(Reason::InvalidSpec);
     let message = format!("`{}` will not go on by itself: {reason}: {}", cache.name_any(), plain(&condition.message));
     Some(Error::Failed { reason, message })
 }

@@ -10,7 +10,11 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::time::Duration;
 use tokio::task::JoinSet;
+
+/// How often what a watch has seen is looked at by those who wait for something.
+pub const LOOK: Duration = Duration::from_millis(200);
 
 /// Caches and their copies, kept up to date for as long as this lives.
 pub struct Watch {

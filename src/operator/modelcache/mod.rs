@@ -177,7 +177,7 @@ fn notes(cache: &ModelCache, decided: &Decided, status: &ModelCacheStatus) -> Ve
     let was = condition::find(&before.conditions, ConditionType::Ready);
     if let Some(is) = condition::find(&status.conditions, ConditionType::Ready)
         && was.map(|it| (&it.status, &it.reason)) != Some((&is.status, &is.reason))
-        && let Ok(reason) = serde_json::from_value::<Reason>(serde_json::Value::String(is.reason.clone()))
+        && let Some(reason) = condition::reason_of(is)
     {
         let bad = is.status == "False" && condition::find(&status.conditions, ConditionType::Reconciling).is_none();
         notes.push(Note { warning: bad, reason, action: "Reconcile", message: is.message.clone() });

@@ -9,7 +9,7 @@ use super::refresh::Freshness;
 use super::resolution::{Resolution, ResolutionState, request};
 use super::scheduled_conditions;
 use crate::api::cleaning::CleanupSummary;
-use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true};
+use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true, reason_of};
 use crate::api::model_cache::{ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
 use crate::api::model_cache_replica::AttemptStage;
 use crate::api::quantity::signed;
@@ -230,7 +230,7 @@ fn problem_of(replica: &ModelCacheReplica, unreachable: bool) -> Option<(Severit
         return problem(failure.reason, &failure.message, true);
     }
     let ready = find(&status.conditions, ConditionType::Ready)?;
-    let reason = serde_json::from_value(serde_json::Value::String(ready.reason.clone())).ok()?;
+    let reason = reason_of(ready)?;
     let under_way = matches!(
         reason,
         Reason::Warming | Reason::Preparing | Reason::Queued | Reason::Resolving | Reason::Warmed | Reason::Pending

@@ -199,6 +199,12 @@ pub struct ModelCacheStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use: Option<bool>,
 
+    /// The label that a node has while it holds a complete copy of all per-node volumes, with the value `true`: for the affinity of
+    /// pods. Only where the operator is told to label nodes (`MODELCACHE_LABEL_NODES`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub node_label: Option<String>,
+
     /// What each source resolved to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]

@@ -9,6 +9,7 @@
 //! - [`clean`]: who cleans what on schedule, and what is said of it.
 //! - [`restore`]: what was backed up, back onto volumes.
 //! - [`pool`]: what a pool has and gives.
+//! - [`node_label`]: which nodes say that they hold a cache.
 //! - [`tombstone`]: data that is to be removed from nodes, as they answer.
 //! - [`cluster`]: the only room that writes to the API server.
 //! - [`runtime`]: watches, leadership, health, metrics.
@@ -21,6 +22,7 @@ pub mod due;
 pub mod error;
 pub mod job;
 pub mod modelcache;
+pub mod node_label;
 pub mod options;
 pub mod placement;
 pub mod pod;

@@ -10,6 +10,7 @@ mod support;
 mod delete_guard;
 mod install;
 mod lease;
+mod node_labels;
 mod permissions;
 mod plugin;
 mod pods;

@@ -39,6 +39,7 @@ mod failures;
 mod gitops;
 mod idle;
 mod install;
+mod labels;
 mod manifests;
 mod membership;
 mod missing;
@@ -70,6 +71,7 @@ fn main() -> std::process::ExitCode {
         conflicts::scenarios(),
         deletion::scenarios(),
         membership::scenarios(),
+        labels::scenarios(),
         restarts::scenarios(),
         schedule::scenarios(),
         cleanup::scenarios(),

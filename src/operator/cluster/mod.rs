@@ -3,6 +3,7 @@
 mod apply;
 mod events;
 mod lease;
+mod node_labels;
 mod progress;
 mod read;
 mod runs;

@@ -59,6 +59,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// Whether its use is tracked.
     pub tracks_use: bool,
+    /// Whether nodes are labelled with the caches that they hold.
+    pub labels_nodes: bool,
 }
 
 impl Observed {
@@ -154,6 +156,7 @@ pub async fn observe(
             vec![]
         },
         tracks_use: settings.track_use,
+        labels_nodes: settings.label_nodes,
     })
 }
 

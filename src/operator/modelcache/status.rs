@@ -19,6 +19,7 @@ use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
 use crate::operator::backup::summary::summary;
 use crate::operator::clean;
 use crate::operator::error::Error;
+use crate::operator::node_label::plan as node_label;
 use crate::operator::placement::{NodeState, node_state};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -85,6 +86,7 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         backup,
         cleanup,
         in_use: facts.observed.tracks_use.then(|| deletion::in_use(facts.cache, facts.observed)),
+        node_label: node_label::key(facts.cache).filter(|_| facts.observed.labels_nodes),
         sources: facts
             .resolutions
             .iter()

@@ -1,18 +1,19 @@
 //! Who wakes whom? The wiring diagram, in code.
 
 use super::context::{Context, Stores};
-use super::data;
+use super::feed::{drain, prune, prune_node, reflect, watch};
 use super::health::Health;
 use super::log;
 use super::metrics::Sources;
 use super::throttle::Throttle;
+use super::{data, nodes};
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool, label};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::options::Settings;
 use crate::operator::replica::slots::Slots;
 use crate::operator::{modelcache, pool, replica, tombstone};
-use futures::{Stream, StreamExt, future};
+use futures::{StreamExt, future};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::core::PartialObjectMeta;
@@ -20,7 +21,6 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
@@ -94,9 +94,10 @@ pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, he
         let _ = future::join(backups.wait_until_ready(), restores.wait_until_ready()).await;
         health.ready();
         tracing::info!("has seen everything, and works");
-        let data = future::join(
+        let data = future::join3(
             data::backups(&client, &backups, context.clone()),
             data::restores(&client, &restores, context.clone()),
+            nodes::labels(&client, context.clone()),
         );
         let copies = future::join4(
             cache_controller(&client, &caches, context.clone()),
@@ -254,7 +255,7 @@ async fn tombstone_controller(client: &Client, node_jobs_namespace: &str, contex
 }
 
 /// Runs a reconcile, unless the object was looked at a moment ago: then it is looked at as soon as that is no longer so.
-async fn throttled<K, F, R>(
+pub(super) async fn throttled<K, F, R>(
     throttle: Arc<Throttle>,
     controller: &'static str,
     reconcile: F,
@@ -353,47 +354,5 @@ impl PartialMeta {
 
     fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
-    }
-}
-
-fn watch<K>(client: &Client) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned + Send + 'static,
-{
-    watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff()
-}
-
-/// Feeds a store from a watch; a watch that fails is a reason not to be ready, by name.
-fn reflect<K, S>(
-    writer: kube::runtime::reflector::store::Writer<K>,
-    stream: S,
-    kind: &'static str,
-    health: Arc<Health>,
-) -> impl Stream<Item = ()>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
-{
-    stream.reflect(writer).map(move |event| match event {
-        Ok(_) => health.watch_works(kind),
-        Err(error) => health.watch_fails(kind, &error.to_string()),
-    })
-}
-
-async fn drain(stream: impl Stream<Item = ()>) {
-    stream.for_each(|()| future::ready(())).await;
-}
-
-fn prune<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
-}
-
-/// A node's image list alone is larger than all we read of it.
-fn prune_node(node: &mut Node) {
-    prune(node);
-    node.metadata.annotations = None;
-    if let Some(status) = node.status.as_mut() {
-        let conditions = status.conditions.take();
-        *status = k8s_openapi::api::core::v1::NodeStatus { conditions, ..Default::default() };
     }
 }

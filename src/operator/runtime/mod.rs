@@ -3,9 +3,11 @@
 mod context;
 mod controllers;
 mod data;
+mod feed;
 mod health;
 mod log;
 mod metrics;
+mod nodes;
 mod permissions;
 mod throttle;
 

@@ -48,7 +48,8 @@ async fn ready() -> (Client, Client) {
     }
     plane.kubectl(&["apply", "--server-side", "-f", directory.path().to_str().unwrap()]);
     plane.kubectl(&["apply", "--server-side", "-f", "config/policy/node-labels/policy.yaml"]);
-    let groups = ["system:serviceaccounts", "system:serviceaccounts:modelcache-system", "system:authenticated", "labels"];
+    let groups =
+        ["system:serviceaccounts", "system:serviceaccounts:modelcache-system", "system:authenticated", "labels"];
     (administrator, user(OPERATOR, &groups).await)
 }
 
@@ -62,7 +63,8 @@ async fn of_a_node_the_operator_may_change_its_own_labels_and_nothing_else_and_n
         let refused = patch(&operator, "labelled", "", &labels(json!({"zone": "b"}))).await.err();
         let others = patch(&administrator, "labelled", "", &labels(json!({KEY: "true"}))).await.err();
         let said = format!("{} {}", refused.unwrap_or_default(), others.unwrap_or_default());
-        let both = said.contains("but those that begin with cached.modelcache.dev/") && said.contains("others may only");
+        let both =
+            said.contains("but those that begin with cached.modelcache.dev/") && said.contains("others may only");
         both.then_some(()).ok_or(said)
     })
     .await;
@@ -70,7 +72,8 @@ async fn of_a_node_the_operator_may_change_its_own_labels_and_nothing_else_and_n
     // For good: so that there is something to take off.
     let set = json!({"metadata": {"labels": {KEY: "true", stale: "true"}}});
     let api: Api<Node> = Api::all(operator.clone());
-    let patched = api.patch("labelled", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&set)).await.unwrap();
+    let patched =
+        api.patch("labelled", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&set)).await.unwrap();
     assert_eq!(patched.metadata.labels.as_ref().unwrap().get(KEY).map(String::as_str), Some("true"));
     for allowed in [
         labels(json!({KEY: null})),

@@ -66,7 +66,12 @@ fn a_node_has_the_label_while_its_copy_is_complete_and_what_is_not_known_changes
         ("is being made", vec![replica("studio", "models", NODE, "a", None, "False")], &kept, &off),
         ("is of an earlier plan", vec![replica("studio", "models", NODE, "b", Some("a"), "True")], &kept, &off),
         ("is damaged", vec![replica("studio", "models", NODE, "a", Some("a"), "False")], &kept, &off),
-        ("is on a node that does not report", vec![replica("studio", "models", NODE, "a", Some("a"), "Unknown")], &kept, &kept),
+        (
+            "is on a node that does not report",
+            vec![replica("studio", "models", NODE, "a", Some("a"), "Unknown")],
+            &kept,
+            &kept,
+        ),
         ("was never looked at", vec![replica("studio", "models", NODE, "a", None, "Unknown")], &kept, &off),
         ("has no status", vec![without_status(complete("studio", "models"))], &kept, &off),
         ("is being removed", vec![deleted(complete("studio", "models"))], &kept, &off),
@@ -109,8 +114,11 @@ fn a_cache_that_is_being_deleted_or_is_gone_leaves_no_label_and_a_suspended_one_
 
 #[test]
 fn labels_of_others_are_left_and_a_value_of_ours_that_somebody_changed_is_mended() {
-    let others =
-        [("kubernetes.io/hostname", "node-1"), ("modelcache.dev/cache", "studio"), ("cached.modelcache.dev.example/x", "true")];
+    let others = [
+        ("kubernetes.io/hostname", "node-1"),
+        ("modelcache.dev/cache", "studio"),
+        ("cached.modelcache.dev.example/x", "true"),
+    ];
     assert_eq!(decided(&others, vec![], vec![]), json!({}));
     let cache = || vec![with_volumes("studio", &["models"])];
     let changed = decided(&[(KEY, "no")], cache(), vec![complete("studio", "models")]);

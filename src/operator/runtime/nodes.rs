@@ -32,7 +32,9 @@ pub(super) async fn labels(client: &Client, context: Arc<Context>) {
             Some(ObjectRef::new(&it.spec.node?.name))
         })
         // One that is deleted, or has another volume now.
-        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |it| concerned(&on_cache, &it))
+        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |it| {
+            concerned(&on_cache, &it)
+        })
         .run(
             move |object, context| throttled(throttle.clone(), "nodelabel", node_label::reconcile, object, context),
             pause,

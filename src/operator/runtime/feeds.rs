@@ -34,7 +34,7 @@ pub(super) fn feeds(client: &Client, track_use: bool, health: &Arc<Health>) -> F
     let (replicas, replicas_writer) = store();
     let (backups, backups_writer) = store();
     let (restores, restores_writer) = store();
-    let (users, users_writer) = store();
+    let (mounting, mounting_writer) = store();
     let (wake, used) = unbounded();
     let copies = future::join4(
         reflect(nodes_writer, watch(client).modify(prune_node), "nodes", health),
@@ -47,13 +47,13 @@ pub(super) fn feeds(client: &Client, track_use: bool, health: &Arc<Health>) -> F
         reflect(restores_writer, watch(client).modify(prune), "modelcacherestores", health),
     );
     let use_of = if track_use {
-        let told = users::telling(users::watched(client, users.clone()).reflect(users_writer), caches.clone(), wake);
+        let told = users::telling(users::watched(client, mounting.clone()).reflect(mounting_writer), caches.clone(), wake);
         run(told, "pods", health)
     } else {
         future::ready(()).boxed()
     };
     let feed = future::join3(copies, records, use_of).map(drop).boxed();
-    let users = track_use.then_some(users);
+    let users = track_use.then_some(mounting);
     Feeds { stores: Stores { caches, replicas, backups, restores, pools, nodes, users }, used, feed }
 }
 

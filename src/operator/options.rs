@@ -47,7 +47,7 @@ pub struct OperatorOptions {
     pub unreachable_grace_seconds: u32,
 
     /// Say in `status.inUse` of each cache whether a pod mounts a volume of it. Costs a watch of all pods, of which those are
-    /// kept in memory that mount a claim, at less than a kilobyte each.
+    /// kept in memory that mount a claim, at about a kilobyte each.
     #[arg(long, env = "MODELCACHE_TRACK_USE")]
     pub track_use: bool,
 

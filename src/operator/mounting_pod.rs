@@ -84,7 +84,8 @@ impl MountingPod {
     #[must_use]
     pub fn stripped(self) -> Self {
         let Self { metadata, mut spec, mut status } = self;
-        let asked_of = |key: &str| key == label::MANAGED_BY || key.strip_prefix(GROUP).is_some_and(|it| it.starts_with('/'));
+        let asked_of =
+            |key: &str| key == label::MANAGED_BY || key.strip_prefix(GROUP).is_some_and(|it| it.starts_with('/'));
         let labels = metadata.labels.map(|it| it.into_iter().filter(|(key, _)| asked_of(key)).collect());
         spec.volumes.retain(|it| it.persistent_volume_claim.is_some());
         spec.volumes.shrink_to_fit();

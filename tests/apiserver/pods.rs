@@ -217,13 +217,17 @@ async fn a_volume_of_the_pod_that_has_the_name_of_ours_stays_what_it_is_and_the_
     for volumes in [
         json!([own("modelcache-models", "emptyDir", json!({}))]),
         json!([own("modelcache-models", "persistentVolumeClaim", another_claim)]),
-        json!([own("modelcache-models", "emptyDir", json!({})), own("volume-of-modelcache-0-0", "emptyDir", json!({}))]),
+        json!([
+            own("modelcache-models", "emptyDir", json!({})),
+            own("volume-of-modelcache-0-0", "emptyDir", json!({}))
+        ]),
     ] {
         let spec = json!({"containers": [server], "volumes": volumes});
         let given = create(&client, &asking("plain", json!({}), spec)).await.unwrap();
         let pod = &given["spec"];
         let claims = pod["volumes"].as_array().unwrap().iter().filter(|it| {
-            it["persistentVolumeClaim"]["claimName"] == "plain-models" && it["persistentVolumeClaim"]["readOnly"] == true
+            it["persistentVolumeClaim"]["claimName"] == "plain-models"
+                && it["persistentVolumeClaim"]["readOnly"] == true
         });
         let claims: Vec<&Value> = claims.collect();
         assert_eq!(claims.len(), 1, "{volumes} became {}", pod["volumes"]);

@@ -362,7 +362,11 @@ async fn a_persistent_volume_of_the_operator_is_a_leaf_below_its_pool_and_of_its
         (path, json!(format!("/mnt/other/modelcache/{leaf}")), below),
         (path, json!(format!("/mnt/sata/modelcache-slow/{leaf}")), below),
         (path, json!(format!("{POOL_PATH}/modelcache/{leaf}")), below),
-        (path, json!(format!("{POOL_PATH}/{STRANGER}_studio_models")), "must be that of the namespace tenant, whose UID is"),
+        (
+            path,
+            json!(format!("{POOL_PATH}/{STRANGER}_studio_models")),
+            "must be that of the namespace tenant, whose UID is",
+        ),
         (path, json!(format!("{POOL_PATH}/{uid}_studio_other")), "must be of the cache and the volume of the labels"),
         (path, json!(format!("{POOL_PATH}/{uid}_other_models")), "must be of the cache and the volume of the labels"),
         ("/spec/persistentVolumeReclaimPolicy", json!("Delete"), "the reclaim policy must be Retain"),
@@ -395,7 +399,8 @@ async fn a_persistent_volume_of_the_operator_stays_with_its_claim_also_once_its_
     let patch = |change: Value| {
         let operator = operator.clone();
         async move {
-            let mut patch = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "policy-stays"}});
+            let mut patch =
+                json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "policy-stays"}});
             merge(&mut patch, &change);
             let forced = format!("{target}?fieldManager=modelcache-operator&force=true&dryRun=All");
             send(&operator, "PATCH", &forced, &patch).await.map_err(|status| refusal(&status).join("; "))

@@ -107,7 +107,8 @@ impl Known {
 
     /// What a manifest lists.
     pub fn learn_all(&mut self, manifest: &Manifest) {
-        let (revision, origin): (Arc<str>, Arc<str>) = (manifest.revision.as_str().into(), manifest.origin.as_str().into());
+        let (revision, origin): (Arc<str>, Arc<str>) =
+            (manifest.revision.as_str().into(), manifest.origin.as_str().into());
         for entry in &manifest.entries {
             if let What::File { size, sha256 } = &entry.what
                 && let Some(sha256) = unhex_array(sha256)
@@ -276,8 +277,15 @@ mod tests {
 
     fn placement(bytes: &[u8]) -> Placement {
         let digest = Some(Digest::Sha256(Sha256::digest(bytes)));
-        let placed =
-            Placed { path: "files/a".into(), index: 0, files: 1, size: Some(bytes.len() as u64), digest, validator: None, tree: None };
+        let placed = Placed {
+            path: "files/a".into(),
+            index: 0,
+            files: 1,
+            size: Some(bytes.len() as u64),
+            digest,
+            validator: None,
+            tree: None,
+        };
         Placement { key: Value::Null, contents: vec![placed], links: vec![], documents: vec![], last: None }
     }
 

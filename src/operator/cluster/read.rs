@@ -117,9 +117,12 @@ mod tests {
         let heard = asked.clone();
         let server = tower::service_fn(move |request: http::Request<Body>| {
             let query = request.uri().query().unwrap_or_default().to_owned();
-            let answer = if query.contains("continue=more") { page(&["c", "d"], "") } else { page(&["a", "b"], "more") };
+            let answer =
+                if query.contains("continue=more") { page(&["c", "d"], "") } else { page(&["a", "b"], "more") };
             heard.lock().unwrap().push(query);
-            async move { Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(answer.to_string().into_bytes()))) }
+            async move {
+                Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(answer.to_string().into_bytes())))
+            }
         });
         let cluster = Cluster::new(kube::Client::new(server, "team"), "test");
         let pods = cluster.mounting_pods("team").await.unwrap();

@@ -172,7 +172,8 @@ impl Deletion<'_> {
         };
         for pod in self.observed.pods.iter().filter(|pod| !pod.is_over() && !pod.is_ours() && !is_lost(pod)) {
             if let Some(claim) = pod.claims().find(|it| claims.contains(*it)) {
-                let message = format!("deletion waits: pod `{}` mounts PersistentVolumeClaim `{claim}`", pod.name_any());
+                let message =
+                    format!("deletion waits: pod `{}` mounts PersistentVolumeClaim `{claim}`", pod.name_any());
                 return Some(Note::warning(Reason::InUse, "Delete", message));
             }
         }

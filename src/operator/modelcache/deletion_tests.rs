@@ -181,7 +181,7 @@ fn a_pod_that_mounts_a_claim_of_ours_holds_the_deletion_up_and_is_named() {
 fn pods_that_are_over_ours_or_of_another_claim_do_not_count() {
     let phase = |phase: &str| {
         let mut pod = pod("studio-models");
-        pod.status.as_mut().unwrap().phase = Some(phase.into());
+        pod.status.phase = Some(phase.into());
         pod
     };
     let mut ours = pod("studio-models");

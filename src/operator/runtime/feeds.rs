@@ -47,7 +47,8 @@ pub(super) fn feeds(client: &Client, track_use: bool, health: &Arc<Health>) -> F
         reflect(restores_writer, watch(client).modify(prune), "modelcacherestores", health),
     );
     let use_of = if track_use {
-        let told = users::telling(users::watched(client, mounting.clone()).reflect(mounting_writer), caches.clone(), wake);
+        let told =
+            users::telling(users::watched(client, mounting.clone()).reflect(mounting_writer), caches.clone(), wake);
         run(told, "pods", health)
     } else {
         future::ready(()).boxed()

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn the_cache_is_woken_when_somebody_begins_or_ends_to_use_it() {
-        for end in [Event::Delete(pod("user", &json!({}))), Event::Apply(pod("user", &json!({"/status/phase": "Failed"})))]
+        for end in
+            [Event::Delete(pod("user", &json!({}))), Event::Apply(pod("user", &json!({"/status/phase": "Failed"})))]
         {
             assert_eq!(after(vec![Event::Apply(pod("user", &json!({}))), end]), (vec![], 2));
         }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 const IMAGE: &str = "localhost/modelcache:dev";
 const POOL_PATH: &str = "/mnt/nvme/modelcache";
+/// The label that says whose an object is.
+const MANAGED_BY: &str = "/metadata/labels/app.kubernetes.io~1managed-by";
 /// UID of no namespace.
 const STRANGER: &str = "0f0e0d0c-0b0a-0908-0706-050403020100";
 
@@ -46,7 +48,7 @@ async fn ready() -> (Client, Client) {
             changed(&volume, "/spec/persistentVolumeReclaimPolicy", json!("Delete")),
             "must be Retain",
         ),
-        ("persistentvolumes", changed(&volume, "/metadata/labels", json!({})), "must carry the label"),
+        ("persistentvolumes", changed(&volume, MANAGED_BY, Value::Null), "must carry the label"),
         ("persistentvolumes", changed(&volume, other_pool, json!("policy-other")), "NodeCachePool policy-other"),
         ("persistentvolumes", persistent_volume(STRANGER), "that of the namespace tenant"),
     ];
@@ -389,7 +391,7 @@ async fn a_persistent_volume_of_the_operator_is_a_leaf_below_its_pool_and_of_its
         ("/spec/claimRef", Value::Null, &["claimRef must name the claim"]),
         ("/spec/claimRef/name", json!("studio-other"), &["claimRef must be the claim <cache>-<volume>"]),
         ("/spec/claimRef/namespace", json!("default"), &["in the namespace of the label", foreign]),
-        ("/metadata/labels", json!({}), &["must carry the label", "must be of the cache and the volume"]),
+        (MANAGED_BY, Value::Null, &["must carry the label"]),
         ("/metadata/labels/modelcache.dev~1pool", Value::Null, &["must name its NodeCachePool"]),
         (
             "/metadata/labels/modelcache.dev~1pool",

@@ -1,28 +1,26 @@
 //! When does a large file get its name? Once the disk has it: until then a power cut leaves nothing that looks complete.
 //!
 //! A sync takes its time, so that it is waited for beside the work that goes on; the kernel was told of the bytes as they came
-//! ([`crate::agent::write_behind`]). Files that are written are few at a time: small ones are packed.
+//! ([`crate::agent::write_behind`]). Where many files wait, one sync of the file system is for all of them.
 
 use super::directory::place;
 use crate::agent::failure::Failure;
-use crate::agent::layout::LayoutError;
 use crate::agent::layout::safe_path::Root;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// Files that are synced at once: a disk takes them together, and a network's disk is far away.
-const THREADS: usize = 4;
 /// Files that may wait for their sync: each is open.
-const WAITING: usize = 16;
+const WAITING: usize = 64;
+/// As many files are synced one by one: others may write much to the same file system.
+const FEW: usize = 2;
 
 /// Gives files their names, each once it is on the disk.
 #[derive(Debug)]
 pub(super) struct Settler {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A file that is written.
@@ -38,17 +36,20 @@ pub(super) struct Written {
     pub(super) name: String,
 }
 
+/// Brings files to the disk.
+type Syncing = fn(&[Written]) -> io::Result<()>;
+
 #[derive(Debug)]
 struct Shared {
-    sync: fn(&File) -> io::Result<()>,
+    sync: Syncing,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Written>,
-    /// Files that have no name yet, also those that a thread has taken.
+    queue: Vec<Written>,
+    /// Files that have no name yet, also those that the thread has taken.
     open: usize,
     failure: Option<Failure>,
     closed: bool,
@@ -56,14 +57,14 @@ struct State {
 
 impl Default for Settler {
     fn default() -> Self {
-        Self::new(File::sync_all)
+        Self::new(sync)
     }
 }
 
 impl Settler {
-    fn new(sync: fn(&File) -> io::Result<()>) -> Self {
+    fn new(sync: Syncing) -> Self {
         let shared = Shared { sync, state: Mutex::default(), changed: Condvar::new() };
-        Self { shared: Arc::new(shared), threads: Mutex::default() }
+        Self { shared: Arc::new(shared), thread: Mutex::default() }
     }
 
     /// Takes a file over. Waits while too many do.
@@ -71,12 +72,10 @@ impl Settler {
     /// # Errors
     /// That of a file that was taken over before: it has no name, and never gets one.
     pub(super) fn take(&self, written: Written) -> Result<(), Failure> {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        while threads.len() < THREADS {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
             let shared = Arc::clone(&self.shared);
-            threads.push(std::thread::spawn(move || shared.work()));
-        }
-        drop(threads);
+            std::thread::spawn(move || shared.work())
+        });
         let mut state = self.shared.wait_while(|it| it.open >= WAITING && it.failure.is_none());
         if let Some(failure) = state.failure.clone() {
             drop(state);
@@ -84,7 +83,7 @@ impl Settler {
             return Err(failure);
         }
         state.open += 1;
-        state.queue.push_back(written);
+        state.queue.push(written);
         drop(state);
         self.shared.changed.notify_all();
         Ok(())
@@ -104,8 +103,7 @@ impl Drop for Settler {
     fn drop(&mut self) {
         self.shared.state().closed = true;
         self.shared.changed.notify_all();
-        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for thread in std::mem::take(threads) {
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
     }
@@ -121,14 +119,16 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The life of a thread: until nothing more can come.
+    /// The life of the thread: until nothing more can come.
     fn work(&self) {
         loop {
-            let next = self.wait_while(|it| it.queue.is_empty() && !it.closed).queue.pop_front();
-            let Some(written) = next else { return };
-            let settled = self.name(&written);
+            let batch = std::mem::take(&mut self.wait_while(|it| it.queue.is_empty() && !it.closed).queue);
+            if batch.is_empty() {
+                return;
+            }
+            let settled = self.name(&batch);
             let mut state = self.state();
-            state.open -= 1;
+            state.open -= batch.len();
             if let Err(failure) = settled {
                 state.failure.get_or_insert(failure);
             }
@@ -137,11 +137,25 @@ impl Shared {
         }
     }
 
-    fn name(&self, written: &Written) -> Result<(), Failure> {
-        let Written { root, aside, file, name } = written;
-        let synced = (self.sync)(file).map_err(|error| super::directory::failed(root, name, error));
-        let placed = synced.and_then(|()| place(root, aside, name, true).map(drop));
-        placed.inspect_err(|_| drop::<Result<(), LayoutError>>(root.remove(aside)))
+    /// Of a batch that the disk does not take, no file gets its name.
+    fn name(&self, batch: &[Written]) -> Result<(), Failure> {
+        let Some(first) = batch.first() else { return Ok(()) };
+        let synced = (self.sync)(batch).map_err(|error| super::directory::failed(&first.root, &first.name, error));
+        let mut result = synced;
+        for Written { root, aside, name, .. } in batch {
+            result = result.and_then(|()| place(root, aside, name, true).map(drop));
+            if result.is_err() {
+                let _ = root.remove(aside);
+            }
+        }
+        result
+    }
+}
+
+fn sync(batch: &[Written]) -> io::Result<()> {
+    match batch {
+        [first, ..] if batch.len() > FEW => Ok(rustix::fs::syncfs(&first.file)?),
+        few => few.iter().try_for_each(|it| it.file.sync_all()),
     }
 }
 
@@ -163,13 +177,12 @@ mod tests {
     fn a_file_has_its_name_once_the_disk_has_it_and_not_before() {
         static SYNCED: AtomicUsize = AtomicUsize::new(0);
         static NAMED_BEFORE: AtomicUsize = AtomicUsize::new(0);
-        /// The file that is synced is still called as it was.
-        fn look(file: &File) -> io::Result<()> {
-            use std::os::fd::AsRawFd as _;
-            let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-            NAMED_BEFORE.fetch_add(usize::from(!path.parent().is_some_and(|it| it.ends_with("tmp"))), Ordering::SeqCst);
-            SYNCED.fetch_add(1, Ordering::SeqCst);
-            Ok(())
+        /// Files that are synced are still called as they were.
+        fn look(batch: &[Written]) -> io::Result<()> {
+            let named = batch.iter().filter(|it| !matches!(it.root.stat(&it.name), Ok(None)));
+            NAMED_BEFORE.fetch_add(named.count(), Ordering::SeqCst);
+            SYNCED.fetch_add(batch.len(), Ordering::SeqCst);
+            sync(batch)
         }
         let base = tempfile::tempdir().unwrap();
         let root = Root::open(base.path()).unwrap();

@@ -113,6 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_pods_of_a_namespace_are_read_page_by_page_and_those_are_kept_that_mount_a_claim() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let heard = asked.clone();
         let server = tower::service_fn(move |request: http::Request<Body>| {

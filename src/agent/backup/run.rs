@@ -312,7 +312,6 @@ impl Job {
         let document = serde_json::to_vec_pretty(&snapshot).map_err(internal)?;
         archive.document(&format!("{OWN}/snapshot.json"), &document)?;
         let upload = archive.finish()?;
-        self.handle.block_on(self.repository.store.sync())?;
         let new_bytes = upload.finish(&name)?;
         self.handle.block_on(self.repository.store.sync())?;
         Ok(Snapshot { new_bytes, ..snapshot })

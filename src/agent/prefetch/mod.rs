@@ -212,9 +212,10 @@ impl Prefetch<'_> {
         let inventory = {
             let (root, placement, revision, known) =
                 (root.clone(), placement.clone(), pin.revision.clone(), known.clone());
-            let cache = self.plan.cache.clone();
-            let looking =
-                tokio::task::spawn_blocking(move || inventory::look(&root, &cache, &placement, &revision, &known));
+            let (cache, origin) = (self.plan.cache.clone(), listing.origin.clone());
+            let looking = tokio::task::spawn_blocking(move || {
+                inventory::look(&root, &cache, &placement, (&revision, &origin), &known)
+            });
             looking.await.map_err(|error| Failure::new(Reason::InternalError, error.to_string()))??
         };
         let bytes = placement.contents.iter().filter_map(|it| it.size).sum();

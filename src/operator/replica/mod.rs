@@ -28,7 +28,6 @@ use build::verify_job::verify_job;
 use build::warm_up_job::{Beside, warm_up_job};
 use cleaning::CleanedHere;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
@@ -190,7 +189,7 @@ async fn carry_out(
             let namespace = replica.namespace().unwrap_or_default();
             // The time first: a pod that is made meanwhile is younger.
             let looked = Timestamp::now();
-            let pods = cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await?;
+            let pods = cluster.mounting_pods(&namespace).await?;
             let oldest = readers::oldest(&pods, replica, looked);
             let beside = observed.beside_own.clone().unwrap_or(Beside::Anywhere);
             let pool = observed.pool.as_deref();

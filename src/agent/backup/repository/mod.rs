@@ -18,6 +18,7 @@ pub mod marker;
 pub mod names;
 pub mod place;
 pub mod seal;
+mod settle;
 pub mod snapshot;
 pub mod store;
 pub mod upload;

@@ -10,13 +10,14 @@ use crate::operator::modelcache::model::{NodeModel, PerNodePlace, Place, VolumeM
 use crate::operator::modelcache::observe::Observed;
 use crate::operator::modelcache::resolution::{Resolution, ResolutionState};
 use crate::operator::modelcache::status;
+use crate::operator::mounting_pod::MountingPod;
 use crate::operator::options::Settings;
 use crate::operator::placement::{self, NodeState};
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::retry::RetryPolicy;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 use std::sync::Arc;
@@ -280,8 +281,8 @@ impl Observed {
         self
     }
 
-    pub(crate) fn with_pod(mut self, pod: Pod) -> Self {
-        self.pods.push(pod);
+    pub(crate) fn with_pod(mut self, pod: MountingPod) -> Self {
+        self.pods.push(pod.into());
         self
     }
 }

@@ -19,8 +19,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/textproto"
 	"net/url"
 	"os"
 	"strconv"
@@ -271,13 +273,25 @@ func inside(before, bucket, object string) *url.URL {
 
 // https://docs.cloud.google.com/storage/docs/xml-api/put-object-upload
 func (f *front) put(w http.ResponseWriter, bucket, object, generation string, body io.Reader, done func(tag string)) {
-	query := url.Values{"uploadType": {"media"}, "name": {object}}
+	// Of its ways to upload at once the one that holds conditions.
+	query := url.Values{"uploadType": {"multipart"}, "name": {object}}
 	if generation != "" {
 		query.Set("ifGenerationMatch", generation)
 	}
+	var related bytes.Buffer
+	parts := multipart.NewWriter(&related)
+	about, _ := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {"application/json"}})
+	json.NewEncoder(about).Encode(map[string]string{"name": object})
+	content, _ := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {"application/octet-stream"}})
+	if _, err := io.Copy(content, body); err != nil {
+		return
+	}
+	parts.Close()
 	address := "/upload/storage/v1/b/" + url.PathEscape(bucket) + "/o?" + query.Encode()
+	request := httptest.NewRequest(http.MethodPost, address, &related)
+	request.Header.Set("Content-Type", "multipart/related; boundary="+parts.Boundary())
 	answer := httptest.NewRecorder()
-	f.fake.HTTPHandler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, address, body))
+	f.fake.HTTPHandler().ServeHTTP(answer, request)
 	switch answer.Code {
 	case http.StatusOK:
 		var made struct{ Etag, Generation string }

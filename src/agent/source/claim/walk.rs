@@ -115,7 +115,11 @@ impl Walk<'_> {
 
     /// What cannot be taken over is said, unless nobody asks for it.
     fn unless_excluded(&self, shown: &str, what: &str) -> Result<(), Failure> {
-        if self.patterns.want(shown) && self.patterns.want(&format!("{shown}/")) { Err(refused(self.claim, shown, what)) } else { Ok(()) }
+        if self.patterns.want(shown) && self.patterns.want(&format!("{shown}/")) {
+            Err(refused(self.claim, shown, what))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl ArchiveRestore<'_> {
         unpack::remove::tree(&root, &aside)?;
         root.make_directory(&aside)?;
         let unpacked = self.unpack(&root, &aside, &shown, file, &lock);
-        let stage = Stage::new(&root, self.cache)?;
+        Stage::new(&root, self.cache)?;
         let content = unpacked.and_then(|content| {
             let from = content.directory.as_ref().map_or_else(|| aside.clone(), |volume| format!("{aside}/{volume}"));
             let staged = journal::staged(self.cache);
@@ -102,6 +102,7 @@ impl ArchiveRestore<'_> {
                 return Err(failure);
             }
         };
+        let stage = Stage::again(&root, self.cache)?;
         let mut theirs = Theirs::read(&root, self.cache)?;
         for entry in &entries {
             if let What::File { sha256, .. } = &entry.what {

@@ -39,6 +39,7 @@ const PURE_FILES: [&str; 24] = [
     "operator/replica/cleaning.rs",
     "operator/replica/slots.rs",
     "operator/replica/step.rs",
+    "operator/restore/cleaned.rs",
     "operator/restore/pins.rs",
     "operator/restore/resolve.rs",
     "operator/retry.rs",

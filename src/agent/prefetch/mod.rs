@@ -159,6 +159,7 @@ impl Prefetch<'_> {
                 staging.sweep(&[])?;
                 unpack::sweep(&root, cache, &[])?;
                 rollback::sweep(&root, cache, Timestamp::now())?;
+                rollback::sweep_archives(&root, self.volume, Timestamp::now())?;
             }
             publisher.finish()?;
             let message = format!(

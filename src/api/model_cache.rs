@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
     status = "ModelCacheStatus",
     derive = "PartialEq",
     shortname = "mcache",
-    category = "modelcache",
+    category = "modelcache-dev",
     doc = "A ModelCache puts models on the nodes (or the shared volume) where pods need them, verified and ready to be used offline.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -76,7 +76,7 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// What is deleted, rotated and mended on the volumes: by itself where there is a `schedule`, else by `modelcache clean`.
+    /// What is deleted, rotated and mended on the volumes: by itself where there is a `schedule`, else by `kubectl modelcache clean` and `modelcache clean`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<Cleanup>,
 
@@ -156,8 +156,7 @@ pub struct ModelCacheStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The last value of the annotation `modelcache.dev/requestedAt` that was acted on: the sources were asked, and every copy looks
-    /// for itself.
+    /// The last value of the annotation `modelcache.dev/requestedAt` that was acted on for every source; every copy looks for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_request: Option<String>,
@@ -166,6 +165,16 @@ pub struct ModelCacheStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_verify_request: Option<String>,
+
+    /// The last value of the annotation `modelcache.dev/cleanRequestedAt` that every copy it is about has acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_clean_request: Option<String>,
+
+    /// The last value of the annotation `modelcache.dev/resetRequestedAt` that every copy it is about has acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_reset_request: Option<String>,
 
     /// What is known, by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -247,6 +256,10 @@ pub struct SourceStatus {
     /// How often the origin was asked whether it moved. Jobs are numbered by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<i64>,
+    /// The last value of the annotation `modelcache.dev/requestedAt` that the origin was asked for, or did not need to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_request: Option<String>,
     /// When the origin is asked whether it moved, and how that went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<ScheduledRun>,

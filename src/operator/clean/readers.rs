@@ -15,6 +15,11 @@ pub fn oldest(pods: &[Pod], replica: &ModelCacheReplica, looked: Timestamp) -> T
     reading.chain([looked]).min().unwrap_or(looked)
 }
 
+/// Names of the pods that mount the copy and are not over.
+pub fn names(pods: &[Pod], replica: &ModelCacheReplica) -> Vec<String> {
+    pods.iter().filter(|it| reads(it, replica)).map(ResourceExt::name_any).collect()
+}
+
 fn reads(pod: &Pod, replica: &ModelCacheReplica) -> bool {
     let Some(spec) = &pod.spec else { return false };
     let over = matches!(pod.status.as_ref().and_then(|it| it.phase.as_deref()), Some("Succeeded" | "Failed"));

@@ -9,11 +9,12 @@ use crate::operator::placement;
 use crate::operator::pod::{AgentJob, agent_job, owner};
 use crate::operator::replica::build::labels;
 use crate::operator::replica::build::warm_up_job::{Beside, affinity, volume_and_plan};
+use crate::operator::replica::cleaning_on_request::open_request;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
-/// The clean-up Job of an attempt. `oldest_pod`: see [`super::super::readers::oldest`].
+/// The clean-up Job of an attempt: by schedule, or as the Replica's status says that it was asked for. `oldest_pod`: see [`super::super::readers::oldest`].
 pub fn clean_job(
     replica: &ModelCacheReplica,
     attempt: u64,
@@ -23,7 +24,10 @@ pub fn clean_job(
     oldest_pod: Timestamp,
     settings: &Settings,
 ) -> Job {
-    let (volumes, mounts) = volume_and_plan(replica);
+    let (volumes, mut mounts) = volume_and_plan(replica);
+    let asked = open_request(replica).filter(|it| u64::try_from(it.attempt) == Ok(attempt));
+    let dry_run = asked.is_some_and(|it| it.dry_run);
+    mounts[0].read_only = dry_run.then_some(true);
     let (document, document_mount) = document::mounted(name::clean(&cache.name_any()), mount::CACHE_DIRECTORY);
     let mut labels = labels(replica);
     labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
@@ -31,7 +35,11 @@ pub fn clean_job(
         name: name::clean_job(&replica.name_any(), attempt),
         namespace: replica.namespace().unwrap_or_default(),
         labels,
-        args: arguments(replica, attempt, oldest_pod),
+        args: arguments(replica, attempt, oldest_pod)
+            .into_iter()
+            .chain(asked.map(|_| "--deeds".to_owned()))
+            .chain(dry_run.then(|| "--dry-run".to_owned()))
+            .collect(),
         volumes: volumes.into_iter().chain([document]).collect(),
         mounts: mounts.into_iter().chain([document_mount]).collect(),
         affinity: affinity(replica, cache, beside),

@@ -10,6 +10,7 @@ use crate::operator::modelcache::build::restored::Restored;
 use crate::operator::options::Settings;
 use crate::operator::placement;
 use crate::operator::pod::{AgentJob, agent_job, owner};
+use crate::operator::replica::reset::removes;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, NodeAffinity, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
@@ -133,6 +134,9 @@ fn arguments(
         "--progress-address".to_owned(),
         format!("0.0.0.0:{}", progress::PORT),
     ];
+    if removes(replica, attempt) {
+        arguments.push("--anew".to_owned());
+    }
     let volume = cache.spec.volumes.iter().find(|it| it.name == replica.spec.volume);
     let budget = volume.and_then(|it| it.per_node.as_ref()).and_then(|it| quantity::bytes(&it.size).ok());
     if let Some(budget) = budget {

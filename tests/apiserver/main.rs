@@ -12,6 +12,7 @@ mod install;
 mod lease;
 mod permissions;
 mod plugin;
+mod plugin_requests;
 mod pods;
 mod policies;
 mod rejections;

@@ -46,6 +46,7 @@ mod plugin;
 mod pods;
 mod reader;
 mod records;
+mod requests;
 mod restarts;
 mod resume;
 mod revisions;
@@ -62,6 +63,7 @@ fn main() -> std::process::ExitCode {
         warm::scenarios(),
         pods::scenarios(),
         plugin::scenarios(),
+        requests::scenarios(),
         gitops::scenarios(),
         shared::scenarios(),
         resume::scenarios(),

@@ -47,8 +47,8 @@ pub struct Prefetch {
     attempt: Option<u64>,
 
     /// Remove what the cache has put on the volume, and fetch all of it anew; only once every origin has said that it still has what
-    /// is pinned. Only with --plan.
-    #[arg(long, conflicts_with = "file")]
+    /// is pinned. Files that others have put there stay.
+    #[arg(long)]
     anew: bool,
 
     /// Bytes that the cache may hold on the volume. [default: as much as fits; with --file the volume's `size`]
@@ -110,14 +110,15 @@ impl Prefetch {
             };
             let access = |source: &Source| self.network.mounted(source);
             let say = |line: String| output.line(&line);
-            let listed = if self.anew {
+            let mut listed = BTreeMap::new();
+            if self.anew {
                 match anew::empty(&plan, &volume, &writer, &origins, &access, &say).await {
-                    Ok(listed) => listed,
-                    Err(failure) => return Ok(vec![of_volume(&plan, Outcome::failure(failure.reason, failure.message))]),
+                    Ok(origins_said) => listed = origins_said,
+                    Err(failure) => {
+                        return Ok(vec![of_volume(&plan, Outcome::failure(failure.reason, failure.message))]);
+                    }
                 }
-            } else {
-                BTreeMap::new()
-            };
+            }
             // What the backup cannot give, the origins may: without it the run is only slower.
             let seeded = self.seed.plant(&plan, &volume, &writer, self.min_free, &self.network).await;
             match &seeded {
@@ -203,6 +204,13 @@ impl Prefetch {
             }
         }
         pins.write(&root, name)?;
+        if self.anew {
+            if let Some(failure) = unresolved.first() {
+                return Err(Failure { message: format!("nothing was removed: {}", failure.message), ..failure.clone() });
+            }
+            let say = |line: String| output.line(&line);
+            listed = anew::empty(&plan, &path, &Writer::Local, origins, &access, &say).await?;
+        }
         let size = volume.size().map(quantity::bytes).transpose();
         let size = size.map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
         let work = Work {

@@ -223,10 +223,7 @@ mod tests {
         for (scope, text) in [
             (Scope::default(), "now"),
             (Scope { nodes: names(&["a", "b"]), ..Scope::default() }, "now nodes=a,b"),
-            (
-                Scope { dry_run: true, volumes: names(&["v"]), nodes: names(&["a"]) },
-                "now dry-run volumes=v nodes=a",
-            ),
+            (Scope { dry_run: true, volumes: names(&["v"]), nodes: names(&["a"]) }, "now dry-run volumes=v nodes=a"),
         ] {
             assert_eq!(scope.value("now"), text);
             assert_eq!(Scope::of(text), scope);
@@ -236,9 +233,12 @@ mod tests {
 
     #[test]
     fn only_what_has_a_rule_is_cleaned_and_no_claim_of_somebody_else_is_reset() {
-        for (deed, models, logs) in
-            [(Deed::Warm, true, true), (Deed::Verify, true, true), (Deed::Clean, false, true), (Deed::Reset, true, false)]
-        {
+        for (deed, models, logs) in [
+            (Deed::Warm, true, true),
+            (Deed::Verify, true, true),
+            (Deed::Clean, false, true),
+            (Deed::Reset, true, false),
+        ] {
             assert_eq!((deed.can_be_done(&spec(), "models"), deed.can_be_done(&spec(), "logs")), (models, logs));
         }
     }

@@ -48,8 +48,20 @@ fn each_deed_is_over_when_cache_and_copies_have_acted_on_the_value_that_was_aske
         {"time": ASKED, "deleted": 2, "rotated": 1, "freedBytes": 1024, "gainedBytes": 0, "trashedBytes": 0}});
     for (deed, of_cache, of_copy, answer, expected) in [
         (Deed::Warm, "lastHandledRequest", "lastHandledRequest", json!(ASKED), "ready"),
-        (Deed::Verify, "lastHandledVerifyRequest", "verification", json!({"requested": {"request": ASKED, "time": ASKED}}), "as it was put there"),
-        (Deed::Clean, "lastHandledCleanRequest", "requestedCleanup", cleaned, "2 deleted, 1 rotated; 1.0 KiB freed, 0 B to the trash"),
+        (
+            Deed::Verify,
+            "lastHandledVerifyRequest",
+            "verification",
+            json!({"requested": {"request": ASKED, "time": ASKED}}),
+            "as it was put there",
+        ),
+        (
+            Deed::Clean,
+            "lastHandledCleanRequest",
+            "requestedCleanup",
+            cleaned,
+            "2 deleted, 1 rotated; 1.0 KiB freed, 0 B to the trash",
+        ),
         (Deed::Reset, "lastHandledResetRequest", "requestedReset", wiped, "fetched anew"),
     ] {
         let (seen, unseen) = (cache_with(&json!({of_cache: ASKED})), cache_with(&json!({})));

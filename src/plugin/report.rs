@@ -130,11 +130,8 @@ impl Report {
         let names = &self.names.names;
         let field = |path: &str| object.data.pointer(path).and_then(|it| it.as_str()).unwrap_or_default().to_owned();
         if kind == "Event" {
-            let about = (
-                field("/involvedObject/kind"),
-                field("/involvedObject/namespace"),
-                field("/involvedObject/name"),
-            );
+            let about =
+                (field("/involvedObject/kind"), field("/involvedObject/namespace"), field("/involvedObject/name"));
             return gathered.is_about(&about, names.is_empty());
         }
         let cache = match kind {
@@ -186,7 +183,8 @@ impl Gathered {
         }
         // Jobs go once their result is recorded, with their pods; they are named after what they were made for.
         let made_for = |(kind, of, owner): &(String, String, String)| {
-            let makes = matches!(kind.as_str(), "ModelCacheReplica" | "ModelCacheBackup" | "ModelCacheRestore" | "CronJob");
+            let makes =
+                matches!(kind.as_str(), "ModelCacheReplica" | "ModelCacheBackup" | "ModelCacheRestore" | "CronJob");
             let rest = name.strip_prefix(owner.as_str()).and_then(|it| it.strip_prefix('-'));
             makes && of == namespace && rest.is_some_and(is_of_job)
         };

@@ -85,7 +85,7 @@ async fn kubectl_finds_one_cache_by_the_name_of_its_kind_and_every_kind_by_the_c
         "metadata": {"name": "back"}, "spec": {"from": {"backup": "saved"}, "to": {"cache": "here"}}}));
     plugin.create(&json!({"apiVersion": "modelcache.dev/v1alpha1", "kind": "NodeCachePool",
         "metadata": {"name": "kubectl-names"},
-        "spec": {"nodeSelector": {"kubectl-names": "true"}, "path": "/mnt/kubectl-names", "capacity": "1Gi"}}));
+        "spec": {"gpu": "NVIDIA", "path": "/mnt/kubectl-names", "capacity": "1Gi"}}));
     let get = |what: &[&str]| {
         let all = ["-n", plugin.namespace, "get"].into_iter().chain(what.iter().copied()).chain(["-o", "name"]);
         plugin.plane.kubectl(&all.collect::<Vec<_>>())
@@ -168,7 +168,11 @@ async fn a_reset_asks_before_and_is_refused_where_a_pod_has_a_copy() {
 
     // On a terminal the name is typed.
     let typed = |name: &str| {
-        let run = format!("{} modelcache -n {} reset here --node gpu-2", plugin.path.path().join("kubectl").display(), plugin.namespace);
+        let run = format!(
+            "{} modelcache -n {} reset here --node gpu-2",
+            plugin.path.path().join("kubectl").display(),
+            plugin.namespace
+        );
         let mut command = Command::new("script");
         command.args(["-qec", &run, "/dev/null"]).env("KUBECONFIG", plugin.plane.kubeconfig());
         command.env("PATH", format!("{}:/usr/bin:/bin", plugin.path.path().display()));
@@ -185,6 +189,11 @@ async fn a_reset_asks_before_and_is_refused_where_a_pod_has_a_copy() {
     assert_eq!(code, Some(0), "{shown}");
     assert!(plugin.field("here", RESET).ends_with(" nodes=gpu-2"));
 
+    eventually("the namespace has a ServiceAccount", || async {
+        let found = plugin.plane.kubectl(&["-n", plugin.namespace, "get", "serviceaccounts", "-o", "name"]);
+        if found.contains("default") { Ok(()) } else { Err(found) }
+    })
+    .await;
     plugin.create(&json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"},
         "spec": {
@@ -251,8 +260,10 @@ async fn a_report_about_one_cache_has_no_events_of_another_whose_name_begins_so(
     ];
     for (kind, name, message) in about {
         let object = json!({"kind": kind, "name": name, "namespace": plugin.namespace});
-        plugin.create(&json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": message, "namespace": plugin.namespace},
-            "involvedObject": object, "reason": "Told", "message": message, "type": "Normal"}));
+        plugin.create(
+            &json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": message, "namespace": plugin.namespace},
+            "involvedObject": object, "reason": "Told", "message": message, "type": "Normal"}),
+        );
     }
     let file = plugin.path.path().join("report.tar.gz");
     plugin.ok(&["report", "speech", "--file", file.to_str().unwrap()]);

@@ -25,9 +25,7 @@ async fn reset(world: &World, namespace: &str, node: &str) -> (Option<RequestedR
     (status.requested_reset.filter(|it| it.time.is_some()), status.attempt.map_or(0, |it| it.number))
 }
 
-async fn a_clean_up_is_said_before_it_is_done_and_a_reset_leaves_readers_and_files_of_others_alone(
-    world: Arc<World>,
-) {
+async fn a_clean_up_is_said_before_it_is_done_and_a_reset_leaves_readers_and_files_of_others_alone(world: Arc<World>) {
     let namespace = "cleared";
     world.namespace(namespace);
     let hub = world.hub();
@@ -47,7 +45,10 @@ async fn a_clean_up_is_said_before_it_is_done_and_a_reset_leaves_readers_and_fil
 
     let said = plugin(&world, namespace, &["clean", "served", "--dry-run", "--timeout", "8m"]).await;
     assert!(said.contains("tmp/left-2.part") && !said.contains("mine.txt"), "{said}");
-    assert!(said.contains("models on node-1: 3 would be deleted") && said.contains("models on node-2: 0 would"), "{said}");
+    assert!(
+        said.contains("models on node-1: 3 would be deleted") && said.contains("models on node-2: 0 would"),
+        "{said}"
+    );
     assert_eq!(left().lines().count(), 4, "it was only said");
     let said = plugin(&world, namespace, &["clean", "served", "--node", "node-1", "--wait", "--timeout", "8m"]).await;
     assert!(said.contains("served models on node-1: 3 deleted"), "{said}");

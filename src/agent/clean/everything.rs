@@ -90,7 +90,9 @@ pub fn remove(plan: &Plan, volume: &Path, writer: Writer) -> Result<u64, Failure
 /// Fails where nobody knows what a cache on the volume needs.
 fn believed(root: &Root) -> Result<(), Failure> {
     let caches = known::caches(root)?;
-    let Some((cache, source)) = caches.iter().find_map(|it| Some((&it.name, it.broken.first()?))) else { return Ok(()) };
+    let Some((cache, source)) = caches.iter().find_map(|it| Some((&it.name, it.broken.first()?))) else {
+        return Ok(());
+    };
     let message = format!(
         "the manifest of source `{source}` of cache `{cache}` cannot be believed, so nobody knows what it lists: a warm-up writes it \
          anew; then ask again"

@@ -206,7 +206,10 @@ impl Prefetch {
         pins.write(&root, name)?;
         if self.anew {
             if let Some(failure) = unresolved.first() {
-                return Err(Failure { message: format!("nothing was removed: {}", failure.message), ..failure.clone() });
+                return Err(Failure {
+                    message: format!("nothing was removed: {}", failure.message),
+                    ..failure.clone()
+                });
             }
             let say = |line: String| output.line(&line);
             listed = anew::empty(&plan, &path, &Writer::Local, origins, &access, &say).await?;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::{ModelCacheReplica, Reason};
 use crate::operator::modelcache::build::fixtures::{
-    JobEnd, cache, pass, pin, resolve_job, second, stored_plan, with_status,
+    JobEnd, cache, claim, pass, pin, resolve_job, second, stored_plan, with_status,
 };
 use serde_json::json;
 
@@ -31,7 +31,11 @@ fn a_request_that_comes_while_an_origin_is_asked_is_open_until_a_job_that_began_
     assert_eq!(decided.resolutions[0].state, ResolutionState::Due, "no pause");
     assert!(decided.wanted.children.jobs[0].name_any().ends_with("-r2"));
     let again = with_status(during, &observed(1, failed()), second(2));
-    assert_eq!((handled(&again).as_deref(), failures(&again)), (Some("one"), Some(0)), "as if it had not failed before");
+    assert_eq!(
+        (handled(&again).as_deref(), failures(&again)),
+        (Some("one"), Some(0)),
+        "as if it had not failed before"
+    );
     let over = pass(&again, &observed(2, failed()), second(3));
     assert!(matches!(over.resolutions[0].state, ResolutionState::Later(_)), "it was done once");
     assert_eq!(failures(&with_status(again, &observed(2, failed()), second(3))), Some(1));
@@ -79,4 +83,27 @@ fn what_cannot_have_moved_is_handled_at_once() {
     let stored = Observed::empty().with_config_map(stored_plan(&cache(), "models", &[(0, pin("a"))], 1));
     let known = with_status(cache(), &stored, second(0));
     assert_eq!(handled(&with_status(asked(known, "one"), &stored, second(1))).as_deref(), Some("one"));
+}
+
+#[test]
+fn a_reset_is_handled_once_every_copy_that_it_is_about_has_answered_or_refused() {
+    let mut cache = cache();
+    cache.annotations_mut().insert(Deed::Reset.annotation().into(), "one nodes=a,b".into());
+    let plan = stored_plan(&cache, "models", &[(0, pin("a"))], 1);
+    let mut observed = Observed::empty().with_nodes(&["a", "b", "c"]).with_claim(claim("models")).with_config_map(plan);
+    let wanted = pass(&cache, &observed, second(0)).wanted.children.replicas;
+    observed.replicas = wanted.into_iter().map(|(wanted, _)| wanted).collect();
+    assert_eq!(observed.replicas.len(), 3);
+    let handled = |observed: &Observed| {
+        with_status(cache.clone(), observed, second(1)).status.unwrap().last_handled_reset_request
+    };
+    for (node, time, expected) in
+        [("a", Some("t"), None), ("b", None, None), ("b", Some("t"), Some("one nodes=a,b".to_owned()))]
+    {
+        let reset = json!({"requestedReset": {"request": "one nodes=a,b", "attempt": 0, "time": time}});
+        let of_node = |it: &&mut ModelCacheReplica| it.spec.node.as_ref().is_some_and(|it| it.name == node);
+        let copy = observed.replicas.iter_mut().find(of_node).unwrap();
+        copy.status = serde_json::from_value(reset).unwrap();
+        assert_eq!(handled(&observed), expected, "{node} {time:?}");
+    }
 }

@@ -90,9 +90,9 @@ impl Situation<'_> {
                 Step::Watch { stage: AttemptStage::Clean, problem: None, pod_ip: None }
             }
             Some(JobState::Succeeded(outcome)) => {
-                let proven = outcome.clean.is_some_and(|it| {
-                    it.dry_run == request.dry_run && it.rules > 0 && it.failed_rules == 0
-                });
+                let proven = outcome
+                    .clean
+                    .is_some_and(|it| it.dry_run == request.dry_run && it.rules > 0 && it.failed_rules == 0);
                 let message = "the Job completed without saying which rules it carried out";
                 let problem = (!proven).then(|| Problem::new(Reason::NoEvidence, message));
                 self.answer(attempt, request, problem.as_ref(), Some(outcome.as_ref()))
@@ -138,7 +138,7 @@ fn over(attempt: &Attempt, request: RequestedCleanup) -> Step {
 }
 
 /// The request that is being answered.
-pub(super) fn open_request(replica: &ModelCacheReplica) -> Option<&RequestedCleanup> {
+pub fn open_request(replica: &ModelCacheReplica) -> Option<&RequestedCleanup> {
     replica.status.as_ref()?.requested_cleanup.as_ref().filter(|it| it.time.is_none())
 }
 

@@ -90,7 +90,8 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
         return Err(error);
     }
     if let Some(cache) = observed.cache.as_deref().filter(|_| removes) {
-        let message = format!("{}: what is there is removed and fetched anew, as was asked", placement::copy_of(&replica));
+        let message =
+            format!("{}: what is there is removed and fetched anew, as was asked", placement::copy_of(&replica));
         say(Some(Note::normal(Reason::Warming, "Reset", message)), cache, &context).await;
     }
     carry_out(&replica, &observed, &context, &step).await?;

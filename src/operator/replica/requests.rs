@@ -49,8 +49,7 @@ impl Asked {
             let asked = deed.asked_of(cache.annotations(), &cache.spec, &replica.spec.volume, node);
             asked.filter(|it| Some(it) != handled.as_ref())
         };
-        let dry_run =
-            cache.annotations().get(Deed::Clean.annotation()).is_some_and(|value| Scope::of(value).dry_run);
+        let dry_run = cache.annotations().get(Deed::Clean.annotation()).is_some_and(|value| Scope::of(value).dry_run);
         Self {
             warm: asked(Deed::Warm, status.last_handled_request),
             verify: asked(Deed::Verify, checked),
@@ -118,12 +117,7 @@ fn begun<'a>(replica: &ModelCacheReplica, step: &'a Step) -> Option<&'a Attempt>
 }
 
 /// Notes how the attempt that was a reset has ended. One that was evicted, or stopped for another plan, is made again.
-fn end_of_reset(
-    replica: &ModelCacheReplica,
-    status: &mut ModelCacheReplicaStatus,
-    step: &Step,
-    now: Timestamp,
-) {
+fn end_of_reset(replica: &ModelCacheReplica, status: &mut ModelCacheReplicaStatus, step: &Step, now: Timestamp) {
     let Step::Record(recording) = step else { return };
     let number = recording.attempt.number;
     let open = |it: &&mut RequestedReset| it.time.is_none() && it.attempt == number;

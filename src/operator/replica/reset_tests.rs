@@ -110,8 +110,7 @@ fn a_pod_that_comes_before_the_job_keeps_what_is_there() {
     let status = case.replica.status.as_mut().unwrap();
     status.holds = None;
     status.attempt = Some(Attempt { number: 5, stage: AttemptStage::WarmUp, plan, claim_uid, restored: None });
-    status.requested_reset =
-        Some(RequestedReset { request: "one".into(), attempt: 5, time: None, failure: None });
+    status.requested_reset = Some(RequestedReset { request: "one".into(), attempt: 5, time: None, failure: None });
     assert_eq!(case.step(), Step::CreateWarmUpJob);
     assert!(removes(&case.replica, 5) && !removes(&case.replica, 6));
     case.readers = vec!["app".into()];

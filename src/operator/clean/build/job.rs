@@ -96,4 +96,28 @@ mod tests {
         let job = clean_job(&replica(&cache, None), 1, &cache, None, &beside, oldest, &settings());
         insta::assert_yaml_snapshot!(job.spec.map(|it| it.template));
     }
+
+    #[test]
+    fn a_clean_up_that_was_asked_for_says_what_it_does_and_a_dry_run_cannot_write() {
+        use crate::api::cleaning::RequestedCleanup;
+        let cache = shared_cache();
+        let mut replica = replica(&cache, None);
+        let asked = |dry_run| RequestedCleanup { request: "now".into(), dry_run, attempt: 3, ..Default::default() };
+        let pod = |replica: &ModelCacheReplica, attempt| {
+            let oldest = "2026-11-20T12:00:00Z".parse().unwrap();
+            let job = clean_job(replica, attempt, &cache, None, &Beside::Anywhere, oldest, &settings());
+            let mut pod = job.spec.unwrap().template.spec.unwrap();
+            let container = pod.containers.remove(0);
+            (container.args.unwrap().join(" "), container.volume_mounts.unwrap()[0].read_only)
+        };
+        replica.status =
+            Some(crate::api::ModelCacheReplicaStatus { requested_cleanup: Some(asked(true)), ..Default::default() });
+        let (args, read_only) = pod(&replica, 3);
+        assert!(args.ends_with("--deeds --dry-run") && read_only == Some(true), "{args}");
+        let (args, read_only) = pod(&replica, 4);
+        assert!(!args.contains("--dry-run") && read_only.is_none(), "another attempt is no answer to it: {args}");
+        replica.status.as_mut().unwrap().requested_cleanup = Some(asked(false));
+        let (args, read_only) = pod(&replica, 3);
+        assert!(args.ends_with("--deeds") && read_only.is_none(), "{args}");
+    }
 }

@@ -259,4 +259,22 @@ mod tests {
             &settings()
         ));
     }
+
+    #[test]
+    fn only_the_attempt_that_is_a_reset_removes_what_is_there() {
+        use crate::api::request::RequestedReset;
+        let cache = shared_cache();
+        let mut replica = replica(&cache, "studio-models-0", &volume(&cache), None, Some(plan()));
+        let reset = RequestedReset { request: "now".into(), attempt: 2, time: None, failure: None };
+        replica.status =
+            Some(crate::api::ModelCacheReplicaStatus { requested_reset: Some(reset), ..Default::default() });
+        let anew = |replica: &ModelCacheReplica, attempt| {
+            let job = warm_up_job(replica, attempt, &cache, None, &Beside::Anywhere, None, &settings());
+            let args = job.spec.unwrap().template.spec.unwrap().containers.remove(0).args.unwrap();
+            args.contains(&"--anew".to_owned())
+        };
+        assert!(anew(&replica, 2) && !anew(&replica, 1) && !anew(&replica, 3));
+        replica.status.as_mut().unwrap().requested_reset.as_mut().unwrap().time = Some("t".into());
+        assert!(!anew(&replica, 2), "it was refused since");
+    }
 }

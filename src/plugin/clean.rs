@@ -34,8 +34,8 @@ impl Clean {
         let caches = [cache];
         self.asking.are_there(session, &caches).await?;
         let (spec, scope) = (&caches[0].spec, self.asking.scope(self.dry_run));
-        let named = |volume: &str| scope.volumes.is_empty() || scope.volumes.iter().any(|it| it == volume);
-        if !spec.volumes.iter().any(|it| named(&it.name) && Deed::Clean.can_be_done(spec, &it.name)) {
+        let meant = |volume: &str| scope.volumes.is_empty() || scope.volumes.iter().any(|it| it == volume);
+        if !spec.volumes.iter().any(|it| meant(&it.name) && Deed::Clean.can_be_done(spec, &it.name)) {
             let message = format!("no rule of `spec.cleanup` of `{}` is about what is meant", self.name.name);
             return Err(Error::Usage(message));
         }

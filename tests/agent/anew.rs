@@ -60,7 +60,7 @@ fn nothing_is_removed_while_an_origin_does_not_say_that_it_still_has_it() {
     let (published, current) = (bench.published(), bench.current());
     bench.hub.repo("org/x=a.bin:2Mi,dir/b.json:100;private");
     let refused = bench.run(&["prefetch", "--anew"]);
-    assert_eq!(refused.code, 10, "{:?}", refused.results);
+    assert_eq!(refused.code, 12, "{:?}", refused.results);
     assert!(refused.message().contains("nothing was removed: "), "{}", refused.message());
     assert_eq!((bench.published(), bench.current()), (published, current));
     is_whole(&bench);

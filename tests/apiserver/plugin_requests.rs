@@ -85,7 +85,7 @@ async fn kubectl_finds_one_cache_by_the_name_of_its_kind_and_every_kind_by_the_c
         "metadata": {"name": "back"}, "spec": {"from": {"backup": "saved"}, "to": {"cache": "here"}}}));
     plugin.create(&json!({"apiVersion": "modelcache.dev/v1alpha1", "kind": "NodeCachePool",
         "metadata": {"name": "kubectl-names"},
-        "spec": {"gpu": "NVIDIA", "path": "/mnt/kubectl-names", "capacity": "1Gi"}}));
+        "spec": {"gpu": "NVIDIA", "path": "/mnt/modelcache-kubectl-names", "capacity": "1Gi"}}));
     let get = |what: &[&str]| {
         let all = ["-n", plugin.namespace, "get"].into_iter().chain(what.iter().copied()).chain(["-o", "name"]);
         plugin.plane.kubectl(&all.collect::<Vec<_>>())

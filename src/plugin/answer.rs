@@ -73,7 +73,7 @@ pub fn standing(
         _ => None,
     };
     let lines = copies.iter().zip(&said).filter_map(line).collect();
-    Ok(Standing::Over(Answers { lines, failed, copies }))
+    Ok(Standing::Over(Answers { copies, lines, failed }))
 }
 
 /// Whether the operator has acted on a request, for the cache as a whole.
@@ -109,7 +109,7 @@ fn hopeless(deed: Deed, asked: &str, cache: &ModelCache, copies: &[&ModelCacheRe
     let tried = |it: &&ModelCacheReplica| it.status.as_ref().is_some_and(|it| it.failure.is_some());
     let goes_on = match deed {
         // What an origin or a copy has failed with is tried again because of the request.
-        Deed::Warm => sources.clone().any(|it| it.failure.is_some()) || copies.iter().any(|it| tried(it)),
+        Deed::Warm => sources.clone().any(|it| it.failure.is_some()) || copies.iter().any(tried),
         // A copy that has a plan answers whatever it holds.
         _ => !copies.is_empty() && copies.iter().all(|it| it.spec.plan.is_some()),
     };

@@ -44,7 +44,7 @@ impl Situation<'_> {
         let reason = failed.map_or(Reason::Pending, |it| it.reason);
         let message = "nothing was cleaned: this copy was never complete; see why it is not";
         let failure = Some(due::failure(None, reason, message.into(), self.now));
-        let (request, dry_run, time) = (asked.request.clone(), asked.dry_run, self.time());
+        let (request, dry_run, time) = (asked.request.clone(), asked.dry_run, Some(self.time()));
         let answer = RequestedCleanup { request, dry_run, time, failure, ..RequestedCleanup::default() };
         Some(Step::RecordRequested(None, Box::new(answer)))
     }
@@ -59,8 +59,8 @@ impl Situation<'_> {
         self.replica.status.as_ref().and_then(|it| it.requested_cleanup.as_ref())
     }
 
-    fn time(&self) -> Option<String> {
-        Some(whole_seconds(self.now).to_string())
+    fn time(&self) -> String {
+        whole_seconds(self.now).to_string()
     }
 
     /// The request that an attempt answers, if it is one.
@@ -120,7 +120,7 @@ impl Situation<'_> {
             bytes: signed(it.bytes),
         };
         let answer = RequestedCleanup {
-            time: self.time(),
+            time: Some(self.time()),
             message: said.filter(|it| it.succeeded).map(|it| truncate(&it.message, 4096)),
             did: said.and_then(|it| it.clean.as_ref()).map(|it| did(it, self.now)),
             more_deeds: (deeds.more > 0).then(|| signed(deeds.more)),

@@ -38,8 +38,8 @@ fn recorded(number: i64, stage: AttemptStage, failure: Option<Failure>) -> Step 
     Step::Record(Recording { attempt: attempt(number, stage), holds: None, failure })
 }
 
-fn failure(reason: Reason, count: i64, time: &str) -> Option<Failure> {
-    Some(Failure { reason, message: "no".into(), count, time: time.into() })
+fn failure(reason: Reason, count: i64, time: &str) -> Failure {
+    Failure { reason, message: "no".into(), count, time: time.into() }
 }
 
 fn held() -> Holding {
@@ -91,11 +91,12 @@ fn a_request_that_comes_while_an_attempt_runs_is_answered_by_the_next_one_if_tha
     let watch = Step::Watch { stage: AttemptStage::WarmUp, problem: None, pod_ip: None };
     let running = after(&cache, replica, &watch, 0);
     assert_eq!(warmed(&running), None, "that attempt may fail for what was mended since");
-    let over = recorded(1, AttemptStage::Done, failure(Reason::Unauthorized, 1, "t"));
+    let over = recorded(1, AttemptStage::Done, Some(failure(Reason::Unauthorized, 1, "t")));
     let failed = after(&cache, running.clone(), &over, 1);
     assert_eq!(warmed(&failed), None);
     assert!(Asked::of(&cache, &failed).warm.is_some(), "so no pause holds it up");
-    let again = after(&cache, failed, &recorded(2, AttemptStage::Prepare, failure(Reason::Unauthorized, 0, "t")), 2);
+    let again =
+        after(&cache, failed, &recorded(2, AttemptStage::Prepare, Some(failure(Reason::Unauthorized, 0, "t"))), 2);
     assert_eq!(warmed(&again), Some("one"));
     // One that succeeds leaves nothing to try again.
     let mut running = running;
@@ -140,8 +141,8 @@ fn a_reset_is_over_when_its_attempt_is_and_is_made_again_where_that_was_disturbe
     assert!(!Asked::of(&cache, &begun).removes(&begun, &recorded(5, AttemptStage::WarmUp, None)), "once");
     for (failure, holds, over, failed) in [
         (None, true, true, false),
-        (failure(Reason::NotFound, 1, "t"), false, true, true),
-        (failure(Reason::Evicted, 1, "t"), false, false, false),
+        (Some(failure(Reason::NotFound, 1, "t")), false, true, true),
+        (Some(failure(Reason::Evicted, 1, "t")), false, false, false),
         (None, false, false, false),
     ] {
         let holds = holds.then(held);

@@ -96,7 +96,7 @@ mod tests {
         });
         let answer = serde_json::from_value(answer).unwrap();
         let copy = Planned { cache: "c".into(), volume: "assets".into(), node: Some("gpu-1".into()), answer };
-        insta::assert_snapshot!(table(&[copy.clone()], Paint(false)));
+        insta::assert_snapshot!(table(std::slice::from_ref(&copy), Paint(false)));
         let mut refused = copy;
         refused.node = None;
         refused.answer.deeds.clear();

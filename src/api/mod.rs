@@ -21,6 +21,7 @@ pub mod pod_template;
 pub mod quantity;
 pub mod reason;
 pub mod request;
+pub mod rollout;
 pub mod schedule;
 pub mod scheduled_run;
 pub mod source;

@@ -13,6 +13,7 @@ mod lease;
 mod node_labels;
 mod permissions;
 mod plugin;
+mod plugin_requests;
 mod pods;
 mod policies;
 mod rejections;

@@ -47,6 +47,7 @@ mod plugin;
 mod pods;
 mod reader;
 mod records;
+mod requests;
 mod restarts;
 mod resume;
 mod revisions;
@@ -63,6 +64,7 @@ fn main() -> std::process::ExitCode {
         warm::scenarios(),
         pods::scenarios(),
         plugin::scenarios(),
+        requests::scenarios(),
         gitops::scenarios(),
         shared::scenarios(),
         resume::scenarios(),

@@ -17,6 +17,7 @@
 
 pub mod check;
 mod compress;
+pub mod everything;
 mod found;
 mod globs;
 mod hand;

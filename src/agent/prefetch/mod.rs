@@ -15,6 +15,7 @@
 //! - Killed at any moment, the next run goes on where this one was.
 //! - With everything there, nobody is asked and nothing is written.
 
+pub mod anew;
 mod copying;
 pub mod inventory;
 mod pool;

@@ -15,6 +15,11 @@ pub fn oldest(pods: &[MountingPod], replica: &ModelCacheReplica, looked: Timesta
     reading.chain([looked]).min().unwrap_or(looked)
 }
 
+/// Names of the pods that mount the copy and are not over.
+pub fn names(pods: &[MountingPod], replica: &ModelCacheReplica) -> Vec<String> {
+    pods.iter().filter(|it| reads(it, replica)).map(ResourceExt::name_any).collect()
+}
+
 fn reads(pod: &MountingPod, replica: &ModelCacheReplica) -> bool {
     let here = match (&pod.spec.node_name, &replica.spec.node) {
         (Some(on), Some(node)) => *on == node.name,

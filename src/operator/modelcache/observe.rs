@@ -171,11 +171,11 @@ async fn pods(
     Ok(users.filter(|it| it.namespace().as_deref() == Some(namespace)).collect())
 }
 
-/// Names of the CronJobs that the spec asks for.
+/// Names of the CronJobs that the spec asks for, and of the documents that pods which clean read.
 fn scheduled(cache: &ModelCache) -> Vec<String> {
     let (spec, name) = (&cache.spec, cache.name_any());
     let backup = spec.backup.as_ref().and_then(|it| it.schedule.as_ref()).map(|_| name::backup(&name));
-    let clean = spec.cleanup.as_ref().and_then(|it| it.schedule.as_ref()).map(|_| name::clean(&name));
+    let clean = spec.cleanup.as_ref().map(|_| name::clean(&name));
     backup.into_iter().chain(clean).collect()
 }
 

@@ -13,7 +13,7 @@
 
 use super::build;
 use super::observe::Observed;
-use super::resolution::{Resolution, ResolutionState, attempt_of, is_about, request};
+use super::resolution::{Resolution, ResolutionState, attempt_of, is_about};
 use crate::api::model_cache::SourceStatus;
 use crate::api::scheduled_run::ScheduledRun;
 use crate::api::timetable::{RefreshPolicy, Times, Timetable};
@@ -159,7 +159,7 @@ fn freshness(
         };
     }
     let due = plan.due(fresh.run.as_ref(), retry, now);
-    fresh.due = !held_back && (due == Due::Now || request(cache).is_some());
+    fresh.due = !held_back && (due == Due::Now || resolution.request.is_some());
     match due {
         Due::Remember(run) => {
             fresh.next = run.next.parse().ok();
@@ -188,6 +188,16 @@ fn named(found: &Pin, pin: &Pin) -> String {
     let other =
         if found.revision == pin.revision { format!(" (now with digest {})", found.digest) } else { String::new() };
     crate::api::condition::truncate(&format!("{}{other}", found.revision), 600)
+}
+
+/// Whether what is asked of the cache now is done for a source: its origin is asked by a Job that is made now, or need not be asked.
+/// An answer to a Job that was there before the request is none, and what waits for a roll-out is still to be asked.
+pub fn acts_on_request(resolution: &Resolution, fresh: &Freshness) -> bool {
+    match resolution.state {
+        ResolutionState::Due => true,
+        ResolutionState::Running(_) | ResolutionState::Later(_) => false,
+        ResolutionState::Pinned(_) => !fresh.followed || fresh.due,
+    }
 }
 
 /// Whether every copy on a node that answers holds the plan that it was given: nothing is being rolled out. A copy whose origin no

@@ -1,8 +1,10 @@
 //! What is there? All reads of a Replica's reconcile.
 
 use super::build::warm_up_job::Beside;
+use super::requests::Asked;
 use crate::api::source::Source;
 use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, label, name};
+use crate::operator::clean::readers;
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
@@ -35,6 +37,8 @@ pub struct Observed {
     pub beside: Result<Beside, String>,
     /// The same for a pod that mounts the volume's own claim and no other.
     pub beside_own: Result<Beside, String>,
+    /// Pods that mount the copy, where its reset is asked for.
+    pub readers: Vec<String>,
 }
 
 /// Reads everything.
@@ -87,7 +91,14 @@ pub async fn observe(
         };
         place = place.and_then(|here| both(here, other?, &claim));
     }
+    let readers = match &cache {
+        Some(it) if Asked::of(it, replica).reset.is_some() => {
+            readers::names(&cluster.mounting_pods(&namespace).await?, replica)
+        }
+        _ => vec![],
+    };
     Ok(Observed {
+        readers,
         cache,
         pool,
         node,

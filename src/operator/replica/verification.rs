@@ -30,7 +30,7 @@ use kube::ResourceExt;
 use std::time::Duration;
 
 /// Between two looks at a claim that another pod has for itself.
-const BUSY: Duration = Duration::from_secs(60);
+pub(super) const BUSY: Duration = Duration::from_secs(60);
 
 impl Situation<'_> {
     fn known(&self) -> Verification {

@@ -164,6 +164,7 @@ pub(crate) fn resolve_job(cache: &ModelCache, source: usize, attempt: u64, end: 
         attempt: attempt - 1,
         recorded: attempt - 1,
         failure: None,
+        request: None,
         state: ResolutionState::Due,
     };
     let job = build_resolve_job(cache, &resolution, vec![], &Beside::Anywhere, &settings());

@@ -17,6 +17,7 @@ use super::{
     flights::{Flights, Ticket},
     hash::{BLOCK, Hashed, Hasher},
     journal::Journal,
+    keeper::Syncs,
     lock::lock,
     options::{MIB, SMALL},
     partial::Partial,
@@ -48,6 +49,7 @@ pub(super) struct Active {
     released: AtomicU64,
     queued: AtomicBool,
     finished: AtomicBool,
+    pub(super) syncs: Syncs,
 }
 
 /// What went wrong with a content before, over its restarts.
@@ -156,6 +158,7 @@ impl Active {
             released: AtomicU64::new(0),
             queued: AtomicBool::new(false),
             finished: AtomicBool::new(false),
+            syncs: Syncs::default(),
         }
     }
 

@@ -3,8 +3,10 @@
 use super::metrics::Metrics;
 use crate::api::{ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool};
 use crate::operator::cluster::Cluster;
+use crate::operator::mounting_pod::MountingPod;
 use crate::operator::options::Settings;
 use crate::operator::replica::slots::Slots;
+use futures::future;
 use k8s_openapi::api::core::v1::Node;
 use kube::runtime::reflector::Store;
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ pub struct Context {
 }
 
 /// What the watches have seen. May be behind; what counts attempts is read anew.
+#[derive(Clone)]
 pub struct Stores {
     /// All caches.
     pub caches: Store<ModelCache>,
@@ -40,4 +43,25 @@ pub struct Stores {
     pub pools: Store<NodeCachePool>,
     /// All nodes, without what we do not read of them.
     pub nodes: Store<Node>,
+    /// All pods that mount claims, are not over and not ours, where use is tracked.
+    pub users: Option<Store<MountingPod>>,
+}
+
+impl Stores {
+    /// Returns when all that is there has been seen.
+    pub(super) async fn wait_until_ready(&self) {
+        let Self { caches, replicas, backups, restores, pools, nodes, users } = self;
+        // A store whose watch has ended is never ready, and the process is about to end.
+        let _ = future::join4(
+            nodes.wait_until_ready(),
+            pools.wait_until_ready(),
+            caches.wait_until_ready(),
+            replicas.wait_until_ready(),
+        )
+        .await;
+        let _ = future::join(backups.wait_until_ready(), restores.wait_until_ready()).await;
+        if let Some(users) = users {
+            let _ = users.wait_until_ready().await;
+        }
+    }
 }

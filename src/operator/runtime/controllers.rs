@@ -1,11 +1,12 @@
 //! Who wakes whom? The wiring diagram, in code.
 
 use super::context::{Context, Stores};
-use super::data;
+use super::feeds::{Feeds, feeds};
 use super::health::Health;
 use super::log;
 use super::metrics::Sources;
 use super::throttle::Throttle;
+use super::{data, nodes};
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool, label};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
@@ -17,10 +18,9 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
@@ -35,81 +35,44 @@ const POOL_INTERVAL: Duration = Duration::from_millis(500);
 /// Runs all controllers until their streams end, which they do only when the process does.
 pub(super) async fn run(client: Client, cluster: Cluster, settings: Settings, health: Arc<Health>) {
     let namespace = settings.node_jobs_namespace.clone();
-    let (nodes, nodes_writer) = store();
-    let (pools, pools_writer) = store();
-    let (caches, caches_writer) = store();
-    let (replicas, replicas_writer) = store();
-    let (backups, backups_writer) = store();
-    let (restores, restores_writer) = store();
-    let records = future::join(
-        drain(reflect(
-            backups_writer,
-            watch::<ModelCacheBackup>(&client).modify(prune),
-            "modelcachebackups",
-            health.clone(),
-        )),
-        drain(reflect(
-            restores_writer,
-            watch::<ModelCacheRestore>(&client).modify(prune),
-            "modelcacherestores",
-            health.clone(),
-        )),
-    );
-    let feeds = future::join4(
-        drain(reflect(nodes_writer, watch::<Node>(&client).modify(prune_node), "nodes", health.clone())),
-        drain(reflect(pools_writer, watch::<NodeCachePool>(&client), "nodecachepools", health.clone())),
-        drain(reflect(caches_writer, watch::<ModelCache>(&client).modify(prune), "modelcaches", health.clone())),
-        drain(reflect(
-            replicas_writer,
-            watch::<ModelCacheReplica>(&client).modify(prune),
-            "modelcachereplicas",
-            health.clone(),
-        )),
-    );
+    let Feeds { stores, used, feed } = feeds(&client, settings.track_use, &health);
     let context = Arc::new(Context {
         cluster,
-        stores: Stores {
-            caches: caches.clone(),
-            replicas: replicas.clone(),
-            backups: backups.clone(),
-            restores: restores.clone(),
-            pools: pools.clone(),
-            nodes: nodes.clone(),
-        },
+        stores: stores.clone(),
         settings,
         slots: Slots::default(),
         metrics: health.metrics.clone(),
         errors: std::sync::Mutex::default(),
     });
+    let Stores { caches, replicas, pools, .. } = &stores;
     context.metrics.leads(Sources { caches: caches.clone(), replicas: replicas.clone(), pools: pools.clone() });
     let work = async {
         // Before the first look everything that is there must have been seen.
-        let seen = future::join4(
-            nodes.wait_until_ready(),
-            pools.wait_until_ready(),
-            caches.wait_until_ready(),
-            replicas.wait_until_ready(),
-        );
-        let _ = seen.await;
-        let _ = future::join(backups.wait_until_ready(), restores.wait_until_ready()).await;
+        stores.wait_until_ready().await;
         health.ready();
         tracing::info!("has seen everything, and works");
-        let data = future::join(
-            data::backups(&client, &backups, context.clone()),
-            data::restores(&client, &restores, context.clone()),
+        let data = future::join3(
+            data::backups(&client, &stores.backups, context.clone()),
+            data::restores(&client, &stores.restores, context.clone()),
+            nodes::labels(&client, context.clone()),
         );
         let copies = future::join4(
-            cache_controller(&client, &caches, context.clone()),
-            replica_controller(&client, &namespace, &replicas, context.clone()),
-            pool_controller(&client, &pools, context.clone()),
+            cache_controller(&client, caches, used, context.clone()),
+            replica_controller(&client, &namespace, replicas, context.clone()),
+            pool_controller(&client, pools, context.clone()),
             tombstone_controller(&client, &namespace, context.clone()),
         );
         future::join(Box::pin(copies), Box::pin(data)).await;
     };
-    future::join3(Box::pin(feeds), Box::pin(records), Box::pin(work)).await;
+    future::join(feed, Box::pin(work)).await;
 }
 
-async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: Arc<Context>) {
+async fn cache_controller(
+    client: &Client,
+    caches: &Store<ModelCache>,
+    used: impl Stream<Item = ObjectRef<ModelCache>> + Send + 'static,
+    context: Arc<Context>,
+) {
     let by_label = |object: PartialMeta| -> Option<ObjectRef<ModelCache>> {
         Some(ObjectRef::new(object.label(label::CACHE)?).within(object.namespace.as_deref()?))
     };
@@ -120,13 +83,10 @@ async fn cache_controller(client: &Client, caches: &Store<ModelCache>, context: 
     let (on_pool, on_cache, on_volume) = (all(caches), caches.clone(), caches.clone());
     let (per_node, on_restore) = (caches.clone(), caches.clone());
     let throttle = Arc::new(Throttle::new(CACHE_INTERVAL));
-    let mut controller =
-        Controller::new(Api::<ModelCache>::all(client.clone()), watcher::Config::default()).with_config(config());
-    if context.settings.track_use {
-        let users = watcher::Config::default().labels(&format!("{},!{}", label::CACHE, label::JOB));
-        controller = controller.watches(meta::<Pod>(client), users, move |it| by_label(PartialMeta::of(&it)));
-    }
-    controller
+    Controller::new(Api::<ModelCache>::all(client.clone()), watcher::Config::default())
+        .with_config(config())
+        // Who begins or ends to use its claims, where that is tracked.
+        .reconcile_on(used)
         .owns(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default())
         .owns(meta::<Job>(client), ours())
         .watches(meta::<Pod>(client), of_roles(&[JobRole::Resolve, JobRole::Refresh]), move |it| {
@@ -254,7 +214,7 @@ async fn tombstone_controller(client: &Client, node_jobs_namespace: &str, contex
 }
 
 /// Runs a reconcile, unless the object was looked at a moment ago: then it is looked at as soon as that is no longer so.
-async fn throttled<K, F, R>(
+pub(super) async fn throttled<K, F, R>(
     throttle: Arc<Throttle>,
     controller: &'static str,
     reconcile: F,
@@ -353,47 +313,5 @@ impl PartialMeta {
 
     fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
-    }
-}
-
-fn watch<K>(client: &Client) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned + Send + 'static,
-{
-    watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff()
-}
-
-/// Feeds a store from a watch; a watch that fails is a reason not to be ready, by name.
-fn reflect<K, S>(
-    writer: kube::runtime::reflector::store::Writer<K>,
-    stream: S,
-    kind: &'static str,
-    health: Arc<Health>,
-) -> impl Stream<Item = ()>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
-{
-    stream.reflect(writer).map(move |event| match event {
-        Ok(_) => health.watch_works(kind),
-        Err(error) => health.watch_fails(kind, &error.to_string()),
-    })
-}
-
-async fn drain(stream: impl Stream<Item = ()>) {
-    stream.for_each(|()| future::ready(())).await;
-}
-
-fn prune<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
-}
-
-/// A node's image list alone is larger than all we read of it.
-fn prune_node(node: &mut Node) {
-    prune(node);
-    node.metadata.annotations = None;
-    if let Some(status) = node.status.as_mut() {
-        let conditions = status.conditions.take();
-        *status = k8s_openapi::api::core::v1::NodeStatus { conditions, ..Default::default() };
     }
 }

@@ -3,11 +3,14 @@
 mod context;
 mod controllers;
 mod data;
+mod feeds;
 mod health;
 mod log;
 mod metrics;
+mod nodes;
 mod permissions;
 mod throttle;
+mod users;
 
 pub use context::{Context, Stores};
 pub use log::log;

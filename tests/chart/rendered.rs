@@ -1,7 +1,7 @@
 //! What comes out of the chart, for what people set.
 
 use crate::documents::{all, find, name};
-use crate::helm::template;
+use crate::helm::{template, template_for};
 use serde_json::Value;
 
 /// Everything on.
@@ -82,6 +82,32 @@ fn container(objects: &[Value]) -> &Value {
 fn environment(objects: &[Value]) -> Vec<(String, String)> {
     let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
     container(objects)["env"].as_array().unwrap().iter().map(|it| (text(&it["name"]), text(&it["value"]))).collect()
+}
+
+#[test]
+fn below_1_36_only_the_policies_for_labelled_pods_are_left_out_and_below_1_33_the_chart_is_refused() {
+    let names = |kubernetes: &str, values: &str| -> Vec<String> {
+        all(&template_for(kubernetes, "models", values).unwrap()).iter().map(name).collect()
+    };
+    let whole = names("1.36.0", "");
+    for version in ["1.33.0", "1.33.4-gke.1000", "v1.35.2-eks-1a2b3c"] {
+        let older = names(version, "");
+        let left_out: Vec<&String> = whole.iter().filter(|it| !older.contains(it)).collect();
+        let expected = [
+            "MutatingAdmissionPolicy/modelcache-pods",
+            "MutatingAdmissionPolicyBinding/modelcache-pods",
+            "ValidatingAdmissionPolicy/modelcache-pods",
+            "ValidatingAdmissionPolicyBinding/modelcache-pods",
+        ];
+        let mut left_out: Vec<&str> = left_out.iter().map(|it| it.as_str()).collect();
+        left_out.sort_unstable();
+        assert_eq!(left_out, expected, "{version}");
+        assert!(older.iter().all(|it| whole.contains(it)), "{version}");
+        assert_eq!(names(version, "pods: {inject: Always}"), whole, "whoever has the feature gate says so");
+    }
+    assert_eq!(names("1.36.0-rc.1", ""), whole);
+    let refused = template_for("1.32.9", "models", "").unwrap_err();
+    assert!(refused.contains(">=1.33.0-0"), "{refused}");
 }
 
 #[test]

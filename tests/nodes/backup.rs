@@ -10,8 +10,9 @@ use crate::scenario;
 use crate::shared::tolerant;
 use crate::wait::until;
 use crate::world::{SOON, World};
+use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
-use modelcache::api::ConditionType;
+use modelcache::api::{ConditionType, ModelCacheBackup, annotation};
 use modelcache::api::condition::{find, is_true};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,7 +21,8 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario!(a_backup_brings_back_lost_volumes_fills_a_claim_and_outlives_its_namespace),
         scenario!(a_backup_that_cannot_be_written_says_why_and_is_made_once_that_is_mended),
-        scenario!(a_restore_of_a_per_node_cache_reaches_every_node_without_its_origin),
+        scenario!(a_scheduled_backup_of_a_per_node_cache_is_made_where_a_copy_is_and_restores_every_node_without_its_origin),
+        scenario!(alone a_backup_that_was_due_while_no_operator_ran_is_made_all_the_same_and_recorded_once),
     ]
 }
 
@@ -40,6 +42,29 @@ fn every_byte(bucket: &Bucket, secret: &str, schedule: Option<&str>) -> Value {
         backup["schedule"] = schedule.into();
     }
     backup
+}
+
+/// Waits until a backup was made by the clock.
+async fn scheduled(world: &World, namespace: &str) -> ModelCacheBackup {
+    until("a scheduled backup", SOON, || async {
+        let all = backups(world, namespace).await;
+        let record = all.into_iter().find(|it| {
+            let status = it.status.clone().unwrap_or_default();
+            status.scheduled_time.is_some() && is_true(&status.conditions, ConditionType::Ready)
+        });
+        record.ok_or_else(|| "none is there".to_owned())
+    })
+    .await
+}
+
+/// Waits until the schedule of `studio` is gone, and what it has begun is over.
+async fn rests(world: &World, namespace: &str) {
+    until("no backup at work", SOON, || async {
+        let work: Vec<String> = world.jobs(namespace).await.iter().map(ResourceExt::name_any).collect();
+        let cron_job = world.exists("batch", "v1", "CronJob", Some(namespace), "studio-backup").await;
+        if work.is_empty() && !cron_job { Ok(()) } else { Err(format!("{work:?}")) }
+    })
+    .await;
 }
 
 async fn a_backup_brings_back_lost_volumes_fills_a_claim_and_outlives_its_namespace(world: Arc<World>) {
@@ -67,15 +92,7 @@ async fn a_backup_brings_back_lost_volumes_fills_a_claim_and_outlives_its_namesp
     assert_eq!(status.manifest_digest.as_ref().map(String::len), Some(64));
     assert_eq!(status.kept.as_deref(), Some("among the last, among the last good ones"));
     world.apply(&manifest(Some("* * * * *")));
-    let scheduled = until("a scheduled backup", SOON, || async {
-        let all = backups(&world, namespace).await;
-        let record = all.into_iter().find(|it| {
-            let status = it.status.clone().unwrap_or_default();
-            status.scheduled_time.is_some() && is_true(&status.conditions, ConditionType::Ready)
-        });
-        record.ok_or_else(|| "none is there".to_owned())
-    })
-    .await;
+    let scheduled = scheduled(&world, namespace).await;
     assert!(scheduled.owner_references().is_empty(), "nothing takes the record along");
     let record = scheduled.status.clone().unwrap();
     assert_eq!((record.files, record.bytes), (status.files, status.bytes));
@@ -87,12 +104,7 @@ async fn a_backup_brings_back_lost_volumes_fills_a_claim_and_outlives_its_namesp
 
     // The schedule rests, and what it has begun is over.
     world.apply(&manifest(None));
-    until("no backup at work", SOON, || async {
-        let work: Vec<String> = world.jobs(namespace).await.iter().map(ResourceExt::name_any).collect();
-        let cron_job = world.exists("batch", "v1", "CronJob", Some(namespace), "studio-backup").await;
-        if work.is_empty() && !cron_job { Ok(()) } else { Err(format!("{work:?}")) }
-    })
-    .await;
+    rests(&world, namespace).await;
 
     // Both volumes are lost, and the origin has moved on.
     hub.control("move?repo=org/backed-up");
@@ -181,32 +193,32 @@ async fn a_backup_that_cannot_be_written_says_why_and_is_made_once_that_is_mende
 /// What the hub's own client finds, without a network.
 const LOADED: &str = "from huggingface_hub import snapshot_download; import os; print('LOADED', sorted(os.listdir(snapshot_download('org/backed-up'))))";
 
-async fn a_restore_of_a_per_node_cache_reaches_every_node_without_its_origin(world: Arc<World>) {
+async fn a_scheduled_backup_of_a_per_node_cache_is_made_where_a_copy_is_and_restores_every_node_without_its_origin(world: Arc<World>) {
     let namespace = "copies";
     world.namespace(namespace);
     let (hub, bucket) = (world.hub(), bucket(&world));
     hub.control("repo?spec=org/backed-up=a.bin:3Mi,config.json:200");
     let sources = [hugging_face("kept", &hub.url, "org/backed-up", "")];
-    let backup = format!("  backup: {}\n", every_byte(&bucket, "minio", None));
-    let pool = pool(namespace, "");
-    world.apply(
-        &(secret(namespace, "minio", SECRET)
-            + &pool
-            + &cache(namespace, "studio", namespace, "200Mi", &sources, &backup)),
-    );
+    let manifest = |schedule| {
+        let backup = format!("  backup: {}\n", every_byte(&bucket, "minio", schedule));
+        cache(namespace, "studio", namespace, "200Mi", &sources, &backup)
+    };
+    world.apply(&(secret(namespace, "minio", SECRET) + &pool(namespace, "") + &manifest(Some("* * * * *"))));
     world.ready(namespace, "studio").await;
     let place = world.directory(namespace, "studio", "models").await;
     let nodes = ["node-1", "node-2"];
     let before = content(&world, "node-1", &place);
-    world.apply(&by_hand(namespace, "by-hand", "studio"));
-    let status = backed_up(&world, namespace, "by-hand").await.status.unwrap();
-    assert!(status.files.unwrap() >= 2, "{status:?}");
+    let made = scheduled(&world, namespace).await;
+    let status = made.status.clone().unwrap();
+    assert!(status.files.unwrap() >= 2 && status.bytes.unwrap() > 3_000_000, "{status:?}");
+    world.apply(&manifest(None));
+    rests(&world, namespace).await;
     // Both disks are lost, and the origin with them.
     for node in nodes {
         wipe(&world, node, &place);
     }
     drop(hub);
-    world.apply(&restore(namespace, "back", &json!({"from": {"backup": "by-hand"}})));
+    world.apply(&restore(namespace, "back", &json!({"from": {"backup": made.name_any()}})));
     restored(&world, namespace, "back").await;
     until("the content on both nodes", SOON, || async {
         let there = nodes.map(|node| content(&world, node, &place));
@@ -219,4 +231,65 @@ async fn a_restore_of_a_per_node_cache_reaches_every_node_without_its_origin(wor
             reader::python(&world, namespace, &format!("reader-{node}"), Some(node), "studio-models", LOADED).await;
         assert!(said.contains("LOADED ['a.bin', 'config.json']"), "{said}");
     }
+}
+
+async fn a_backup_that_was_due_while_no_operator_ran_is_made_all_the_same_and_recorded_once(world: Arc<World>) {
+    let namespace = "unattended";
+    world.namespace(namespace);
+    let bucket = bucket(&world);
+    let volumes = "[{name: assets, shared: {size: 10Mi, storageClassName: standard}}]";
+    let backup = format!("  backup: {}\n", every_byte(&bucket, "minio", Some("* * * * *")));
+    let manifest = tolerant(&cache_with(namespace, "studio", volumes, &[], &backup));
+    world.apply(&(secret(namespace, "minio", SECRET) + &manifest));
+    world.ready(namespace, "studio").await;
+    let place = directory(&world, namespace, "studio-assets");
+    world.on_node("node-1", &["sh", "-c", &format!("echo mine > {place}/mine.txt")]);
+    scheduled(&world, namespace).await;
+    let scale = |count: &str| {
+        world.kubectl(&["-n", "modelcache-system", "scale", "deployment/modelcache-operator", "--replicas", count]);
+    };
+    scale("0");
+    until("the operator to be gone", SOON, || async {
+        let left = world.pods("modelcache-system").await.len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
+    })
+    .await;
+    let known: Vec<String> = backups(&world, namespace).await.iter().map(ResourceExt::name_any).collect();
+    let left_alone = jiff::Timestamp::now();
+    let due_of = |job: &Job| job.annotations().get(annotation::CRON_JOB_SCHEDULED)?.parse::<jiff::Timestamp>().ok();
+    let due = until("a backup that nobody looks after", SOON, || async {
+        let jobs = world.jobs(namespace).await;
+        let done = |it: &&Job| it.status.as_ref().is_some_and(|it| it.succeeded == Some(1));
+        let alone = jobs.iter().filter(done).filter_map(due_of).find(|due| *due > left_alone);
+        alone.ok_or_else(|| format!("{} Jobs", jobs.len()))
+    })
+    .await;
+    let still: Vec<String> = backups(&world, namespace).await.iter().map(ResourceExt::name_any).collect();
+    assert_eq!(still, known, "there is nobody to record it");
+    scale("1");
+    world.operator_ready();
+    let recorded = || async {
+        let time = |it: &ModelCacheBackup| it.status.clone()?.scheduled_time?.parse::<jiff::Timestamp>().ok();
+        let mut all = backups(&world, namespace).await;
+        all.retain(|it| time(it) == Some(due));
+        all
+    };
+    let record = until("the record of that backup", SOON, || async {
+        let all = recorded().await;
+        let ready = |it: &ModelCacheBackup| {
+            let status = it.status.clone().unwrap_or_default();
+            is_true(&status.conditions, ConditionType::Ready) && status.snapshot.is_some()
+        };
+        all.into_iter().find(ready).ok_or_else(|| "none".to_owned())
+    })
+    .await;
+    assert!(record.name_any().starts_with("studio-"), "{}", record.name_any());
+    // The next one by the clock is a record of its own, and changes nothing about this one.
+    until("a later backup", SOON, || async {
+        let all = backups(&world, namespace).await;
+        let later = all.iter().filter_map(|it| it.status.clone()?.scheduled_time?.parse::<jiff::Timestamp>().ok());
+        if later.into_iter().any(|it| it > due) { Ok(()) } else { Err(format!("{} records", all.len())) }
+    })
+    .await;
+    assert_eq!(recorded().await.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), [record.name_any()]);
 }

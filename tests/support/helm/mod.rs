@@ -62,10 +62,15 @@ pub fn helm(arguments: &[&str]) -> Result<String, String> {
     if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
 }
 
-/// `helm template` with these values, in YAML.
+/// `helm template` with these values, in YAML, for the Kubernetes that the tests run.
 pub fn template(namespace: &str, values: &str) -> Result<String, String> {
+    template_for("1.36.0", namespace, values)
+}
+
+/// The same for a cluster of this version.
+pub fn template_for(kubernetes: &str, namespace: &str, values: &str) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), values).unwrap();
     let values = file.path().to_str().unwrap().to_owned();
-    helm(&["template", "cache", CHART, "--namespace", namespace, "--kube-version", "1.36.0", "--values", &values])
+    helm(&["template", "cache", CHART, "--namespace", namespace, "--kube-version", kubernetes, "--values", &values])
 }

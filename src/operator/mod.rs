@@ -10,6 +10,7 @@
 //! - [`restore`]: what was backed up, back onto volumes.
 //! - [`pool`]: what a pool has and gives.
 //! - [`tombstone`]: data that is to be removed from nodes, as they answer.
+//! - [`scope`]: which namespaces are served.
 //! - [`cluster`]: the only room that writes to the API server.
 //! - [`runtime`]: watches, leadership, health, metrics.
 
@@ -31,6 +32,7 @@ pub mod restore;
 pub mod retry;
 pub mod run;
 pub mod runtime;
+pub mod scope;
 pub mod tombstone;
 
 pub use options::OperatorOptions;

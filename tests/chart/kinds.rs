@@ -4,6 +4,7 @@
 use crate::documents::{all, name};
 use crate::helm::{program, template};
 use crate::rendered::{EVERYTHING, LITTLE, OPENSHIFT};
+use crate::scoped::SCOPED;
 use crate::support::apiserver::control_plane;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -100,7 +101,10 @@ async fn whatever_is_set_the_api_server_takes_it() {
     let schemas = tempfile::tempdir().unwrap();
     let openapi = serde_json::from_str(&plane.kubectl(&["get", "--raw", "/openapi/v2"])).unwrap();
     write_schemas(&openapi, schemas.path());
-    for values in ["", LITTLE, OPENSHIFT, EVERYTHING] {
+    for namespace in ["studio", "team"] {
+        plane.kubectl(&["create", "namespace", namespace]);
+    }
+    for values in ["", LITTLE, OPENSHIFT, EVERYTHING, SCOPED] {
         let text = template("modelcache-system", values).unwrap();
         let said = validate(schemas.path(), &text).unwrap_or_else(|said| panic!("{values}:\n{said}"));
         let expected = all(&text).iter().filter(|it| !FOREIGN.contains(&it["kind"].as_str().unwrap())).count();

@@ -19,4 +19,5 @@ mod refused;
 mod rendered;
 mod same;
 mod schema;
+mod scoped;
 mod values;

@@ -56,7 +56,9 @@ labels. As text, and not read and written anew: every number and every expressio
 {{- $pull := list -}}
 {{- range $common.imagePullSecrets | default list }}{{ $pull = append $pull (printf "'%s'" .name) }}{{ end -}}
 {{- $text = replace "name: commonPullSecrets\n    expression: \"[]\"" (printf "name: commonPullSecrets\n    expression: \"[%s]\"" (join ", " $pull)) $text -}}
+{{- $scoped := $context.Values.watch.namespaces -}}
 {{- range $document := splitList "\n---\n" $text }}
+{{- if $scoped }}{{ $document = include "modelcache.scoped" (dict "context" $context "text" $document) }}{{ end }}
 ---
 {{- if regexMatch "(?m)^  labels:$" $document }}
 {{ regexReplaceAllLiteral "(?m)^  labels:$" $document (printf "  labels:\n%s" $labels) | trim }}
@@ -64,6 +66,20 @@ labels. As text, and not read and written anew: every number and every expressio
 {{ regexReplaceAllLiteral "(?m)^metadata:$" $document (printf "metadata:\n  labels:\n%s" $labels) | trim }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/*
+A document where only some namespaces are served. Roles and policies of ours lie outside namespaces: each release has its own,
+named by its namespace. Policies about pods and caches look nowhere else.
+*/}}
+{{- define "modelcache.scoped" -}}
+{{- $text := .text -}}
+{{- $names := .context.Values.watch.namespaces -}}
+{{- if regexMatch "(?m)^kind: (ValidatingAdmission|MutatingAdmission)Policy" $text -}}
+{{- $text = regexReplaceAll "(?m)^  (name|policyName): (modelcache-[a-z-]+)$" $text (printf "  ${1}: ${2}.%s" .context.Release.Namespace) -}}
+{{- $text = regexReplaceAll "(?m)^  (policyName: modelcache-(pods|delete-guard)\\..*)$" $text (printf "  ${1}\n  matchResources:\n    namespaceSelector:\n      matchExpressions:\n      - {key: kubernetes.io/metadata.name, operator: In, values: %s}" (toJson $names)) -}}
+{{- end -}}
+{{ $text }}
 {{- end }}
 
 {{/* What every cache's podTemplate is laid over, as JSON; empty where nothing is said. */}}

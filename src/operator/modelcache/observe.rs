@@ -12,6 +12,7 @@ use crate::operator::options::Settings;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::replica::observe::beside;
 use crate::operator::runtime::Stores;
+use crate::operator::scope::Scope;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
@@ -59,6 +60,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// Whether its use is tracked.
     pub tracks_use: bool,
+    /// Which namespaces the operator serves.
+    pub scope: Scope,
 }
 
 impl Observed {
@@ -154,6 +157,7 @@ pub async fn observe(
             vec![]
         },
         tracks_use: settings.track_use,
+        scope: settings.scope.clone(),
     })
 }
 

@@ -1,12 +1,12 @@
 //! What is a reconcile given?
 
 use super::metrics::Metrics;
+use super::seen::Seen;
 use crate::api::{ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool};
 use crate::operator::cluster::Cluster;
 use crate::operator::options::Settings;
 use crate::operator::replica::slots::Slots;
 use k8s_openapi::api::core::v1::Node;
-use kube::runtime::reflector::Store;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -29,15 +29,15 @@ pub struct Context {
 /// What the watches have seen. May be behind; what counts attempts is read anew.
 pub struct Stores {
     /// All caches.
-    pub caches: Store<ModelCache>,
+    pub caches: Seen<ModelCache>,
     /// All Replicas.
-    pub replicas: Store<ModelCacheReplica>,
+    pub replicas: Seen<ModelCacheReplica>,
     /// All backups.
-    pub backups: Store<ModelCacheBackup>,
+    pub backups: Seen<ModelCacheBackup>,
     /// All restores.
-    pub restores: Store<ModelCacheRestore>,
+    pub restores: Seen<ModelCacheRestore>,
     /// All pools.
-    pub pools: Store<NodeCachePool>,
+    pub pools: Seen<NodeCachePool>,
     /// All nodes, without what we do not read of them.
-    pub nodes: Store<Node>,
+    pub nodes: Seen<Node>,
 }

@@ -1,11 +1,12 @@
 //! Does the process live, is it ready, and if not, why? `/livez`, `/readyz`, `/metrics`.
 
 use super::metrics::Metrics;
+use super::place::Place;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
@@ -20,12 +21,15 @@ pub(super) struct Health {
 #[derive(Debug)]
 struct State_ {
     obstacle: Option<String>,
-    watches: BTreeMap<&'static str, String>,
+    /// Why a watch fails, by kind and by where it looks.
+    watches: BTreeMap<(&'static str, Place), String>,
+    /// Namespaces that are to be served and are not there: nothing of them can be watched.
+    absent: BTreeSet<String>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        let state = State_ { obstacle: Some("starting".into()), watches: BTreeMap::new() };
+        let state = State_ { obstacle: Some("starting".into()), watches: BTreeMap::new(), absent: BTreeSet::new() };
         Self { metrics: Metrics::default(), state: Mutex::new(state) }
     }
 }
@@ -45,26 +49,41 @@ impl Health {
         self.with(|it| it.obstacle.replace(why.clone()) != Some(why))
     }
 
+    /// Which of the namespaces that are to be served are not there. Whether that is news.
+    pub(super) fn absent(&self, namespaces: BTreeSet<String>) -> bool {
+        self.with(|it| std::mem::replace(&mut it.absent, namespaces.clone()) != namespaces)
+    }
+
     /// A watch delivers.
-    pub(super) fn watch_works(&self, kind: &'static str) {
-        if self.with(|it| it.watches.remove(kind)).is_some() {
+    pub(super) fn watch_works(&self, kind: &'static str, place: &Place) {
+        let others = self.with(|it| {
+            it.watches.remove(&(kind, place.clone()))?;
+            Some(it.watches.keys().any(|(other, _)| *other == kind))
+        });
+        if others == Some(false) {
             self.metrics.watch(kind, true);
         }
     }
 
     /// A watch does not.
-    pub(super) fn watch_fails(&self, kind: &'static str, error: &str) {
-        let known = self.with(|it| it.watches.insert(kind, error.to_owned()));
+    pub(super) fn watch_fails(&self, kind: &'static str, place: &Place, error: &str) {
+        let known = self.with(|it| it.watches.insert((kind, place.clone()), error.to_owned()));
         if known.is_none() {
             self.metrics.watch(kind, false);
-            tracing::warn!(kind, error, "a watch fails");
+            tracing::warn!(kind, namespace = %place, error, "a watch fails");
         }
     }
 
     /// Why the process is not ready; nothing when it is.
     fn obstacles(&self) -> Vec<String> {
         self.with(|it| {
-            let watches = it.watches.iter().map(|(kind, error)| format!("cannot watch {kind}: {error}"));
+            // What is not there is waited for, and keeps nobody from being served.
+            let there = |place: &Place| !it.absent.iter().any(|absent| *place == Place::Namespace(absent.clone()));
+            let failing = it.watches.iter().filter(|((_, place), _)| there(place));
+            let watches = failing.map(|((kind, place), error)| match place {
+                Place::Everywhere => format!("cannot watch {kind}: {error}"),
+                Place::Namespace(namespace) => format!("cannot watch {kind} in namespace {namespace}: {error}"),
+            });
             it.obstacle.iter().cloned().chain(watches).collect()
         })
     }

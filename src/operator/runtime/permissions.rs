@@ -1,14 +1,18 @@
 //! Is everything there that the operator needs: its kinds, and its permissions? What is missing is said by name.
 //!
-//! A missing one is a reason not to be ready, never a crash.
+//! A missing one is a reason not to be ready, never a crash. A namespace that is to be served and is not there is none: the
+//! others are served.
 
 use super::health::Health;
-use crate::api::{GROUP, VERSION};
+use super::needs::{Need, READS, Read, Reach, WRITES};
 use crate::operator::options::OperatorOptions;
+use crate::operator::scope::Scope;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,60 +21,42 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Between two looks while nothing is: reads only, so that an idle operator writes nothing.
 const RECHECK: Duration = Duration::from_secs(20);
 
-/// What is written: group, resource, verbs.
-const WRITES: &[(&str, &str, &[&str])] = &[
-    ("", "persistentvolumes", &["create", "patch", "delete"]),
-    ("", "persistentvolumeclaims", &["create", "patch", "delete"]),
-    ("", "configmaps", &["create", "patch", "delete"]),
-    ("batch", "jobs", &["create", "delete"]),
-    ("batch", "cronjobs", &["create", "patch", "delete"]),
-    ("events.k8s.io", "events", &["create", "patch"]),
-    (GROUP, "modelcaches", &["patch"]),
-    (GROUP, "modelcaches/status", &["patch"]),
-    (GROUP, "modelcachereplicas", &["create", "patch", "delete"]),
-    (GROUP, "modelcachereplicas/status", &["patch"]),
-    (GROUP, "modelcachebackups", &["create", "delete"]),
-    (GROUP, "modelcachebackups/status", &["patch"]),
-    (GROUP, "modelcacherestores/status", &["patch"]),
-    (GROUP, "nodecachepools/status", &["patch"]),
-];
-
-/// What is read: group, version, kind, plural.
-const READS: &[(&str, &str, &str, &str)] = &[
-    (GROUP, VERSION, "ModelCache", "modelcaches"),
-    (GROUP, VERSION, "ModelCacheReplica", "modelcachereplicas"),
-    (GROUP, VERSION, "ModelCacheBackup", "modelcachebackups"),
-    (GROUP, VERSION, "ModelCacheRestore", "modelcacherestores"),
-    (GROUP, VERSION, "NodeCachePool", "nodecachepools"),
-    ("", "v1", "Node", "nodes"),
-    ("", "v1", "Namespace", "namespaces"),
-    ("", "v1", "Pod", "pods"),
-    ("", "v1", "Event", "events"),
-    ("", "v1", "PersistentVolume", "persistentvolumes"),
-    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
-    ("", "v1", "ConfigMap", "configmaps"),
-    ("batch", "v1", "Job", "jobs"),
-    ("batch", "v1", "CronJob", "cronjobs"),
-];
-
-/// Returns when nothing is missing.
-pub(super) async fn wait(client: &Client, health: &Health, options: &OperatorOptions) {
+/// Returns when nothing is missing: the namespaces that are to be served, and there.
+pub(super) async fn wait(client: &Client, health: &Health, options: &OperatorOptions) -> BTreeSet<String> {
     loop {
-        let mut missing = missing_reads(client).await;
-        missing.extend(missing_writes(client, options).await);
+        let (there, mut missing) = namespaces(client, &options.namespaces).await;
+        missing.extend(missing_reads(client, &there, options).await);
+        missing.extend(missing_writes(client, &there, options).await);
         if missing.is_empty() {
-            return;
+            return there;
         }
         say(health, &missing);
         tokio::time::sleep(RETRY).await;
     }
 }
 
-/// Keeps looking for as long as the process leads.
-pub(super) async fn keep_checking(client: Client, health: Arc<Health>) {
+/// Keeps looking for as long as the process leads, and returns when a namespace that was not there is: nothing watches it yet.
+pub(super) async fn keep_checking(
+    client: Client,
+    health: Arc<Health>,
+    options: &OperatorOptions,
+    served: &BTreeSet<String>,
+) {
+    say_absent(&health, &options.namespaces, served);
     loop {
         tokio::time::sleep(RECHECK).await;
-        let missing = missing_reads(&client).await;
+        let (there, mut missing) = namespaces(&client, &options.namespaces).await;
+        if missing.is_empty() {
+            say_absent(&health, &options.namespaces, &there);
+            let new: BTreeSet<String> = there.difference(served).cloned().collect();
+            // Its roles come after it: until then the others are worked for.
+            if !new.is_empty() && missing_reads(&client, &new, options).await.is_empty() {
+                tracing::info!(?new, "a namespace that is to be served is there now: ends, to begin anew with it");
+                return;
+            }
+        }
+        let watched = there.intersection(served).cloned().collect();
+        missing.extend(missing_reads(&client, &watched, options).await);
         if missing.is_empty() {
             health.ready();
         } else {
@@ -86,32 +72,72 @@ fn say(health: &Health, missing: &[String]) {
     }
 }
 
-async fn missing_reads(client: &Client) -> Vec<String> {
-    let mut missing = vec![];
-    for (group, version, kind, plural) in READS {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        match api.list_metadata(&ListParams::default().limit(1)).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
-                missing.push(format!(
-                    "the CustomResourceDefinition {plural}.{group} is missing: apply the files in crds/"
-                ));
-            }
+fn say_absent(health: &Health, scope: &Scope, there: &BTreeSet<String>) {
+    let absent: BTreeSet<String> = scope.names().into_iter().flatten().filter(|it| !there.contains(*it)).cloned().collect();
+    let names = absent.iter().cloned().collect::<Vec<_>>().join(", ");
+    if health.absent(absent) && !names.is_empty() {
+        tracing::warn!(namespaces = names, "to be served, and not there: served from when they are made");
+    }
+}
+
+/// Which namespaces of a scope are there, and what keeps us from knowing.
+async fn namespaces(client: &Client, scope: &Scope) -> (BTreeSet<String>, Vec<String>) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let (mut there, mut missing) = (BTreeSet::new(), vec![]);
+    for name in scope.names().into_iter().flatten() {
+        match api.get_metadata_opt(name).await {
+            Ok(Some(_)) => _ = there.insert(name.clone()),
+            Ok(None) => {}
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
-                missing.push(format!("the permission to list {plural} is missing: apply config/rbac"));
+                missing.push(format!("the permission to get namespace {name} is missing: apply the chart's roles"));
             }
-            Err(error) => missing.push(format!("cannot list {plural}: {error}")),
+            Err(error) => missing.push(format!("cannot get namespace {name}: {error}")),
         }
     }
+    (there, missing)
+}
+
+async fn missing_reads(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<String> {
+    let mut missing = vec![];
+    for Read { group, version, kind, plural, reach } in READS {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        for namespace in reach.namespaces(&options.namespaces, there, options) {
+            let api: Api<DynamicObject> = match namespace {
+                None => Api::all_with(client.clone(), &resource),
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            };
+            match api.list_metadata(&ListParams::default().limit(1)).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.is_not_found() => {
+                    missing.push(format!(
+                        "the CustomResourceDefinition {plural}.{group} is missing: apply the files in crds/"
+                    ));
+                }
+                Err(kube::Error::Api(status)) if status.is_forbidden() => missing.push(permission("list", plural, namespace)),
+                Err(error) => missing.push(format!("cannot list {plural}: {error}")),
+            }
+        }
+    }
+    missing.dedup();
     missing
 }
 
-async fn missing_writes(client: &Client, options: &OperatorOptions) -> Vec<String> {
+fn permission(verb: &str, resource: &str, namespace: Option<&str>) -> String {
+    match namespace {
+        None => format!("the permission to {verb} {resource} is missing: apply config/rbac"),
+        Some(namespace) => format!(
+            "the permission to {verb} {resource} in namespace {namespace} is missing: the chart gives it to those in watch.namespaces"
+        ),
+    }
+}
+
+async fn missing_writes(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<String> {
     let mut missing = vec![];
-    for (group, resource, verbs) in WRITES {
-        for verb in *verbs {
-            missing.extend(denied(client, group, resource, verb, None).await);
+    for Need { group, resource, verbs, reach } in WRITES {
+        for namespace in reach.namespaces(&options.namespaces, there, options) {
+            for verb in *verbs {
+                missing.extend(denied(client, group, resource, verb, namespace).await);
+            }
         }
     }
     for verb in ["get", "create", "patch"] {
@@ -143,7 +169,8 @@ async fn denied(client: &Client, group: &str, resource: &str, verb: &str, namesp
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     match api.create(&PostParams::default(), &review).await {
         Ok(answer) if answer.status.as_ref().is_some_and(|it| it.allowed) => None,
-        Ok(_) => Some(format!("the permission to {verb} {resource} is missing: apply config/rbac")),
+        Ok(_) if plain == "leases" => Some(format!("the permission to {verb} {resource} is missing: apply config/rbac")),
+        Ok(_) => Some(permission(verb, resource, namespace)),
         Err(kube::Error::Api(status)) => {
             Some(format!("cannot ask whether {verb} {resource} is allowed: {}", status.message))
         }

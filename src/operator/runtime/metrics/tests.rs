@@ -25,7 +25,12 @@ impl World {
     fn new() -> Self {
         let ((caches, cache_writer), (replicas, replica_writer), (pools, pool_writer)) = (store(), store(), store());
         let metrics = Metrics::default();
-        metrics.leads(Sources { caches, replicas, pools });
+        metrics.leads(Sources {
+            caches: caches.into(),
+            replicas: replicas.into(),
+            pools: pools.into(),
+            scope: crate::operator::scope::Scope::default(),
+        });
         Self { metrics, caches: cache_writer, replicas: replica_writer, pools: pool_writer }
     }
 

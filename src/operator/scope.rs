@@ -42,7 +42,8 @@ impl Scope {
 
     /// Whether a child outside the namespaces, which names that of its cache in a label, is one that we answer for.
     pub fn answers_for(&self, namespace_label: Option<&str>) -> bool {
-        let labelled = |names: &BTreeSet<String>| names.iter().any(|it| Some(&*name::label_value(it)) == namespace_label);
+        let labelled =
+            |names: &BTreeSet<String>| names.iter().any(|it| Some(&*name::label_value(it)) == namespace_label);
         self.names().is_none_or(labelled)
     }
 

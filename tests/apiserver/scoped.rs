@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 const OUTSIDE: [&str; 4] = ["nodes", "namespaces", "persistentvolumes", "nodecachepools"];
 
 async fn apply(client: &Client, path: &str, object: &Value) {
-    send(client, "PATCH", &format!("{path}?fieldManager=test"), object).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+    send(client, "PATCH", &format!("{path}?fieldManager=test"), object)
+        .await
+        .unwrap_or_else(|error| panic!("{path}: {error}"));
 }
 
 async fn get(client: &Client, path: &str) -> Value {
@@ -47,7 +49,8 @@ async fn make_caches(client: &Client, namespace: &str, pools: &[&str]) {
 }
 
 async fn make_pool(client: &Client, name: &str, namespaces: Option<&[&str]>) {
-    let mut spec = json!({"nodeSelector": {"matchLabels": {"none": "such"}}, "path": "/mnt/modelcache", "capacity": "10Gi"});
+    let mut spec =
+        json!({"nodeSelector": {"matchLabels": {"none": "such"}}, "path": "/mnt/modelcache", "capacity": "10Gi"});
     if let Some(names) = namespaces {
         spec["namespaces"] = json!({"names": names});
     }
@@ -180,18 +183,24 @@ async fn two_operators_of_different_namespaces_work_side_by_side_and_neither_ask
     gone(client, "/api/v1/persistentvolumes/scoped-buried-a").await;
 
     let volumes = get(client, "/api/v1/persistentvolumes").await;
-    let left: Vec<&str> = volumes["items"].as_array().unwrap().iter().filter_map(|it| it["metadata"]["name"].as_str()).collect();
+    let left: Vec<&str> =
+        volumes["items"].as_array().unwrap().iter().filter_map(|it| it["metadata"]["name"].as_str()).collect();
     assert!(left.contains(&"scoped-buried-nobodys"), "another's volume was removed: {left:?}");
     for name in ["shared", "pool-a", "pool-of-all"] {
         let untouched = get(client, &cache_path("scoped-nobodys", name)).await;
-        assert_eq!((&untouched["metadata"]["finalizers"], &untouched["status"]), (&Value::Null, &Value::Null), "{name}");
+        assert_eq!(
+            (&untouched["metadata"]["finalizers"], &untouched["status"]),
+            (&Value::Null, &Value::Null),
+            "{name}"
+        );
     }
     let pool = get(client, "/apis/modelcache.dev/v1alpha1/nodecachepools/pool-of-all").await;
     assert_eq!(pool["status"], Value::Null, "two operators would never agree on it");
     for tenant in [&first, &second] {
         assert_eq!(beyond(plane, tenant), BTreeSet::new(), "{}", tenant.namespace);
         let log = tenant.log().to_lowercase();
-        let refused: Vec<&str> = log.lines().filter(|it| it.contains("forbidden") || it.contains("is missing")).collect();
+        let refused: Vec<&str> =
+            log.lines().filter(|it| it.contains("forbidden") || it.contains("is missing")).collect();
         assert!(refused.is_empty(), "{refused:#?}");
     }
     // And with the rights that it has on what lies outside namespaces it may not.

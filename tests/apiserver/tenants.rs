@@ -60,14 +60,20 @@ impl Tenant {
         let wanted = documents.filter(|it| {
             let has = |line: &str| it.lines().any(|found| found == line);
             let absent = self.serves.iter().filter(|it| !there.contains(it));
-            !has("kind: Deployment") && !has("kind: Pod") && !absent.into_iter().any(|it| has(&format!("  namespace: \"{it}\"")))
+            !has("kind: Deployment")
+                && !has("kind: Pod")
+                && !absent.into_iter().any(|it| has(&format!("  namespace: \"{it}\"")))
         });
         let file = self.directory.path().join("objects.yaml");
         std::fs::write(&file, wanted.collect::<Vec<_>>().join("\n---\n")).unwrap();
         self.plane.kubectl(&["apply", "--server-side", "-f", file.to_str().unwrap()]);
         let client = &self.client().await;
         let places = there.iter().map(|it| ("modelcaches", "modelcache.dev", (*it).to_owned()));
-        let others = [("jobs", "batch", self.node_jobs()), ("nodes", "", String::new()), ("leases", "coordination.k8s.io", self.namespace.into())];
+        let others = [
+            ("jobs", "batch", self.node_jobs()),
+            ("nodes", "", String::new()),
+            ("leases", "coordination.k8s.io", self.namespace.into()),
+        ];
         for (resource, group, namespace) in places.chain(others) {
             let verb = if resource == "leases" { "create" } else { "list" };
             eventually(&format!("{verb} {resource} is allowed in {namespace}"), || {
@@ -97,7 +103,8 @@ impl Tenant {
 
     /// Starts its process with a token of its account, and nothing else.
     pub fn start(&mut self) {
-        let token = self.plane.kubectl(&["create", "token", "modelcache-operator", "-n", self.namespace, "--duration", "2h"]);
+        let token =
+            self.plane.kubectl(&["create", "token", "modelcache-operator", "-n", self.namespace, "--duration", "2h"]);
         let administrator = self.plane.kubectl(&["config", "view", "--raw", "-o", "json"]);
         let mut kubeconfig: Value = serde_json::from_str(&administrator).unwrap();
         for user in kubeconfig["users"].as_array_mut().unwrap() {

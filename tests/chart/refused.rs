@@ -45,15 +45,30 @@ fn values_that_do_not_fit_together_are_refused_with_what_to_do() {
     for (values, expected) in [
         ("nodeJobs: {namespace: models}".to_owned(), "nodeJobs.namespace: models is the release's own"),
         ("watch: {namespaces: [studio, models]}".into(), "watch.namespaces: models is the operator's own"),
-        ("watch: {namespaces: [modelcache-node-jobs]}".into(), "watch.namespaces: modelcache-node-jobs is the operator's own"),
+        (
+            "watch: {namespaces: [modelcache-node-jobs]}".into(),
+            "watch.namespaces: modelcache-node-jobs is the operator's own",
+        ),
         (pool("namespaces: {names: [models]}"), "pools.gpu.namespaces.names: no cache is served in models"),
-        (format!("{served}{}", pool("namespaces: {names: [team]}")), "pools.gpu.namespaces.names: team is not in watch"),
-        (format!("{served}{}", pool("namespaces: {selector: {matchLabels: {a: b}}}")), "pools.gpu.namespaces.selector: with"),
+        (
+            format!("{served}{}", pool("namespaces: {names: [team]}")),
+            "pools.gpu.namespaces.names: team is not in watch",
+        ),
+        (
+            format!("{served}{}", pool("namespaces: {selector: {matchLabels: {a: b}}}")),
+            "pools.gpu.namespaces.selector: with",
+        ),
         (object("ModelCache", ""), "the ModelCache mine is in models"),
         (object("ModelCacheBackup", ", namespace: models"), "the ModelCacheBackup mine is in models"),
-        (object("ModelCacheRestore", ", namespace: modelcache-node-jobs"), "the ModelCacheRestore mine is in modelcache-node"),
+        (
+            object("ModelCacheRestore", ", namespace: modelcache-node-jobs"),
+            "the ModelCacheRestore mine is in modelcache-node",
+        ),
         (text.into(), "the ModelCache mine is in models"),
-        (format!("{served}{}", object("ModelCache", ", namespace: team")), "mine is in team, which is not in watch.namespaces"),
+        (
+            format!("{served}{}", object("ModelCache", ", namespace: team")),
+            "mine is in team, which is not in watch.namespaces",
+        ),
     ] {
         let said = template("models", &values).expect_err(&values);
         assert!(said.contains(expected), "{values}: {said}");

@@ -32,8 +32,9 @@ fn rights(role: &Value) -> BTreeSet<[String; 4]> {
         if names.is_empty() {
             names.push(String::new());
         }
-        for (group, resource) in
-            words(&rule["apiGroups"]).iter().flat_map(|group| words(&rule["resources"]).into_iter().map(move |it| (group.clone(), it)))
+        for (group, resource) in words(&rule["apiGroups"])
+            .iter()
+            .flat_map(|group| words(&rule["resources"]).into_iter().map(move |it| (group.clone(), it)))
         {
             for verb in words(&rule["verbs"]) {
                 for name in &names {

@@ -173,8 +173,7 @@ async fn tombstone_controller(client: &Client, context: Arc<Context>) {
     let buried = ours_of(watcher::Config::default().labels(&format!("{}=true", label::TOMBSTONE)));
     let controller = Controller::new(Api::<PersistentVolume>::all(client.clone()), buried).with_config(config());
     let node_jobs = &context.settings.node_jobs_namespace;
-    let (on_node, on_job) =
-        (controller.store(), Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs));
+    let (on_node, on_job) = (controller.store(), Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), node_jobs));
     controller
         .watches(on_job, ours_of(ours()), |it| {
             it.labels().get(label::PURGED_VOLUME).map(|name| ObjectRef::<PersistentVolume>::new(name))

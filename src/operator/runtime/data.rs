@@ -46,7 +46,12 @@ pub(super) async fn backups(client: &Client, place: &Place, backups: &Seen<Model
 }
 
 /// Restores.
-pub(super) async fn restores(client: &Client, place: &Place, restores: &Seen<ModelCacheRestore>, context: Arc<Context>) {
+pub(super) async fn restores(
+    client: &Client,
+    place: &Place,
+    restores: &Seen<ModelCacheRestore>,
+    context: Arc<Context>,
+) {
     let by_label = |it: PartialObjectMeta<Pod>| {
         let name = it.labels().get(label::RESTORE)?;
         Some(ObjectRef::<ModelCacheRestore>::new(name).within(it.metadata.namespace.as_deref()?))

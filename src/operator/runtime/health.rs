@@ -109,3 +109,26 @@ async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, String) {
         (StatusCode::SERVICE_UNAVAILABLE, format!("not ready:\n{}\n", obstacles.join("\n")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_fails_is_said_by_name_and_one_that_works_elsewhere_does_not_hide_it() {
+        let health = Health::default();
+        health.ready();
+        let place = |name: &str| Place::Namespace(name.into());
+        health.watch_fails("modelcaches", &place("studio"), "no");
+        health.watch_fails("nodes", &Place::Everywhere, "no");
+        health.watch_works("modelcaches", &place("team"));
+        let expected = ["cannot watch modelcaches in namespace studio: no", "cannot watch nodes: no"];
+        assert_eq!(health.obstacles(), expected);
+        assert!(health.absent(BTreeSet::from(["studio".to_owned()])), "news");
+        assert_eq!(health.obstacles(), expected[1..], "what is not there cannot be watched");
+        assert!(!health.absent(BTreeSet::from(["studio".to_owned()])), "no news");
+        health.watch_works("nodes", &Place::Everywhere);
+        health.watch_works("modelcaches", &place("studio"));
+        assert!(health.obstacles().is_empty());
+    }
+}

@@ -104,3 +104,45 @@ pub(super) const READS: &[Read] = &[
     read("batch", "v1", "Job", "jobs", Reach::Jobs),
     read("batch", "v1", "CronJob", "cronjobs", Reach::Caches),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, FromArgMatches};
+
+    fn options(namespaces: &str) -> OperatorOptions {
+        let command = OperatorOptions::augment_args(clap::Command::new("operator"));
+        let arguments = ["operator", "--agent-image", "x", "--identity", "x", "--namespaces", namespaces];
+        OperatorOptions::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    }
+
+    #[test]
+    fn an_operator_of_some_namespaces_asks_for_nothing_of_all_namespaces_at_once() {
+        let there = BTreeSet::from(["studio".to_owned()]);
+        let asked = |options: &OperatorOptions, reach: Reach| -> Vec<String> {
+            let namespaces = reach.namespaces(&options.namespaces, &there, options);
+            namespaces.into_iter().map(|it| it.unwrap_or("all").to_owned()).collect()
+        };
+        let (whole, some) = (options(""), options("studio,gone"));
+        for (reach, in_some) in [
+            (Reach::Cluster, &["all"][..]),
+            (Reach::Caches, &["studio"]),
+            (Reach::Jobs, &["studio", "modelcache-node-jobs"]),
+            (Reach::Namespaces, &[]),
+        ] {
+            assert_eq!(asked(&whole, reach), ["all"], "{reach:?}");
+            assert_eq!(asked(&some, reach), in_some, "{reach:?}");
+        }
+        let outside: BTreeSet<&str> =
+            READS.iter().filter(|it| it.reach == Reach::Cluster).map(|it| it.plural).collect();
+        assert_eq!(outside, BTreeSet::from(["nodecachepools", "nodes", "persistentvolumes"]));
+    }
+
+    #[tokio::test]
+    async fn no_cache_is_served_where_the_operator_or_its_node_jobs_are() {
+        for own in ["modelcache-system", "modelcache-node-jobs"] {
+            let said = crate::operator::runtime::run(options(&format!("studio,{own}"))).await.unwrap_err().to_string();
+            assert!(said.contains(own) && said.contains("namespaces of their own"), "{said}");
+        }
+    }
+}

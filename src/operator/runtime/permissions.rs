@@ -4,7 +4,7 @@
 //! others are served.
 
 use super::health::Health;
-use super::needs::{Need, READS, Read, Reach, WRITES};
+use super::needs::{Need, READS, Reach, Read, WRITES};
 use crate::operator::options::OperatorOptions;
 use crate::operator::scope::Scope;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -73,7 +73,8 @@ fn say(health: &Health, missing: &[String]) {
 }
 
 fn say_absent(health: &Health, scope: &Scope, there: &BTreeSet<String>) {
-    let absent: BTreeSet<String> = scope.names().into_iter().flatten().filter(|it| !there.contains(*it)).cloned().collect();
+    let absent: BTreeSet<String> =
+        scope.names().into_iter().flatten().filter(|it| !there.contains(*it)).cloned().collect();
     let names = absent.iter().cloned().collect::<Vec<_>>().join(", ");
     if health.absent(absent) && !names.is_empty() {
         tracing::warn!(namespaces = names, "to be served, and not there: served from when they are made");
@@ -113,7 +114,9 @@ async fn missing_reads(client: &Client, there: &BTreeSet<String>, options: &Oper
                         "the CustomResourceDefinition {plural}.{group} is missing: apply the files in crds/"
                     ));
                 }
-                Err(kube::Error::Api(status)) if status.is_forbidden() => missing.push(permission("list", plural, namespace)),
+                Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                    missing.push(permission("list", plural, namespace))
+                }
                 Err(error) => missing.push(format!("cannot list {plural}: {error}")),
             }
         }
@@ -169,7 +172,9 @@ async fn denied(client: &Client, group: &str, resource: &str, verb: &str, namesp
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     match api.create(&PostParams::default(), &review).await {
         Ok(answer) if answer.status.as_ref().is_some_and(|it| it.allowed) => None,
-        Ok(_) if plain == "leases" => Some(format!("the permission to {verb} {resource} is missing: apply config/rbac")),
+        Ok(_) if plain == "leases" => {
+            Some(format!("the permission to {verb} {resource} is missing: apply config/rbac"))
+        }
         Ok(_) => Some(permission(verb, resource, namespace)),
         Err(kube::Error::Api(status)) => {
             Some(format!("cannot ask whether {verb} {resource} is allowed: {}", status.message))

@@ -75,4 +75,3 @@ pub(super) fn pause<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &Error
 pub(super) fn config() -> Config {
     Config::default().concurrency(CONCURRENCY)
 }
-

@@ -77,7 +77,9 @@ where
 {
     let watches = places.iter().map(|place| watch(place.api(client), kind, place, prune, health));
     let (stores, drivers): (Vec<_>, Vec<_>) = watches.unzip();
-    (Seen { stores }, async move { drop(future::join_all(drivers).await) })
+    (Seen { stores }, async move {
+        future::join_all(drivers).await;
+    })
 }
 
 /// Feeds a store from a watch; a watch that fails is a reason not to be ready, by name.

@@ -4,7 +4,7 @@
 //! others are served.
 
 use super::health::Health;
-use super::needs::{Need, READS, Reach, Read, WRITES};
+use super::needs::{Need, READS, Read, WRITES};
 use crate::operator::options::OperatorOptions;
 use crate::operator::scope::Scope;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};

@@ -13,7 +13,7 @@ use tracing::Instrument;
 const CONCURRENCY: u16 = 16;
 
 /// Runs a reconcile, unless the object was looked at a moment ago: then it is looked at as soon as that is no longer so.
-async fn throttled<K, F, R>(
+pub(super) async fn throttled<K, F, R>(
     throttle: Arc<Throttle>,
     controller: &'static str,
     reconcile: F,

@@ -200,7 +200,7 @@ async fn two_operators_of_different_namespaces_work_side_by_side_and_neither_ask
         assert_eq!(beyond(plane, tenant), BTreeSet::new(), "{}", tenant.namespace);
         let log = tenant.log().to_lowercase();
         let refused: Vec<&str> =
-            log.lines().filter(|it| it.contains("forbidden") || it.contains("is missing")).collect();
+            log.lines().filter(|it| it.contains("is forbidden") || it.contains("is missing")).collect();
         assert!(refused.is_empty(), "{refused:#?}");
     }
     // And with the rights that it has on what lies outside namespaces it may not.

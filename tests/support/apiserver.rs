@@ -64,7 +64,12 @@ impl ControlPlane {
         let description: Value = serde_json::from_str(&described).unwrap();
         let path =
             |key: &str| PathBuf::from(description[key].as_str().unwrap_or_else(|| panic!("no {key} in {described}")));
-        let plane = Self { kubeconfig: path("kubeconfig"), kubectl: path("kubectl"), audit_log: path("auditLog"), _guard: guard };
+        let plane = Self {
+            kubeconfig: path("kubeconfig"),
+            kubectl: path("kubectl"),
+            audit_log: path("auditLog"),
+            _guard: guard,
+        };
         plane.kubectl(&["apply", "--server-side", "-k", "config/default"]);
         plane.kubectl(&["wait", "--for=condition=Established", "--timeout=240s", "crd", "--all"]);
         plane.wait_for_kinds();

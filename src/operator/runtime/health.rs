@@ -50,8 +50,8 @@ impl Health {
     }
 
     /// Which of the namespaces that are to be served are not there. Whether that is news.
-    pub(super) fn absent(&self, namespaces: BTreeSet<String>) -> bool {
-        self.with(|it| std::mem::replace(&mut it.absent, namespaces.clone()) != namespaces)
+    pub(super) fn absent(&self, namespaces: &BTreeSet<String>) -> bool {
+        self.with(|it| std::mem::replace(&mut it.absent, namespaces.clone()) != *namespaces)
     }
 
     /// A watch delivers.
@@ -124,9 +124,9 @@ mod tests {
         health.watch_works("modelcaches", &place("team"));
         let expected = ["cannot watch modelcaches in namespace studio: no", "cannot watch nodes: no"];
         assert_eq!(health.obstacles(), expected);
-        assert!(health.absent(BTreeSet::from(["studio".to_owned()])), "news");
+        assert!(health.absent(&BTreeSet::from(["studio".to_owned()])), "news");
         assert_eq!(health.obstacles(), expected[1..], "what is not there cannot be watched");
-        assert!(!health.absent(BTreeSet::from(["studio".to_owned()])), "no news");
+        assert!(!health.absent(&BTreeSet::from(["studio".to_owned()])), "no news");
         health.watch_works("nodes", &Place::Everywhere);
         health.watch_works("modelcaches", &place("studio"));
         assert!(health.obstacles().is_empty());

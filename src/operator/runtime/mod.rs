@@ -37,7 +37,9 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// A namespace is to be served that the operator itself, or what it does on nodes, needs alone.
-    #[error("--namespaces names {0}, which is the operator's own or that of its node Jobs: caches have namespaces of their own")]
+    #[error(
+        "--namespaces names {0}, which is the operator's own or that of its node Jobs: caches have namespaces of their own"
+    )]
     OwnNamespace(String),
     /// Leadership was lost: another process may write now.
     #[error("the Lease was lost: another process may lead now, so this one ends")]

@@ -76,7 +76,7 @@ fn say_absent(health: &Health, scope: &Scope, there: &BTreeSet<String>) {
     let absent: BTreeSet<String> =
         scope.names().into_iter().flatten().filter(|it| !there.contains(*it)).cloned().collect();
     let names = absent.iter().cloned().collect::<Vec<_>>().join(", ");
-    if health.absent(absent) && !names.is_empty() {
+    if health.absent(&absent) && !names.is_empty() {
         tracing::warn!(namespaces = names, "to be served, and not there: served from when they are made");
     }
 }
@@ -115,7 +115,7 @@ async fn missing_reads(client: &Client, there: &BTreeSet<String>, options: &Oper
                     ));
                 }
                 Err(kube::Error::Api(status)) if status.is_forbidden() => {
-                    missing.push(permission("list", plural, namespace))
+                    missing.push(permission("list", plural, namespace));
                 }
                 Err(error) => missing.push(format!("cannot list {plural}: {error}")),
             }

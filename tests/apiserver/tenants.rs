@@ -131,6 +131,7 @@ impl Tenant {
 }
 
 impl Drop for Tenant {
+    #[expect(clippy::print_stdout, reason = "what the operator said goes with its directory")]
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();

@@ -4,7 +4,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use modelcache::agent::fetch::{Digest, file_matches, git_blob_of_file, over_cores, sha256_of_file, unhex};
-use modelcache::agent::source::fnmatch::wanted;
+use modelcache::agent::source::fnmatch::Patterns;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
@@ -68,7 +68,8 @@ fn patterns(criterion: &mut Criterion) {
         ("stars and sets", list(&["data/*/part-[0-9][0-9][0-9]/*-of-*.[!o]*"]), list(&["*9*9*9*.txt"])),
     ];
     for (name, include, exclude) in cases {
-        let count = || names.iter().filter(|it| wanted(black_box(it), &include, &exclude)).count();
+        let patterns = Patterns::new(&include, &exclude);
+        let count = || names.iter().filter(|it| patterns.want(black_box(it))).count();
         assert!(count() > 0 && count() < names.len(), "{name} chooses");
         group.bench_function(name, |bencher| bencher.iter(count));
     }

@@ -18,7 +18,7 @@ const PLUGIN_MAY_USE: [(&str, &str); 1] =
     [("agent::command::env", "what a pod's spec needs is the same, whoever prints it")];
 
 /// Files of the operator that are pure although they stand beside some that are not.
-const PURE_FILES: [&str; 24] = [
+const PURE_FILES: [&str; 30] = [
     "operator/backup/history.rs",
     "operator/backup/kept.rs",
     "operator/backup/summary.rs",
@@ -32,17 +32,23 @@ const PURE_FILES: [&str; 24] = [
     "operator/modelcache/conditions.rs",
     "operator/modelcache/deletion.rs",
     "operator/modelcache/resolution.rs",
+    "operator/mounting_pod.rs",
     "operator/placement.rs",
     "operator/pod.rs",
     "operator/pool/reserve.rs",
     "operator/replica/cleaning.rs",
+    "operator/replica/cleaning_on_request.rs",
+    "operator/replica/requests.rs",
+    "operator/replica/reset.rs",
     "operator/replica/slots.rs",
     "operator/replica/step.rs",
+    "operator/restore/cleaned.rs",
     "operator/restore/pins.rs",
     "operator/restore/resolve.rs",
     "operator/retry.rs",
     "operator/run.rs",
     "operator/scope.rs",
+    "plugin/answer.rs",
 ];
 
 /// A source file: its path below `src/`, and its code.

@@ -4,6 +4,8 @@
 //! else copies, hashed as they are made. A tree is made aside and renamed into place whole; a new revision changes places
 //! with the old one at once.
 
+mod room;
+
 use super::failure::Failure;
 use super::fetch::{hex, over_cores};
 use super::inspect::known::{self, File as Wanted};
@@ -206,6 +208,7 @@ impl Materialize<'_> {
 
     fn make(&self, volume: &Root, to: &Root, aside: &str, files: &[Wanted<'_>]) -> Result<Made, Failure> {
         to.make_directory(aside)?;
+        room::check(volume, to, aside, files, self.copy)?;
         let (linked, copied) = (AtomicU64::new(0), AtomicU64::new(0));
         let done = over_cores(files, |file| -> Result<(), Failure> {
             let path = format!("{aside}/{}", file.name);

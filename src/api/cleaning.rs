@@ -1,4 +1,4 @@
-//! What is remembered of clean-ups on schedule.
+//! What is remembered of clean-ups, on schedule and on request.
 
 use super::model_cache::Failure;
 use super::scheduled_run::ScheduledRun;
@@ -34,6 +34,61 @@ pub struct CleanedUp {
     pub gained_bytes: i64,
     /// Bytes on the disk that went to the trash, and are free after its grace time.
     pub trashed_bytes: i64,
+}
+
+/// The last clean-up that was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestedCleanup {
+    /// The value of the annotation `modelcache.dev/cleanRequestedAt` that was acted on.
+    #[schemars(length(max = 1024))]
+    pub request: String,
+    /// Whether it was only said what would be done: nothing was removed.
+    pub dry_run: bool,
+    /// The attempt that does it.
+    pub attempt: i64,
+    /// When it ended, RFC 3339. Absent while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub time: Option<String>,
+    /// The rules, and what each came to, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub message: Option<String>,
+    /// What it did, or would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub did: Option<CleanedUp>,
+    /// The same one by one: what concerns the most bytes, as many as fit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub deeds: Vec<CleanupDeed>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_deeds: Option<i64>,
+    /// Why it did not do all it should. Before its end, what keeps it from beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// One thing that a clean-up does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CleanupDeed {
+    /// Name of the rule.
+    #[schemars(length(max = 63))]
+    pub rule: String,
+    /// What is done, such as `deleted` or `rotated`.
+    #[schemars(length(max = 32))]
+    pub what: String,
+    /// To what.
+    #[schemars(length(max = 1024))]
+    pub path: String,
+    /// Why.
+    #[schemars(length(max = 256))]
+    pub why: String,
+    /// Bytes on the disk that it concerns.
+    pub bytes: i64,
 }
 
 /// What is known of the clean-ups of a cache. Written when one ends, and when the schedule changes.

@@ -21,6 +21,7 @@ pub mod pod_template;
 pub mod quantity;
 pub mod reason;
 pub mod request;
+pub mod rollout;
 pub mod schedule;
 pub mod scheduled_run;
 pub mod source;
@@ -72,6 +73,9 @@ pub mod label {
     pub const JOB: &str = "modelcache.dev/job";
     /// `true` on a `PersistentVolume` whose data is to be removed from the nodes it lists.
     pub const TOMBSTONE: &str = "modelcache.dev/tombstone";
+    /// On a Node: what its label for a complete copy of a cache begins with, see [`super::name::node_label`]. A prefix of its own,
+    /// so that a policy can tell these labels from all others.
+    pub const CACHED: &str = "cached.modelcache.dev/";
     /// Standard label: the tool that manages the object.
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// The value of [`MANAGED_BY`].

@@ -7,13 +7,13 @@ use super::condition::conditions_schema;
 use super::embedded::labels;
 use super::pod_template::PodTemplate;
 use super::reason::Reason as FailureReason;
+use super::rollout::Rollout;
 use super::schedule::time_zone_schema;
 use super::scheduled_run::{ScheduledRun, VerificationSummary};
 use super::source::Source;
 use super::timetable::{Refresh, RefreshPolicy, Verify};
 use super::volume::Volume;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
     status = "ModelCacheStatus",
     derive = "PartialEq",
     shortname = "mcache",
-    category = "modelcache",
+    category = "modelcache-dev",
     doc = "A ModelCache puts models on the nodes (or the shared volume) where pods need them, verified and ready to be used offline.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -76,7 +76,7 @@ pub struct ModelCacheSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// What is deleted, rotated and mended on the volumes: by itself where there is a `schedule`, else by `modelcache clean`.
+    /// What is deleted, rotated and mended on the volumes: by itself where there is a `schedule`, else by `kubectl modelcache clean` and `modelcache clean`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<Cleanup>,
 
@@ -122,22 +122,6 @@ pub struct Placement {
     pub node_selector: BTreeMap<String, String>,
 }
 
-/// How a plan reaches the nodes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Rollout {
-    /// Warm-ups of this cache at once: a number, or a percentage of the copies wanted, rounded up. 4 when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "parallel_schema")]
-    pub max_parallel: Option<IntOrString>,
-
-    /// No copy that has not failed is warmed while more copies than this have failed (those are tried again): a number, or
-    /// a percentage of the copies wanted, rounded down. No limit when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "failures_schema")]
-    pub max_failures: Option<IntOrString>,
-}
-
 /// What happens to the data when the object goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
@@ -156,8 +140,7 @@ pub struct ModelCacheStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The last value of the annotation `modelcache.dev/requestedAt` that was acted on: the sources were asked, and every copy looks
-    /// for itself.
+    /// The last value of the annotation `modelcache.dev/requestedAt` that was acted on for every source; every copy looks for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_request: Option<String>,
@@ -166,6 +149,16 @@ pub struct ModelCacheStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_verify_request: Option<String>,
+
+    /// The last value of the annotation `modelcache.dev/cleanRequestedAt` that every copy it is about has acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_clean_request: Option<String>,
+
+    /// The last value of the annotation `modelcache.dev/resetRequestedAt` that every copy it is about has acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_reset_request: Option<String>,
 
     /// What is known, by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -198,6 +191,12 @@ pub struct ModelCacheStatus {
     /// policy that guards deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use: Option<bool>,
+
+    /// The label that a node has while it holds a complete copy of all per-node volumes, with the value `true`: for the affinity of
+    /// pods. Only where the operator is told to label nodes (`MODELCACHE_LABEL_NODES`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub node_label: Option<String>,
 
     /// What each source resolved to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -247,6 +246,10 @@ pub struct SourceStatus {
     /// How often the origin was asked whether it moved. Jobs are numbered by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<i64>,
+    /// The last value of the annotation `modelcache.dev/requestedAt` that the origin was asked for, or did not need to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub last_handled_request: Option<String>,
     /// When the origin is asked whether it moved, and how that went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<ScheduledRun>,
@@ -328,30 +331,6 @@ pub struct NodeProblem {
     /// What happened and what to do.
     #[schemars(length(max = 1024))]
     pub message: String,
-}
-
-/// Schema of a count of warm-ups: a number from 1, or a percentage.
-fn parallel_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    count_schema(
-        "type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^(100|[1-9][0-9]?)%$')",
-        "must be a number from 1 to 100000 or a percentage from 1% to 100%",
-    )
-}
-
-/// Schema of a count of failures: a number from 0, or a percentage.
-fn failures_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    count_schema(
-        "type(self) == int ? int(self) >= 0 && int(self) <= 100000 : string(self).matches('^(100|[1-9]?[0-9])%$')",
-        "must be a number from 0 to 100000 or a percentage from 0% to 100%",
-    )
-}
-
-fn count_schema(rule: &str, message: &str) -> schemars::Schema {
-    schemars::json_schema!({
-        "x-kubernetes-int-or-string": true,
-        "maxLength": 4,
-        "x-kubernetes-validations": [{"rule": rule, "message": message}]
-    })
 }
 
 impl ModelCacheSpec {

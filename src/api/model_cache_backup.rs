@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     status = "ModelCacheBackupStatus",
     derive = "PartialEq",
     shortname = "mcbackup",
-    category = "modelcache",
+    category = "modelcache-dev",
     doc = "A ModelCacheBackup is one backup of a ModelCache. Making one runs a backup now, once; each scheduled run leaves one. Deleting it deletes no data.",
     printcolumn(name = "Cache", type_ = "string", json_path = ".spec.cache"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),

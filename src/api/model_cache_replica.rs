@@ -1,8 +1,9 @@
 //! `ModelCacheReplica`: one copy of one volume's content in one place, and the truth about it.
 
-use super::cleaning::Cleaning;
+use super::cleaning::{Cleaning, RequestedCleanup};
 use super::condition::conditions_schema;
 use super::model_cache::Failure;
+use super::request::RequestedReset;
 use super::scheduled_run::Verification;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
     status = "ModelCacheReplicaStatus",
     derive = "PartialEq",
     shortname = "mcreplica",
-    category = "modelcache",
+    category = "modelcache-dev",
     doc = "A ModelCacheReplica is one copy of one volume of a ModelCache, on one node or on a shared volume. The operator writes it; read it to see what a node holds.",
     printcolumn(name = "Cache", type_ = "string", json_path = ".spec.cache"),
     printcolumn(name = "Volume", type_ = "string", json_path = ".spec.volume"),
@@ -134,6 +135,12 @@ pub struct ModelCacheReplicaStatus {
     /// The clean-ups of the volume here. Absent where a CronJob or nobody cleans it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<Cleaning>,
+    /// The last clean-up that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_cleanup: Option<RequestedCleanup>,
+    /// The last reset that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_reset: Option<RequestedReset>,
     /// How far the running attempt is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<ReplicaProgress>,

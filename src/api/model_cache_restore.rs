@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     status = "ModelCacheRestoreStatus",
     derive = "PartialEq",
     shortname = "mcrestore",
-    category = "modelcache",
+    category = "modelcache-dev",
     doc = "A ModelCacheRestore puts what was backed up onto the volumes of a ModelCache, or onto a claim, once: everything is verified before anything is replaced.",
     printcolumn(name = "To", type_ = "string", json_path = ".status.target"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),

@@ -1,9 +1,13 @@
 //! What are children called? Deterministic, within the length Kubernetes allows, and never ambiguous.
 
+use super::label;
 use sha2::{Digest, Sha256};
 
 /// A Job's name is a label value of its pods: at most 63 bytes.
 const JOB_NAME_LIMIT: usize = 63;
+/// The longest part of a label's key behind the `/`
+/// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>).
+const LABEL_NAME_LIMIT: usize = 63;
 /// Room for `-w9999` behind a Replica's name in a Job's name.
 const REPLICA_NAME_LIMIT: usize = JOB_NAME_LIMIT - 8;
 
@@ -124,6 +128,24 @@ pub fn purge_job(persistent_volume: &str, node_uid: &str) -> String {
     bounded(&["purge", persistent_volume], &["purge", persistent_volume, node_uid], JOB_NAME_LIMIT)
 }
 
+/// The label of a node that holds a complete copy of a cache: `cached.modelcache.dev/<namespace>.<cache>`. Where that is too
+/// long it is cut and ends with a hash, and has no dot: so it is no other cache's. `status.nodeLabel` of the cache has it.
+pub fn node_label(namespace: &str, cache: &str) -> String {
+    let plain = format!("{namespace}.{cache}");
+    let name = if plain.len() <= LABEL_NAME_LIMIT {
+        plain
+    } else {
+        bounded(&[namespace, cache], &[namespace, cache], LABEL_NAME_LIMIT)
+    };
+    format!("{}{name}", label::CACHED)
+}
+
+/// The namespace of the cache that a label of a node is about. `None` for one that was cut, which does not say it. A namespace's
+/// name has no dot (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>).
+pub fn node_label_namespace(key: &str) -> Option<&str> {
+    Some(key.strip_prefix(label::CACHED)?.split_once('.')?.0)
+}
+
 /// The first 32 bits of a SHA-256 over the parts, kept apart by a byte that is in none of them, as eight hex digits.
 pub fn short_hash(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();
@@ -205,6 +227,34 @@ mod tests {
                 prop_assert!(name.ends_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_label_of_a_node_is_valid_and_no_other_caches_whatever_the_names(
+            a in ("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
+            b in ("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
+        ) {
+            let key = node_label(&a.0, &a.1);
+            let name = key.strip_prefix(label::CACHED).unwrap();
+            prop_assert!(name.len() <= 63, "{name}");
+            prop_assert!(name.starts_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
+            prop_assert!(name.ends_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
+            prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.'), "{name}");
+            prop_assert_eq!(key == node_label(&b.0, &b.1), a == b);
+            let whole = a.0.len() + a.1.len() < 63;
+            prop_assert_eq!(node_label_namespace(&key), whole.then_some(a.0.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_label_of_a_node_can_be_guessed_until_it_is_too_long() {
+        assert_eq!(node_label("studio", "image-models"), "cached.modelcache.dev/studio.image-models");
+        let (namespace, cache) = ("n".repeat(31), "c".repeat(31));
+        assert_eq!(node_label(&namespace, &cache), format!("cached.modelcache.dev/{namespace}.{cache}"));
+        let longer = node_label(&namespace, &format!("{cache}c"));
+        assert!(!longer.trim_start_matches(label::CACHED).contains('.'), "{longer}");
+        assert_ne!(node_label("a-b", &"c".repeat(63)), node_label("a", &format!("b-{}", "c".repeat(61))));
     }
 
     #[test]

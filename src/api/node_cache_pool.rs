@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     status = "NodeCachePoolStatus",
     derive = "PartialEq",
     shortname = "ncpool",
-    category = "modelcache",
+    category = "modelcache-dev",
     doc = "A NodeCachePool names the nodes that hold per-node caches, the directory on their disks, how much of it may be used, and by which namespaces.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes"),

@@ -34,7 +34,7 @@ pub enum Reason {
     Suspended,
     /// The object is being deleted.
     Deleting,
-    /// Deletion waits: a pod mounts a volume.
+    /// Deletion waits, or a reset was refused: a pod mounts a volume.
     InUse,
     /// Deletion waits for a node that cannot be reached.
     PurgePending,

@@ -2,6 +2,7 @@
 //!
 //! Versioned. A document of an unknown version is refused with a message that names both versions.
 
+pub mod deeds;
 pub mod exit_code;
 pub mod mount;
 pub mod outcome;

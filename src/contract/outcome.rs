@@ -1,5 +1,6 @@
 //! What did an agent do, and how does it know? The termination message of its pod.
 
+use super::deeds::Deeds;
 use super::plan::Pin;
 use super::{ContractError, VERSION, packed, read};
 use crate::api::Reason;
@@ -44,6 +45,9 @@ pub struct Outcome {
     /// What was cleaned. Clean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean: Option<Cleaned>,
+    /// The same one by one, where that was asked for. Clean.
+    #[serde(default, skip_serializing_if = "Deeds::is_empty")]
+    pub deeds: Deeds,
     /// What was backed up. Backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
@@ -206,6 +210,7 @@ impl Outcome {
             evidence: None,
             pin: None,
             clean: None,
+            deeds: Deeds::default(),
             verify: None,
             backup: None,
             restore: None,

@@ -1,13 +1,15 @@
-//! How do the pins of many sources fit into a termination message? Without names of fields, compressed, as text.
+//! How does much fit into a termination message? Without names of fields, compressed, as text.
 
 use super::plan::Pin;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// Level of compression: there are a few kilobytes.
 const LEVEL: i32 = 19;
-/// Bytes that packed pins have at most once they are unpacked.
+/// Bytes that what is packed has at most once it is unpacked.
 const UNPACKED: usize = 1 << 20;
 
 /// A source's name, revision, files, bytes and digest.
@@ -18,8 +20,12 @@ pub fn pack(pins: &BTreeMap<String, Pin>) -> String {
     let row = |(name, it): (&String, &Pin)| -> Row {
         (name.clone(), it.revision.clone(), it.files, it.bytes, it.digest.clone())
     };
-    let rows: Vec<Row> = pins.iter().map(row).collect();
-    let plain = serde_json::to_vec(&rows).unwrap_or_default();
+    text(&pins.iter().map(row).collect::<Vec<Row>>())
+}
+
+/// Rows as text.
+pub fn text(rows: &impl Serialize) -> String {
+    let plain = serde_json::to_vec(rows).unwrap_or_default();
     // What cannot be compressed is not there; whoever reads it says so.
     STANDARD_NO_PAD.encode(zstd::bulk::compress(&plain, LEVEL).unwrap_or_default())
 }
@@ -29,11 +35,19 @@ pub fn pack(pins: &BTreeMap<String, Pin>) -> String {
 /// # Errors
 /// What is wrong with it, in words.
 pub fn unpack(text: &str) -> Result<BTreeMap<String, Pin>, String> {
-    let bytes = STANDARD_NO_PAD.decode(text).map_err(|error| error.to_string())?;
-    let plain = zstd::bulk::decompress(&bytes, UNPACKED).map_err(|error| error.to_string())?;
-    let rows: Vec<Row> = serde_json::from_slice(&plain).map_err(|error| error.to_string())?;
+    let rows: Vec<Row> = read(text)?;
     let pin = |(name, revision, files, bytes, digest): Row| (name, Pin { revision, files, bytes, digest });
     Ok(rows.into_iter().map(pin).collect())
+}
+
+/// The rows of such a text.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let bytes = STANDARD_NO_PAD.decode(text).map_err(|error| error.to_string())?;
+    let plain = zstd::bulk::decompress(&bytes, UNPACKED).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&plain).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@
 //! - [`backup`]: one backup, by hand or on schedule, to its record.
 //! - [`clean`]: who cleans what on schedule, and what is said of it.
 //! - [`restore`]: what was backed up, back onto volumes.
+//! - [`mounting_pod`]: which claims a pod mounts.
 //! - [`pool`]: what a pool has and gives.
+//! - [`node_label`]: which nodes say that they hold a cache.
 //! - [`tombstone`]: data that is to be removed from nodes, as they answer.
 //! - [`scope`]: which namespaces are served.
 //! - [`cluster`]: the only room that writes to the API server.
@@ -22,6 +24,8 @@ pub mod due;
 pub mod error;
 pub mod job;
 pub mod modelcache;
+pub mod mounting_pod;
+pub mod node_label;
 pub mod options;
 pub mod placement;
 pub mod pod;

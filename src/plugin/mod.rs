@@ -8,8 +8,10 @@
 //! One file per command. What is shown is made from objects by pure functions in [`render`]. The plugin does nothing that the
 //! user's own rights do not allow, and runs nothing in a pod: it reads objects, and writes ModelCaches, backups and restores.
 
+pub mod answer;
 pub mod backup;
 pub mod backups;
+pub mod clean;
 pub mod complete;
 pub mod completion;
 pub mod describe;
@@ -25,6 +27,7 @@ pub mod print;
 pub mod render;
 pub mod report;
 pub mod request;
+pub mod reset;
 pub mod restore;
 pub mod runs;
 pub mod session;

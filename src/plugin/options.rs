@@ -4,8 +4,8 @@ use super::complete::{backups as backup_names, caches as cache_names, contexts, 
 use super::error::Error;
 use super::session::Session;
 use super::{
-    backup, backups, completion, describe, du, env, get, install, logs, nodes, report, request, restore, status,
-    suspend, version, wait,
+    backup, backups, clean, completion, describe, du, env, get, install, logs, nodes, report, request, reset, restore,
+    status, suspend, version, wait,
 };
 use crate::api::request::Deed;
 use crate::contract::exit_code;
@@ -162,6 +162,20 @@ Examples:
   kubectl modelcache verify image-studio --node gpu-1")]
     Verify(request::Request),
 
+    /// Carry out the rules of the clean-up now, or say what they would do.
+    #[command(after_help = "\
+Examples:
+  kubectl modelcache clean image-studio --dry-run             # what would go, why, and how many bytes
+  kubectl modelcache clean image-studio --volume logs --wait")]
+    Clean(clean::Clean),
+
+    /// Remove what a cache has put on its volumes, and fetch it anew. Backups, and files of your own, stay.
+    #[command(after_help = "\
+Examples:
+  kubectl modelcache reset image-studio --node gpu-1 --wait
+  kubectl modelcache reset image-studio --yes                 # in a script")]
+    Reset(reset::Reset),
+
     /// Back a cache up now.
     #[command(after_help = "\
 Examples:
@@ -250,6 +264,8 @@ async fn dispatch(command: Command, global: &Global) -> Result<(), Error> {
         Command::Wait(it) => it.run(&session).await,
         Command::Warm(it) => it.run(Deed::Warm, &session).await,
         Command::Verify(it) => it.run(Deed::Verify, &session).await,
+        Command::Clean(it) => it.run(&session).await,
+        Command::Reset(it) => it.run(&session).await,
         Command::Backup(it) => it.run(&session).await,
         Command::Backups(it) => it.run(&session).await,
         Command::Restore(it) => it.run(&session).await,

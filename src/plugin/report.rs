@@ -18,6 +18,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, ListParams, LogParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -60,6 +61,8 @@ pub struct Report {
 struct Gathered {
     files: Vec<(String, String)>,
     unread: Vec<String>,
+    /// Kind, namespace and name of each object: Events are about one of them.
+    objects: BTreeSet<(String, String, String)>,
 }
 
 impl Report {
@@ -110,8 +113,11 @@ impl Report {
         match api.list(&parameters).await {
             Err(error) => gathered.unread.push(format!("{name}: {}", Error::from(error))),
             Ok(found) => {
-                let chosen = found.items.into_iter().filter(|it| self.is_about(name, it));
-                let objects: Vec<String> = chosen.filter_map(|it| yaml(it, &resource)).collect();
+                let mut chosen = found.items;
+                chosen.retain(|it| self.is_about(name, it, gathered));
+                let known = |it: &DynamicObject| (name.to_owned(), it.namespace().unwrap_or_default(), it.name_any());
+                gathered.objects.extend(chosen.iter().map(known));
+                let objects: Vec<String> = chosen.into_iter().filter_map(|it| yaml(it, &resource)).collect();
                 if !objects.is_empty() {
                     gathered.files.push((format!("{}.yaml", name.to_lowercase()), objects.concat()));
                 }
@@ -119,15 +125,14 @@ impl Report {
         }
     }
 
-    /// Whether an object has to do with the caches that are named. An Event has where it is about something of ours.
-    fn is_about(&self, kind: &str, object: &DynamicObject) -> bool {
+    /// Whether an object has to do with the caches that are named.
+    fn is_about(&self, kind: &str, object: &DynamicObject, gathered: &Gathered) -> bool {
         let names = &self.names.names;
         let field = |path: &str| object.data.pointer(path).and_then(|it| it.as_str()).unwrap_or_default().to_owned();
         if kind == "Event" {
-            let about = field("/involvedObject/name");
-            let kinds = ["ModelCache", "ModelCacheReplica", "ModelCacheBackup", "ModelCacheRestore", "NodeCachePool"];
-            let of_ours = kinds.contains(&field("/involvedObject/kind").as_str());
-            return (names.is_empty() && of_ours) || names.iter().any(|it| about.starts_with(it.as_str()));
+            let about =
+                (field("/involvedObject/kind"), field("/involvedObject/namespace"), field("/involvedObject/name"));
+            return gathered.is_about(&about, names.is_empty());
         }
         let cache = match kind {
             "ModelCache" => object.name_any(),
@@ -165,9 +170,39 @@ impl Report {
 }
 
 impl Gathered {
+    /// Whether an Event about an object belongs to what is gathered: the object is part of it, or is gone and was made for a part of
+    /// it. `all`: every cache is meant, so what is of our kinds belongs to it, whether it is still there or not.
+    fn is_about(&self, about: &(String, String, String), all: bool) -> bool {
+        let (kind, namespace, name) = about;
+        let of_ours = matches!(
+            kind.as_str(),
+            "ModelCache" | "ModelCacheReplica" | "ModelCacheBackup" | "ModelCacheRestore" | "NodeCachePool"
+        );
+        if self.objects.contains(about) || (all && of_ours) {
+            return true;
+        }
+        // Jobs go once their result is recorded, with their pods; they are named after what they were made for.
+        let made_for = |(kind, of, owner): &(String, String, String)| {
+            let makes =
+                matches!(kind.as_str(), "ModelCacheReplica" | "ModelCacheBackup" | "ModelCacheRestore" | "CronJob");
+            let rest = name.strip_prefix(owner.as_str()).and_then(|it| it.strip_prefix('-'));
+            makes && of == namespace && rest.is_some_and(is_of_job)
+        };
+        matches!(kind.as_str(), "Job" | "Pod") && self.objects.iter().any(made_for)
+    }
+
     fn add(&mut self, name: &str, text: &str) {
         self.files.push((name.to_owned(), redact::text(text)));
     }
+}
+
+/// Whether this is what is behind an owner's name in that of a Job (a letter and a number, or the time of a CronJob) or of its pod
+/// (five characters more).
+fn is_of_job(rest: &str) -> bool {
+    let (job, pod) = rest.split_once('-').map_or((rest, None), |(job, pod)| (job, Some(pod)));
+    let number = job.trim_start_matches(|it: char| it.is_ascii_lowercase());
+    let numbered = job.len() - number.len() <= 1 && !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+    numbered && pod.is_none_or(|it| it.len() == 5 && it.bytes().all(|it| it.is_ascii_alphanumeric()))
 }
 
 /// A YAML document of an object, without secrets.
@@ -189,4 +224,31 @@ fn write(out: impl Write, directory: &str, files: &[(String, String)], now: Time
         archive.append_data(&mut header, format!("{directory}/{name}"), text.as_bytes())?;
     }
     archive.into_inner()?.finish()?.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_of_the_objects_that_are_gathered_and_of_jobs_that_were_made_for_them() {
+        let object = |kind: &str, name: &str| (kind.to_owned(), "studio".to_owned(), name.to_owned());
+        let objects = [object("ModelCache", "speech"), object("ModelCacheReplica", "speech-models-gpu-1-0f3a")];
+        let gathered = Gathered { objects: objects.into(), ..Gathered::default() };
+        for (kind, name, expected) in [
+            ("ModelCache", "speech", true),
+            ("ModelCache", "speech-large", false),
+            ("ModelCacheReplica", "speech-models-gpu-1-0f3a", true),
+            ("ModelCacheReplica", "speech-large-models-gpu-1-77aa", false),
+            ("Job", "speech-models-gpu-1-0f3a-w12", true),
+            ("Pod", "speech-models-gpu-1-0f3a-w12-x7k2p", true),
+            ("Pod", "speech-models-gpu-1-0f3a-large-w12-x7k2p", false),
+            ("Pod", "speech-x7k2p", false),
+        ] {
+            assert_eq!(gathered.is_about(&object(kind, name), false), expected, "{kind} {name}");
+        }
+        assert!(gathered.is_about(&object("ModelCache", "gone"), true), "every cache is meant");
+        let elsewhere = ("ModelCache".to_owned(), "other".to_owned(), "speech".to_owned());
+        assert!(!gathered.is_about(&elsewhere, false));
+    }
 }

@@ -67,7 +67,9 @@ fn end(conditions: &[Condition]) -> Option<Result<(), Error>> {
     if is(ConditionType::Ready).is_some() {
         return Some(Ok(()));
     }
-    let failed = is(ConditionType::Stalled)?;
+    // Nothing is begun until somebody resumes the cache.
+    let suspended = find(conditions, ConditionType::Ready).filter(|it| reason_of(it) == Some(Reason::Suspended));
+    let failed = is(ConditionType::Stalled).or(suspended)?;
     let reason = reason_of(failed).unwrap_or(Reason::NoEvidence);
     Some(Err(Error::Failed { reason, message: format!("{reason}: {}", plain(&failed.message)) }))
 }

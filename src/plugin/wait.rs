@@ -7,10 +7,12 @@ use super::render::progress::{condition_now, holds};
 use super::render::tables::plain;
 use super::session::{Session, full_name};
 use super::watch::{LOOK, Watch};
-use crate::api::condition::reason_of;
+use crate::api::condition::{find, reason_of};
 use crate::api::duration;
-use crate::api::{ConditionType, ModelCache, Reason};
+use crate::api::model_cache_replica::AttemptStage;
+use crate::api::{ConditionType, ModelCache, ModelCacheReplica, Reason};
 use clap::{Args, ValueEnum};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -88,7 +90,8 @@ impl Wait {
                 }
             }
             let open: Vec<&ModelCache> = caches.iter().filter(|it| !holds(it, wanted)).collect();
-            if let Some(failed) = open.iter().find_map(|it| stalled(it)) {
+            let replicas = watch.replicas();
+            if let Some(failed) = open.iter().find_map(|it| stalled(it).or_else(|| suspended(it, &replicas))) {
                 return Err(failed);
             }
             if open.is_empty() {
@@ -104,6 +107,22 @@ fn stalled(cache: &ModelCache) -> Option<Error> {
     let reason = reason_of(condition).unwrap_or(Reason::InvalidSpec);
     let message = format!("`{}` will not go on by itself: {reason}: {}", cache.name_any(), plain(&condition.message));
     Some(Error::Failed { reason, message })
+}
+
+/// What nothing is begun for, once what had begun is over.
+fn suspended(cache: &ModelCache, replicas: &[ModelCacheReplica]) -> Option<Error> {
+    let (name, namespace) = (cache.name_any(), cache.namespace());
+    let is = |it: &Condition| reason_of(it) == Some(Reason::Suspended);
+    condition_now(cache, ConditionType::Ready).filter(|it| cache.spec.suspended() && is(it))?;
+    let at_work = |it: &ModelCacheReplica| {
+        let status = it.status.clone().unwrap_or_default();
+        let begun = status.attempt.is_some_and(|it| matches!(it.stage, AttemptStage::Prepare) || it.stage.mounts());
+        begun && !find(&status.conditions, ConditionType::Ready).is_some_and(is)
+    };
+    let mine = |it: &&ModelCacheReplica| it.spec.cache == name && it.namespace() == namespace;
+    let message = format!("`{name}` is suspended, and nothing of it is at work: `kubectl modelcache resume {name}`");
+    let over = !replicas.iter().filter(mine).any(at_work);
+    over.then(|| Error::Failed { reason: Reason::Suspended, message })
 }
 
 fn late(caches: &[ModelCache], wanted: ConditionType) -> Error {

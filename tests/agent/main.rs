@@ -9,6 +9,7 @@ mod registry;
 
 mod bench;
 
+mod anew;
 mod artifacts;
 mod civitai;
 mod claims;

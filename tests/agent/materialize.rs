@@ -65,6 +65,39 @@ fn copies_are_files_of_their_own_and_are_hashed_on_the_way() {
     assert!(std::fs::read(&copied).unwrap() == bench.hub.content("org/x", "a.bin").bytes());
 }
 
+/// A small disk of its own; needs root.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(at: std::path::PathBuf, size: &str) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "modelcache-test"]).arg(&at).status();
+        assert!(mounted.unwrap().success(), "mounting a disk for the test needs root");
+        Self(at)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn copies_that_do_not_fit_are_refused_before_a_byte_is_written_and_the_tree_before_them_stays() {
+    let bench = warmed();
+    let disk = Disk::mount(bench.path("small"), "7m");
+    assert_eq!(materialize(&bench, &disk.0, &["--source", "x"]).code, 0);
+    let before = state(&disk.0);
+    // As large again, and the old tree is there until the new one is whole.
+    bench.hub.control("move?repo=org/x&files=a.bin");
+    assert_eq!(bench.run(&["prefetch", "--refresh"]).code, 0);
+    let ran = materialize(&bench, &disk.0, &["--source", "x"]);
+    ran.failed(40, "InsufficientSpace", &["5.0 MiB are to be copied", "nothing was copied", "--to"]);
+    assert_eq!(state(&disk.0), before);
+}
+
 #[test]
 fn a_new_revision_takes_the_place_of_the_old_one_at_once() {
     let bench = warmed();

@@ -9,14 +9,14 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 /// A namespace of one's own, and a directory of the PATH with the plugin in it.
-struct Plugin {
-    plane: &'static ControlPlane,
-    namespace: &'static str,
-    path: TempDir,
+pub(crate) struct Plugin {
+    pub(crate) plane: &'static ControlPlane,
+    pub(crate) namespace: &'static str,
+    pub(crate) path: TempDir,
 }
 
 impl Plugin {
-    async fn new(namespace: &'static str) -> Self {
+    pub(crate) async fn new(namespace: &'static str) -> Self {
         let plane = control_plane().await;
         let path = tempfile::tempdir().unwrap();
         for name in ["kubectl-modelcache", "kubectl_complete-modelcache"] {
@@ -28,7 +28,7 @@ impl Plugin {
     }
 
     /// kubectl, with the plugin on its PATH.
-    fn kubectl(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Command {
         let mut path = OsString::from(self.path.path());
         path.push(":/usr/bin:/bin");
         let mut command = Command::new(self.path.path().join("kubectl"));
@@ -38,26 +38,26 @@ impl Plugin {
     }
 
     /// `kubectl modelcache`, in the namespace, to its end.
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let all: Vec<&str> =
             ["modelcache", "-n", self.namespace].into_iter().chain(arguments.iter().copied()).collect();
         self.kubectl(&all).output().unwrap()
     }
 
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let done = self.run(arguments);
         assert!(done.status.success(), "{arguments:?}: {}", text(&done.stderr));
         text(&done.stdout)
     }
 
     /// The exit code and what is said, of what fails.
-    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let done = self.run(arguments);
         assert!(!done.status.success(), "{arguments:?} is refused, and said {}", text(&done.stdout));
         (done.status.code().unwrap(), text(&done.stderr))
     }
 
-    fn cache(&self, name: &str) {
+    pub(crate) fn cache(&self, name: &str) {
         let cache = json!({
             "apiVersion": "modelcache.dev/v1alpha1", "kind": "ModelCache",
             "metadata": {"name": name, "namespace": self.namespace},
@@ -72,7 +72,7 @@ impl Plugin {
     }
 
     /// Writes a status as the operator would, about the spec as it is now.
-    fn says(&self, name: &str, conditions: &[(&str, &str, &str, &str)]) {
+    pub(crate) fn says(&self, name: &str, conditions: &[(&str, &str, &str, &str)]) {
         let get = ["get", "mcache", name, "-n", self.namespace, "-o", "jsonpath={.metadata.generation}"];
         let generation: i64 = self.plane.kubectl(&get).parse().unwrap();
         let conditions: Vec<Value> = conditions
@@ -90,13 +90,13 @@ impl Plugin {
         self.plane.kubectl(&patch.into_iter().chain([status.as_str()]).collect::<Vec<_>>());
     }
 
-    fn field(&self, name: &str, path: &str) -> String {
+    pub(crate) fn field(&self, name: &str, path: &str) -> String {
         let path = format!("jsonpath={{{path}}}");
         self.plane.kubectl(&["get", "mcache", name, "-n", self.namespace, "-o", &path])
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -303,10 +303,10 @@ async fn a_report_holds_what_there_is_and_nothing_secret() {
 }
 
 /// A program that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    fn end(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn end(&mut self) -> std::process::ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {

@@ -209,6 +209,51 @@ async fn a_cache_without_sources_gives_all_its_volumes_under_names_that_are_shor
 }
 
 #[tokio::test]
+async fn a_volume_of_the_pod_that_has_the_name_of_ours_stays_what_it_is_and_the_cache_is_mounted_all_the_same() {
+    let client = ready().await;
+    let own = |name: &str, kind: &str, source: Value| json!({"name": name, kind: source});
+    let another_claim = json!({"claimName": "somebody-elses"});
+    let server = container("server", json!({"volumeMounts": [{"name": "modelcache-models", "mountPath": "/scratch"}]}));
+    for volumes in [
+        json!([own("modelcache-models", "emptyDir", json!({}))]),
+        json!([own("modelcache-models", "persistentVolumeClaim", another_claim)]),
+        json!([
+            own("modelcache-models", "emptyDir", json!({})),
+            own("volume-of-modelcache-0-0", "emptyDir", json!({}))
+        ]),
+    ] {
+        let spec = json!({"containers": [server], "volumes": volumes});
+        let given = create(&client, &asking("plain", json!({}), spec)).await.unwrap();
+        let pod = &given["spec"];
+        let claims = pod["volumes"].as_array().unwrap().iter().filter(|it| {
+            it["persistentVolumeClaim"]["claimName"] == "plain-models"
+                && it["persistentVolumeClaim"]["readOnly"] == true
+        });
+        let claims: Vec<&Value> = claims.collect();
+        assert_eq!(claims.len(), 1, "{volumes} became {}", pod["volumes"]);
+        let mounted_at = |container: &Value, path: &str| {
+            let mounts = container["volumeMounts"].as_array().cloned().unwrap_or_default();
+            mounts.iter().find(|it| it["mountPath"] == path).map(|it| it["name"].clone())
+        };
+        let server = &pod["containers"][0];
+        assert_eq!(mounted_at(server, "/modelcache/models").as_ref(), Some(&claims[0]["name"]), "{volumes}");
+        assert_eq!(mounted_at(server, "/scratch"), Some(json!("modelcache-models")), "{volumes}");
+        assert_eq!(mounted_at(&pod["initContainers"][0], "/volumes/models").as_ref(), Some(&claims[0]["name"]));
+        let again = pod.clone();
+        let again = self::pod(given["metadata"]["labels"].clone(), given["metadata"]["annotations"].clone(), again);
+        assert_eq!(self::given(&create(&client, &again).await.unwrap()), self::given(&given), "{volumes}");
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_the_pods_own_and_the_annotation_of_another_pod_are_not_taken_for_what_a_cache_gives() {
+    let client = ready().await;
+    let forged = json!({annotation::POD_INJECTED: "missing"});
+    let message = create(&client, &asking("missing", forged, furnished())).await.expect_err("was let in");
+    assert!(message.contains("asks for the ModelCache missing"), "{message}");
+}
+
+#[tokio::test]
 async fn a_pod_that_was_given_everything_is_given_nothing_again() {
     let client = ready().await;
     for spec in [bare(), furnished()] {
@@ -289,7 +334,7 @@ async fn a_pod_that_cannot_be_given_what_it_asks_for_is_refused_and_told_why() {
     for (cache, annotations, expected) in [
         ("missing", json!({}), none),
         ("", json!({}), "has none yet"),
-        // A claim that the annotation of somebody else's pod makes is not enough.
+        // What the annotation of somebody else's pod says is not enough.
         ("missing", with(annotation::POD_INJECTED, "missing"), none),
         ("studio", with(annotation::POD_VOLUMES, "modles"), asked),
         ("studio", with(annotation::POD_MOUNT_PATH, "/models2"), asked),

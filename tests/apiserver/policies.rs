@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 
 const IMAGE: &str = "localhost/modelcache:dev";
 const POOL_PATH: &str = "/mnt/nvme/modelcache";
+/// The label that says whose an object is.
+const MANAGED_BY: &str = "/metadata/labels/app.kubernetes.io~1managed-by";
+/// UID of no namespace.
+const STRANGER: &str = "0f0e0d0c-0b0a-0908-0706-050403020100";
 
 /// The policies are in force when they have refused something.
 async fn ready() -> (Client, Client) {
@@ -28,6 +32,8 @@ async fn ready() -> (Client, Client) {
     }
     let container = "/spec/template/spec/containers/0/image";
     let path = "/spec/template/spec/volumes/0/hostPath/path";
+    let volume = persistent_volume(&tenant(&administrator).await);
+    let other_pool = "/metadata/labels/modelcache.dev~1pool";
     let probes = [
         ("jobs", changed(&warm_up_job(), container, json!("busybox")), "every container must run"),
         ("jobs", changed(&prepare_job(), path, json!("/modelcache")), "NodeCachePool policy-pool"),
@@ -37,8 +43,14 @@ async fn ready() -> (Client, Client) {
             "NodeCachePool policy-other",
         ),
         ("jobs", changed(&warm_up_job(), "/metadata/namespace", json!("modelcache-system")), "its own namespace"),
-        ("persistentvolumes", changed(&persistent_volume(), "/spec/local/path", json!("/etc")), "must be local"),
-        ("persistentvolumes", changed(&persistent_volume(), "/metadata/labels", json!({})), "must carry the label"),
+        (
+            "persistentvolumes",
+            changed(&volume, "/spec/persistentVolumeReclaimPolicy", json!("Delete")),
+            "must be Retain",
+        ),
+        ("persistentvolumes", changed(&volume, MANAGED_BY, Value::Null), "must carry the label"),
+        ("persistentvolumes", changed(&volume, other_pool, json!("policy-other")), "NodeCachePool policy-other"),
+        ("persistentvolumes", persistent_volume(STRANGER), "that of the namespace tenant"),
     ];
     let (client, probes) = (&operator, &probes);
     eventually("the policies are in force", || async move {
@@ -52,8 +64,17 @@ async fn ready() -> (Client, Client) {
     (administrator, operator)
 }
 
+/// UID of the namespace that our volumes are of.
+async fn tenant(administrator: &Client) -> String {
+    let namespace = send(administrator, "GET", "/api/v1/namespaces/tenant", &Value::Null).await.unwrap();
+    namespace["metadata"]["uid"].as_str().unwrap().to_owned()
+}
+
 fn labels(pool: Option<&str>) -> Value {
-    let mut labels = json!({"app.kubernetes.io/managed-by": "modelcache-operator", "modelcache.dev/cache": "studio"});
+    let mut labels = json!({
+        "app.kubernetes.io/managed-by": "modelcache-operator", "modelcache.dev/cache": "studio",
+        "modelcache.dev/volume": "models", "modelcache.dev/namespace": "tenant"
+    });
     if let Some(pool) = pool {
         labels["modelcache.dev/pool"] = json!(pool);
     }
@@ -122,7 +143,7 @@ fn cron_job() -> Value {
 }
 
 /// The `PersistentVolume` of a per-node volume.
-fn persistent_volume() -> Value {
+fn persistent_volume(namespace_uid: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": {"generateName": "policy-", "labels": labels(Some("policy-pool"))},
@@ -130,7 +151,7 @@ fn persistent_volume() -> Value {
             "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
             "persistentVolumeReclaimPolicy": "Retain",
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "tenant", "name": "studio-models"},
-            "local": {"path": format!("{POOL_PATH}/0f0e0d0c-0b0a-0908-0706-050403020100_studio_models")},
+            "local": {"path": format!("{POOL_PATH}/{namespace_uid}_studio_models")},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
                 {"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]}
             ]}]}}
@@ -163,12 +184,12 @@ async fn create(client: &Client, resource: &str, document: &Value) -> Result<Val
 
 #[tokio::test]
 async fn the_operators_own_objects_are_admitted() {
-    let (_, operator) = ready().await;
+    let (administrator, operator) = ready().await;
     for (resource, document) in [
         ("jobs", warm_up_job()),
         ("jobs", prepare_job()),
         ("cronjobs", cron_job()),
-        ("persistentvolumes", persistent_volume()),
+        ("persistentvolumes", persistent_volume(&tenant(&administrator).await)),
     ] {
         let answer = create(&operator, resource, &document).await;
         assert!(answer.is_ok(), "{resource}: {answer:?}");
@@ -332,32 +353,104 @@ async fn a_job_on_a_node_is_bound_to_the_directory_of_its_pool() {
 }
 
 #[tokio::test]
-async fn a_persistent_volume_of_the_operator_is_a_leaf_below_a_pool() {
-    let (_, operator) = ready().await;
-    let leaf = "0f0e0d0c-0b0a-0908-0706-050403020100_studio_models";
-    let outside = "must be local, at <path of a pool>";
+async fn a_persistent_volume_of_the_operator_is_a_leaf_below_its_pool_and_of_its_claims_namespace() {
+    let (administrator, operator) = ready().await;
+    let uid = tenant(&administrator).await;
+    let (volume, leaf) = (persistent_volume(&uid), format!("{uid}_studio_models"));
+    let (outside, path) = ("must be local, at <path of a pool>", "/spec/local/path");
+    let below = "the path must be below /mnt/nvme/modelcache, the path of the NodeCachePool policy-pool";
+    let foreign = "must be that of the namespace";
+    // Where several policies refuse, the API server tells what one of them says.
+    let either = [outside, below, foreign];
     for (pointer, value, expected) in [
-        ("/spec/local/path", json!("/etc"), outside),
-        ("/spec/local/path", json!(POOL_PATH), outside),
-        ("/spec/local/path", json!(format!("/var/lib/kubelet/{leaf}")), outside),
-        ("/spec/local/path", json!(format!("{POOL_PATH}/{leaf}/x")), outside),
-        ("/spec/local/path", json!(format!("{POOL_PATH}/studio_models")), outside),
-        ("/spec/persistentVolumeReclaimPolicy", json!("Delete"), "the reclaim policy must be Retain"),
-        ("/spec/storageClassName", json!("fast"), "storageClassName must be empty"),
-        ("/spec/claimRef", Value::Null, "claimRef must name the claim"),
-        ("/metadata/labels", json!({}), "must carry the label"),
+        (path, json!("/etc"), &either[..]),
+        (path, json!(POOL_PATH), &either[..]),
+        (path, json!(format!("/var/lib/kubelet/{leaf}")), &either[..]),
+        (path, json!(format!("{POOL_PATH}/{leaf}/x")), &either[..]),
+        (path, json!(format!("{POOL_PATH}/studio_models")), &either[..]),
+        (path, json!(format!("/mnt/other/modelcache/{leaf}")), &[below]),
+        (path, json!(format!("/mnt/sata/modelcache-slow/{leaf}")), &[below]),
+        (path, json!(format!("{POOL_PATH}/modelcache/{leaf}")), &[below]),
+        (
+            path,
+            json!(format!("{POOL_PATH}/{STRANGER}_studio_models")),
+            &["must be that of the namespace tenant, whose UID is"],
+        ),
+        (
+            path,
+            json!(format!("{POOL_PATH}/{uid}_studio_other")),
+            &["must be of the cache and the volume of the labels"],
+        ),
+        (
+            path,
+            json!(format!("{POOL_PATH}/{uid}_other_models")),
+            &["must be of the cache and the volume of the labels"],
+        ),
+        ("/spec/persistentVolumeReclaimPolicy", json!("Delete"), &["the reclaim policy must be Retain"]),
+        ("/spec/storageClassName", json!("fast"), &["storageClassName must be empty"]),
+        ("/spec/claimRef", Value::Null, &["claimRef must name the claim"]),
+        ("/spec/claimRef/name", json!("studio-other"), &["claimRef must be the claim <cache>-<volume>"]),
+        ("/spec/claimRef/namespace", json!("default"), &["in the namespace of the label", foreign]),
+        (MANAGED_BY, Value::Null, &["must carry the label"]),
+        ("/metadata/labels/modelcache.dev~1pool", Value::Null, &["must name its NodeCachePool"]),
+        (
+            "/metadata/labels/modelcache.dev~1pool",
+            json!("policy-other"),
+            &["the path of the NodeCachePool policy-other"],
+        ),
     ] {
-        let answer =
-            create(&operator, "persistentvolumes", &changed(&persistent_volume(), pointer, value.clone())).await;
+        let answer = create(&operator, "persistentvolumes", &changed(&volume, pointer, value.clone())).await;
         let message = answer.expect_err(&format!("{pointer} = {value} was admitted"));
-        assert!(message.contains(expected), "{pointer} = {value}: {message}");
+        assert!(expected.iter().any(|it| message.contains(it)), "{pointer} = {value}: {message}");
     }
-    let mut host_path = persistent_volume();
-    host_path["spec"]["local"].take();
-    let host_path = changed(&host_path, "/spec/local", Value::Null);
+    let host_path = changed(&volume, "/spec/local", Value::Null);
     let host_path = changed(&host_path, "/spec/hostPath", json!({"path": "/"}));
     let message = create(&operator, "persistentvolumes", &host_path).await.expect_err("a hostPath volume was admitted");
     assert!(message.contains(outside), "{message}");
+}
+
+#[tokio::test]
+async fn a_persistent_volume_of_the_operator_stays_with_its_claim_also_once_its_namespace_and_pool_are_gone() {
+    let (administrator, operator) = ready().await;
+    let target = "/api/v1/persistentvolumes/policy-stays";
+    let gone = changed(&persistent_volume(STRANGER), "/metadata/labels/modelcache.dev~1pool", json!("deleted-pool"));
+    let gone = changed(&gone, "/metadata/generateName", Value::Null);
+    let gone = changed(&gone, "/metadata/name", json!("policy-stays"));
+    send(&administrator, "PATCH", &format!("{target}?fieldManager=policies"), &gone).await.unwrap();
+    let patch = |change: Value| {
+        let operator = operator.clone();
+        async move {
+            let mut patch =
+                json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "policy-stays"}});
+            merge(&mut patch, &change);
+            let forced = format!("{target}?fieldManager=modelcache-operator&force=true&dryRun=All");
+            send(&operator, "PATCH", &forced, &patch).await.map_err(|status| refusal(&status).join("; "))
+        }
+    };
+    // A tombstone is marked, and its list of nodes worked off.
+    let mark = json!({"metadata": {"labels": {"modelcache.dev/tombstone": "true"}}});
+    let marked = patch(mark).await;
+    assert!(marked.is_ok(), "{marked:?}");
+    for (change, expected) in [
+        (json!({"spec": {"claimRef": {"name": "theirs"}}}), "claimRef must stay with its claim"),
+        (json!({"spec": {"claimRef": {"namespace": "default"}}}), "claimRef must stay with its claim"),
+        (json!({"metadata": {"labels": {"modelcache.dev/volume": "other"}}}), "must be of the cache and the volume"),
+    ] {
+        let message = patch(change.clone()).await.expect_err(&format!("{change} was admitted"));
+        assert!(message.contains(expected), "{change}: {message}");
+    }
+    send(&administrator, "DELETE", target, &json!({})).await.unwrap();
+}
+
+fn merge(into: &mut Value, more: &Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, more) => *into = more.clone(),
+    }
 }
 
 #[tokio::test]

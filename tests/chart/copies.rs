@@ -7,10 +7,11 @@ use crate::helm::{CHART, root};
 use std::collections::BTreeSet;
 
 /// Directory of the chart's `files/`, where its content comes from, and what is a template of its own.
-const COPIES: [(&str, &str, &[&str]); 4] = [
+const COPIES: [(&str, &str, &[&str]); 5] = [
     ("crds", "crds", &[]),
     ("policy", "config/policy", &[]),
     ("delete-guard", "config/policy/delete-guard", &[]),
+    ("node-labels", "config/policy/node-labels", &[]),
     ("rbac", "config/rbac", &["service-account.yaml"]),
 ];
 

@@ -23,6 +23,8 @@ fn what_is_misspelt_or_wrong_is_refused_by_name() {
         ("pools: {gpu: {gpu: Nvidia, path: /mnt/modelcache, capacity: 1Gi}}", "/pools/gpu/gpu"),
         ("pools: {GPU.big: {gpu: Any, path: /mnt/modelcache, capacity: 1Gi}}", "GPU.big"),
         ("metrics: {renderMode: maybe}", "/metrics/renderMode"),
+        ("apiPriority: {precedence: 9000}", "/apiPriority/precedence"),
+        ("nodeLabels: {enable: true}", "'enable'"),
         ("leaderElection: {leaseSeconds: 1}", "/leaderElection/leaseSeconds"),
         ("watch: {namespace: [studio]}", "'namespace'"),
         ("watch: {namespaces: [Studio]}", "/watch/namespaces/0"),

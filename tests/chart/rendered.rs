@@ -43,6 +43,8 @@ metrics:
   podMonitor: {enabled: true}
   prometheusRule: {enabled: true}
 deleteGuard: {enabled: true}
+nodeLabels: {enabled: true}
+apiPriority: {enabled: true}
 dashboard: {enabled: true, annotations: {grafana_folder: Models}}
 extraObjects:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: extra, namespace: "{{ .Release.Namespace }}"}}
@@ -213,6 +215,68 @@ fn roles_for_people_are_added_to_kubernetes_own_only_when_told() {
         |values| find(&rendered(values), "ClusterRole", "modelcache-view")["metadata"]["labels"][label].clone();
     assert_eq!(aggregated(""), "true");
     assert_eq!(aggregated("rbac: {aggregate: false}"), Value::Null);
+}
+
+#[test]
+fn the_right_to_patch_nodes_comes_with_its_policy_and_goes_with_its_value() {
+    for (values, expected) in [
+        ("", false),
+        ("nodeLabels: {enabled: true}", true),
+        ("nodeLabels: {remove: true}", true),
+        // What people switch off in general does not take the bounds off the right.
+        ("{nodeLabels: {enabled: true}, policies: {enabled: false}}", true),
+    ] {
+        let objects = rendered(values);
+        let names: Vec<String> = objects.iter().map(name).collect();
+        for object in [
+            "ClusterRole modelcache-operator-node-labels",
+            "ClusterRoleBinding modelcache-operator-node-labels",
+            "ValidatingAdmissionPolicy modelcache-operator-nodes",
+            "ValidatingAdmissionPolicyBinding modelcache-operator-nodes",
+            "ValidatingAdmissionPolicy modelcache-node-labels",
+            "ValidatingAdmissionPolicyBinding modelcache-node-labels",
+        ] {
+            assert_eq!(names.contains(&object.to_owned()), expected, "{values}: {object}");
+        }
+        let patches = |role: &Value| {
+            let rules = role["rules"].as_array().unwrap().iter();
+            let of_nodes = rules.filter(|it| it["resources"].as_array().unwrap().iter().any(|it| it == "nodes"));
+            of_nodes.flat_map(|it| it["verbs"].as_array().unwrap()).any(|it| it == "patch")
+        };
+        let roles = objects.iter().filter(|it| it["kind"] == "ClusterRole").any(patches);
+        assert_eq!(roles, expected, "{values}");
+        let told = environment(&objects).contains(&("MODELCACHE_LABEL_NODES".into(), "true".into()));
+        assert_eq!(told, values.contains("nodeLabels: {enabled: true}"), "{values}");
+    }
+    let objects = rendered("nodeLabels: {enabled: true}");
+    let binding = find(&objects, "ClusterRoleBinding", "modelcache-operator-node-labels");
+    let account = serde_json::json!([{"kind": "ServiceAccount", "name": "modelcache-operator", "namespace": "models"}]);
+    assert_eq!(binding["subjects"], account);
+}
+
+#[test]
+fn the_operators_requests_have_a_level_of_their_own_or_one_that_is_there() {
+    let own = rendered("apiPriority: {enabled: true, shares: 30, precedence: 800}");
+    let level = |objects: &[Value], name| {
+        find(objects, "FlowSchema", name)["spec"]["priorityLevelConfiguration"]["name"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(level(&own, "modelcache-operator"), "modelcache-operator");
+    assert_eq!(level(&own, "modelcache-operator-lease"), "leader-election");
+    let limited = &find(&own, "PriorityLevelConfiguration", "modelcache-operator")["spec"]["limited"];
+    assert_eq!(limited["nominalConcurrencyShares"], 30);
+    let precedence = |name| find(&own, "FlowSchema", name)["spec"]["matchingPrecedence"].as_i64().unwrap();
+    assert_eq!(precedence("modelcache-operator"), 800);
+    assert!(precedence("modelcache-operator-lease") < 800, "what is asked of the Lease must match first");
+    for schema in own.iter().filter(|it| it["kind"] == "FlowSchema") {
+        let subject = serde_json::json!([{
+            "kind": "ServiceAccount", "serviceAccount": {"name": "modelcache-operator", "namespace": "models"}
+        }]);
+        assert_eq!(schema["spec"]["rules"][0]["subjects"], subject, "nobody else is let in");
+    }
+    let other = rendered("apiPriority: {enabled: true, priorityLevel: workload-high}");
+    assert_eq!(level(&other, "modelcache-operator"), "workload-high");
+    assert!(!other.iter().any(|it| it["kind"] == "PriorityLevelConfiguration"));
+    assert!(!rendered("").iter().any(|it| it["kind"] == "FlowSchema"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod archives;
 mod from_a_claim;
 mod nltk;
 mod python;
+mod restored;
 mod speech;
 mod wheels;
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        scenario!(a_replaced_revision_goes_after_its_time_but_not_where_a_pod_from_before_the_switch_mounts_it),
+        scenario!(a_replaced_revision_goes_after_its_time_but_not_before_the_last_pod_from_before_the_switch_is_gone),
         scenario!(a_cron_job_rotates_the_logs_of_a_shared_volume_and_what_it_says_it_freed_is_gone),
     ]
 }
@@ -42,7 +42,7 @@ async fn running(world: &World, namespace: &str, name: &str) {
     .await;
 }
 
-async fn a_replaced_revision_goes_after_its_time_but_not_where_a_pod_from_before_the_switch_mounts_it(
+async fn a_replaced_revision_goes_after_its_time_but_not_before_the_last_pod_from_before_the_switch_is_gone(
     world: Arc<World>,
 ) {
     world.namespace("replaced");
@@ -90,6 +90,21 @@ async fn a_replaced_revision_goes_after_its_time_but_not_where_a_pod_from_before
     let snapshots = format!("{directory}/huggingface/hub/models--org--replaced/snapshots");
     let has_old = |node: &str| world.on_node(node, &["ls", &snapshots]).contains(&old);
     assert_eq!([has_old("node-1"), has_old("node-2")], [true, false], "a pod on node-1 is older than the switch");
+
+    // The reader ends, and the next clean-up takes what nobody else was there to read.
+    world.kubectl(&["-n", "replaced", "delete", "pod", "from-before", "--wait=false"]);
+    world.gone("", "v1", "Pod", Some("replaced"), "from-before").await;
+    let freed = until("a clean-up of node-1 that frees the rest", SOON, || async {
+        let known = cleaning(&world, "replaced", "node-1").await;
+        let freed = known.as_ref().and_then(|it| it.did.as_ref()).map_or(0, |it| it.freed_bytes);
+        if freed > 0 { Ok(freed) } else { Err(format!("{known:?}")) }
+    })
+    .await;
+    assert!((5 << 20..6 << 20).contains(&freed), "{freed} bytes of a revision of 5 MiB");
+    assert!(!has_old("node-1"), "the reader from before the switch is gone");
+    let code = "from huggingface_hub import snapshot_download; import os; print(sorted(os.listdir(snapshot_download('org/replaced'))))";
+    let said = reader::python(&world, "replaced", "after-all", Some("node-1"), "served-models", code).await;
+    assert!(said.contains("['a.bin', 'b.bin']"), "{said}");
 
     // What a copy says is said of the cache a moment later.
     until("the condition Clean to count both places", SOON, || async {

@@ -39,6 +39,7 @@ mod failures;
 mod gitops;
 mod idle;
 mod install;
+mod labels;
 mod manifests;
 mod membership;
 mod missing;
@@ -46,6 +47,7 @@ mod plugin;
 mod pods;
 mod reader;
 mod records;
+mod requests;
 mod restarts;
 mod resume;
 mod revisions;
@@ -62,6 +64,7 @@ fn main() -> std::process::ExitCode {
         warm::scenarios(),
         pods::scenarios(),
         plugin::scenarios(),
+        requests::scenarios(),
         gitops::scenarios(),
         shared::scenarios(),
         resume::scenarios(),
@@ -70,6 +73,7 @@ fn main() -> std::process::ExitCode {
         conflicts::scenarios(),
         deletion::scenarios(),
         membership::scenarios(),
+        labels::scenarios(),
         restarts::scenarios(),
         schedule::scenarios(),
         cleanup::scenarios(),

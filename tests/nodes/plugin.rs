@@ -27,7 +27,7 @@ fn command(world: &World, namespace: &str) -> Command {
 }
 
 /// Runs the plugin to its end: what it printed, or its exit code and what it said.
-async fn attempt(world: &World, namespace: &str, arguments: &[&str]) -> Result<String, (Option<i32>, String)> {
+pub async fn attempt(world: &World, namespace: &str, arguments: &[&str]) -> Result<String, (Option<i32>, String)> {
     let mut command = command(world, namespace);
     command.args(arguments);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -35,7 +35,7 @@ async fn attempt(world: &World, namespace: &str, arguments: &[&str]) -> Result<S
     if done.status.success() { Ok(text(&done.stdout)) } else { Err((done.status.code(), text(&done.stderr))) }
 }
 
-async fn plugin(world: &World, namespace: &str, arguments: &[&str]) -> String {
+pub async fn plugin(world: &World, namespace: &str, arguments: &[&str]) -> String {
     attempt(world, namespace, arguments).await.unwrap_or_else(|said| panic!("{arguments:?}: {said:?}"))
 }
 

@@ -57,7 +57,8 @@ fn words(value: &Value) -> Vec<String> {
 
 /// What the chart's roles grant the operator.
 fn granted() -> Vec<Right> {
-    let text = helm::template("modelcache-system", "").unwrap();
+    // With all that can be switched on: a scenario does.
+    let text = helm::template("modelcache-system", "nodeLabels: {enabled: true}").unwrap();
     let mut rights = vec![];
     for document in text.split("\n---\n").filter(|it| it.contains("kind: ClusterRole\n") || it.contains("kind: Role\n"))
     {
@@ -66,7 +67,8 @@ fn granted() -> Vec<Right> {
         if !matches!(role["kind"].as_str(), Some("ClusterRole" | "Role")) {
             continue;
         }
-        if !matches!(role["metadata"]["name"].as_str(), Some("modelcache-operator" | "modelcache-operator-lease")) {
+        let ours = ["modelcache-operator", "modelcache-operator-lease", "modelcache-operator-node-labels"];
+        if !role["metadata"]["name"].as_str().is_some_and(|it| ours.contains(&it)) {
             continue;
         }
         let namespace = role["metadata"]["namespace"].as_str().map(str::to_owned);

@@ -209,3 +209,110 @@ fn an_encrypted_archive_is_read_with_its_key_only() {
     assert!(with(&key).status.success());
     assert!(ground.on_volume() == assets());
 }
+
+/// A cache with a hub repository, warmed and backed up into one file; what was on its volume. The hub is gone.
+fn models_in_a_file() -> (Ground, PathBuf, Tree) {
+    let (ground, hub) = (Ground::new(), crate::hub::Hub::start());
+    hub.repo("org/model=weights.bin:3Mi,config.json:500,part@20:300");
+    let source = json!({"name": "model", "huggingFace": {"repo": "org/model", "endpoint": hub.url}});
+    let mut spec = Ground::spec();
+    (spec["sources"], spec["backup"]["format"]) = (json!([source]), json!("Archive"));
+    ground.write_cache(&spec);
+    ground.done(&["prefetch"]);
+    ground.put(&tree(&[("notes.txt", b"of a user")]));
+    let there = ground.on_volume();
+    ground.done(&["backup"]);
+    let mut archives = std::fs::read_dir(ground.store().join("archives")).unwrap().map(|it| it.unwrap().path());
+    let archive = archives.next().unwrap();
+    (ground, archive, there)
+}
+
+#[test]
+fn models_that_came_in_a_file_are_known_by_their_hashes_and_asked_for_nowhere() {
+    for named in [true, false] {
+        let (ground, archive, there) = models_in_a_file();
+        std::fs::remove_dir_all(ground.volume()).unwrap();
+        let (volume, cache) = (ground.volume(), ground.path("cache.yaml"));
+        let mut arguments = vec!["restore", "--archive", archive.to_str().unwrap(), "--to", volume.to_str().unwrap()];
+        if named {
+            arguments.extend(["-f", cache.to_str().unwrap()]);
+        }
+        ground.done(&arguments);
+        assert!(ground.on_volume() == there);
+        ground.done(&["verify"]);
+        ground.done(&["prefetch"]);
+        ground.done(&["wait", "--timeout", "1s"]);
+        let weights = volume.join(there.iter().find(|it| it.1.len() == 3 << 20).unwrap().0);
+        std::fs::write(&weights, vec![7; 3 << 20]).unwrap();
+        let ran = ground.run(&["verify", "--deep"]);
+        ran.failed(33, "Damaged", &["1 damaged"]);
+        if named {
+            ground.done(&["restore", "--rollback", "--to", volume.to_str().unwrap(), "-f", cache.to_str().unwrap()]);
+            assert!(ground.on_volume().is_empty());
+            assert!(!volume.join(".modelcache/studio/manifests/model.json").exists());
+        }
+    }
+}
+
+#[test]
+fn an_archive_without_manifests_is_taken_as_before_and_one_with_others_is_refused() {
+    let (ground, archive, there) = models_in_a_file();
+    std::fs::remove_dir_all(ground.volume()).unwrap();
+    let unpacked = ground.path("unpacked");
+    std::fs::create_dir_all(&unpacked).unwrap();
+    let tar = |arguments: &[&str]| {
+        assert!(Command::new("tar").current_dir(&unpacked).args(arguments).status().unwrap().success());
+    };
+    tar(&["--zstd", "-xf", archive.to_str().unwrap()]);
+    let (changed, to) = (ground.path("changed.tar.zst"), ground.volume());
+    let restore = || {
+        tar(&["--zstd", "-cf", changed.to_str().unwrap(), "."]);
+        ground.run(&["restore", "--archive", changed.to_str().unwrap(), "--to", to.to_str().unwrap()])
+    };
+    let own = unpacked.join(".modelcache-backup");
+    let manifest = own.join("manifests/data/model.json");
+    let right = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, right.replace("weights.bin", "weights.ban")).unwrap();
+    restore().failed(30, "ChecksumMismatch", &["another manifest of source `model`", "nothing was taken"]);
+    std::fs::remove_file(&manifest).unwrap();
+    restore().failed(30, "ChecksumMismatch", &["another manifest of source `model`"]);
+    assert!(ground.on_volume().is_empty());
+
+    // As an older version wrote it.
+    std::fs::remove_dir_all(own.join("manifests")).unwrap();
+    let snapshot = own.join("snapshot.json");
+    let mut document: Value = serde_json::from_slice(&std::fs::read(&snapshot).unwrap()).unwrap();
+    document["volumes"][0].as_object_mut().unwrap().remove("manifests").unwrap();
+    std::fs::write(&snapshot, document.to_string()).unwrap();
+    let ran = restore();
+    assert_eq!(ran.code, 0, "{} {}", ran.stdout, ran.stderr);
+    assert!(ground.on_volume() == there);
+    assert_ne!(ground.run(&["verify"]).code, 0, "nothing is known of its files");
+}
+
+#[test]
+fn what_a_killed_unpacking_left_goes_with_the_next_run_of_any_cache_and_never_under_one_at_work() {
+    let (ground, _archive, there) = models_in_a_file();
+    let large: Tree = (0..64_u8).map(|it| (format!("part-{it}"), noise(it, 2 << 20))).collect();
+    let archive = tar(&ground, "large.tar", "--format=gnu", &large);
+    let to = ground.volume();
+    let arguments = ["restore", "--archive", archive.to_str().unwrap(), "--to", to.to_str().unwrap()];
+    let left = ground.volume().join(".modelcache/archive/restore");
+    let started = std::time::Instant::now();
+    let mut child = ground.start(&arguments);
+    while !left.join("unpacked/part-3").exists() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(240), "it unpacks nothing");
+        std::thread::yield_now();
+    }
+    // At work, with its lock, for as long as this takes.
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    ground.done(&["prefetch"]);
+    let stays = left.join("unpacked/part-3").exists();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(stays, "a prefetch beside it takes nothing away");
+    ground.done(&["prefetch"]);
+    assert!(!left.exists());
+    assert!(ground.on_volume() == there);
+}

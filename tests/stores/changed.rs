@@ -1,6 +1,10 @@
 //! An object that is overwritten is never mixed, and an address that expires is signed again.
 
+use crate::bench::Bench;
+use crate::hostile::Parrot;
 use crate::{bytes, minio, source, with_keys};
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use modelcache::agent::fetch::{Arrival, ClientOptions, FetchOptions, HttpClient, Progress, Staging, Writer, fetch};
 use modelcache::agent::source::Origins;
 use modelcache::agent::source::access::Access;
@@ -10,6 +14,7 @@ use modelcache::api::source::Source;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn origins() -> Origins {
@@ -132,4 +137,59 @@ fn an_address_that_expires_during_a_long_fetch_is_signed_again() {
         FetchOptions { connections: 2, part_size: 1 << 20, max_bandwidth: Some(1 << 19), ..FetchOptions::default() };
     let arrived = in_a_runtime(fetched(&origins, &listing, directory.path(), &slow)).unwrap();
     assert!(arrived == [content]);
+}
+
+/// A store that lists two objects with the tags and bytes of a version; of the second version one cannot be had.
+fn versions(version: &Arc<AtomicUsize>) -> Parrot {
+    let version = Arc::clone(version);
+    let served = move |request: axum::extract::Request| {
+        let (version, uri) = (version.load(Ordering::SeqCst), request.uri().clone());
+        let (bytes, tag) = (format!("bytes{version}"), format!("\"tag{version}\""));
+        async move {
+            let entry = |key: &str, size: usize| {
+                format!(
+                    "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>\
+                     <ETag>&quot;tag{version}&quot;</ETag><Size>{size}</Size></Contents>"
+                )
+            };
+            match uri.path() {
+                "/models/a.bin" => ([("etag", tag)], bytes).into_response(),
+                "/models/b.bin" if version == 2 => {
+                    // Long after the other has arrived.
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    StatusCode::NOT_FOUND.into_response()
+                }
+                "/models/b.bin" => ([("etag", tag)], "b").into_response(),
+                _ => format!(
+                    "<?xml version=\"1.0\"?><ListBucketResult><Name>models</Name><IsTruncated>false</IsTruncated>{}{}\
+                     </ListBucketResult>",
+                    entry("a.bin", bytes.len()),
+                    entry("b.bin", 1)
+                )
+                .into_response(),
+            }
+        }
+    };
+    Parrot::with(axum::Router::new().fallback(served))
+}
+
+#[test]
+fn what_half_an_update_has_replaced_is_not_taken_for_what_was_there_before_when_the_store_goes_back_to_that() {
+    let version = Arc::new(AtomicUsize::new(1));
+    let (bench, store) = (Bench::new(), versions(&version));
+    let s3 = json!({"bucket": "models", "endpoint": store.url, "anonymous": true});
+    // Another spec is resolved again.
+    let prefetch = |number: usize| {
+        bench.cache(&[source(&s3, &json!({"exclude": [format!("*.{number}")]}))]);
+        bench.run(&["prefetch"])
+    };
+    let there = || std::fs::read_to_string(bench.volume().join("objects/models/a.bin")).unwrap();
+    assert_eq!(prefetch(1).code, 0);
+    version.store(2, Ordering::SeqCst);
+    assert_ne!(prefetch(2).code, 0, "one object cannot be had");
+    assert_eq!(there(), "bytes2", "the other has replaced what was there");
+    version.store(1, Ordering::SeqCst);
+    let back = prefetch(3);
+    assert_eq!(back.code, 0, "{:?}", back.results);
+    assert_eq!(there(), "bytes1");
 }

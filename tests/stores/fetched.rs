@@ -27,6 +27,28 @@ fn a_prefix_is_fetched_with_its_patterns_and_nothing_beside_it() {
 }
 
 #[test]
+fn of_a_prefix_whose_listing_has_changed_only_what_is_new_there_is_fetched() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (bench, bucket) = (Bench::new(), minio::bucket());
+    let (kept, before, after) = (bytes(1, 3 << 20), bytes(2, 1 << 20), bytes(3, 1 << 20));
+    bucket.put("kept.bin", &kept);
+    bucket.put("changed.bin", &before);
+    bench.cache(&[source(&with_keys(&bucket), &json!({}))]);
+    prefetch(&bench);
+    let path = |name: &str| objects(&bench, &bucket).join(name);
+    let inode = std::fs::metadata(path("kept.bin")).unwrap().ino();
+
+    bucket.put("changed.bin", &after);
+    bucket.put("new.bin", b"new");
+    // Another spec is resolved again.
+    bench.cache(&[source(&with_keys(&bucket), &json!({"exclude": ["*.none"]}))]);
+    assert_eq!(prefetch(&bench).fetched(), (1 << 20) + 3);
+    assert_eq!(std::fs::metadata(path("kept.bin")).unwrap().ino(), inode);
+    assert!(std::fs::read(path("changed.bin")).unwrap() == after);
+    assert_eq!(bench.run(&["verify", "--deep"]).code, 0);
+}
+
+#[test]
 fn objects_of_many_parts_and_of_no_bytes_arrive_whole() {
     let (bench, bucket) = (Bench::new(), minio::bucket());
     let (one, two) = (bytes(1, 6 << 20), bytes(2, 5 << 20));

@@ -3,15 +3,17 @@
 //! ```text
 //! <volume>/<path>                         what is on it
 //! .modelcache-backup/list-<volume>.jsonl  the lines of its list, as in a repository
+//! .modelcache-backup/manifests/<volume>/<source>.json   our own words about what a source put there
 //! .modelcache-backup/snapshot.json        last: an archive without it is not whole
 //! ```
 
 use super::asked::{Asked, lost, promised};
 use super::decide::{size, stamp};
 use super::known::Hash;
+use super::owned::Document;
 use super::repository::internal;
-use super::repository::list::{At, Entry, File, Stamp, What};
-use super::repository::seal::SealWriter;
+use super::repository::list::{At, Chunk, Entry, File, Stamp, What};
+use super::repository::seal::{Form, SealWriter};
 use super::repository::snapshot::{Count, NotCovered};
 use super::repository::upload::{Teller, Upload};
 use super::send::damaged;
@@ -22,12 +24,18 @@ use crate::agent::failure::Failure;
 use crate::agent::sha256::Sha256;
 use crate::api::Reason;
 use crate::api::name::hex;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd as _;
 use tar::{Builder, EntryType, Header};
 
 /// The directory of what is ours in an archive.
 pub const OWN: &str = ".modelcache-backup";
+/// Where an archive has the manifest of a source of a volume.
+pub fn manifest(volume: &str, source: &str) -> String {
+    format!("{OWN}/manifests/{volume}/{source}.json")
+}
+
 /// Files up to this size are read before they are put in, so that one that changes is read again.
 const WHOLE: u64 = 4 << 20;
 
@@ -51,7 +59,7 @@ impl Archive {
     pub fn volume(&mut self, name: &str, asked: &Asked<'_>) -> Result<Backed, Failure> {
         let (mut backed, mut lines, mut digest) = (Backed::default(), Vec::new(), Sha256::new());
         let (mut opener, mut seen) = (Opener::new(asked.root), 0);
-        walk(asked.root, asked.forbidden, asked.exclude, &mut |mut found| {
+        walk(asked.root, asked.forbidden, asked.patterns, &mut |mut found| {
             let owned = asked.owned.entries.get(&found.path);
             seen += usize::from(owned.is_some());
             let real = asked.held(&mut found, owned)?;
@@ -93,6 +101,18 @@ impl Archive {
         self.document(&format!("{OWN}/list-{name}.jsonl"), &lines)?;
         backed.total.digest = hex(&digest.finalize());
         Ok(backed)
+    }
+
+    /// Puts the manifests of a volume's sources in; what the snapshot says of them. As in a repository: so that what comes out
+    /// of the archive is known by its hashes, and no source fetches it again.
+    pub fn manifests(&mut self, volume: &str, manifests: &[Document]) -> Result<BTreeMap<String, Chunk>, Failure> {
+        let mut kept = BTreeMap::new();
+        for Document { source, entries, plain } in manifests {
+            self.document(&manifest(volume, source), plain)?;
+            let (sha256, stored) = (hex(&Sha256::digest(plain)), plain.len() as u64);
+            kept.insert(source.clone(), Chunk { sha256, form: Form::default(), stored, entries: *entries });
+        }
+        Ok(kept)
     }
 
     /// Puts a file of ours in.

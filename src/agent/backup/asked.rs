@@ -7,7 +7,7 @@ use super::walk::{Found, Kind};
 use crate::agent::failure::Failure;
 use crate::agent::layout::held;
 use crate::agent::layout::safe_path::Root;
-use crate::agent::source::fnmatch::wanted;
+use crate::agent::source::fnmatch::Patterns;
 use crate::api::Reason;
 use crate::api::backup::BackupContent;
 use std::collections::BTreeSet;
@@ -25,10 +25,8 @@ pub struct Asked<'a> {
     pub content: BackupContent,
     /// Sources that fetch again what they put there.
     pub origins: &'a BTreeSet<String>,
-    /// Only these paths.
-    pub include: &'a [String],
-    /// Not these paths.
-    pub exclude: &'a [String],
+    /// Only some paths.
+    pub patterns: &'a Patterns,
     /// Where backups go, if that may lie on the volume: device and inode.
     pub forbidden: Option<(u64, u64)>,
 }
@@ -39,7 +37,7 @@ impl Asked<'_> {
         let root = self.root;
         let mut gone = Vec::new();
         for (path, entry) in &self.owned.entries {
-            if wanted(path, self.include, self.exclude) && root.stat(path)?.is_none() {
+            if self.patterns.want(path) && root.stat(path)?.is_none() {
                 gone.push((path, entry));
             }
         }
@@ -63,7 +61,7 @@ impl Asked<'_> {
             Kind::Directory => return None,
             Kind::File | Kind::Link(_) => {}
         }
-        if !wanted(&found.path, self.include, self.exclude) {
+        if !self.patterns.want(&found.path) {
             return Some(NotCovered::Excluded);
         }
         if owned.is_some() {
@@ -87,7 +85,7 @@ impl Asked<'_> {
     /// `Damaged` when a source's file is no file of this volume any more: a backup without its bytes would look whole.
     pub(super) fn held(&self, found: &mut Found, owned: Option<&OwnedEntry>) -> Result<Option<String>, Failure> {
         let is_file = matches!(owned, Some(OwnedEntry::File { .. }));
-        if !is_file || found.kind == Kind::File || !wanted(&found.path, self.include, self.exclude) {
+        if !is_file || found.kind == Kind::File || !self.patterns.want(&found.path) {
             return Ok(None);
         }
         if let (Some(target), Some(stat)) = (held::target(self.root, &found.path)?, held::stat(self.root, &found.path)?)
@@ -105,7 +103,7 @@ impl Asked<'_> {
     fn covers(&self, path: &str) -> bool {
         !self.per_node
             && self.content != BackupContent::Manifest
-            && wanted(path, self.include, self.exclude)
+            && self.patterns.want(path)
             && !self.owned.of_others.contains(path)
     }
 

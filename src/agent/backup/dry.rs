@@ -28,7 +28,7 @@ pub fn count(asked: &Asked<'_>, mut before: Option<Before<'_>>, known: &Known) -
     let add = |count: &mut Count, bytes| {
         *count = Count { files: count.files + 1, bytes: count.bytes + bytes };
     };
-    walk(asked.root, asked.forbidden, asked.exclude, &mut |mut found| {
+    walk(asked.root, asked.forbidden, asked.patterns, &mut |mut found| {
         let owned = asked.owned.entries.get(&found.path);
         asked.held(&mut found, owned)?;
         let bytes = if found.kind == Kind::File { size(&found.stat) } else { 0 };

@@ -22,6 +22,7 @@ use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::sha256::Sha256;
 use crate::agent::source::Origins;
+use crate::agent::source::fnmatch::Patterns;
 use crate::api::backup::{BackupContent, BackupFormat};
 use crate::api::name::hex;
 use crate::api::{ModelCache, Reason};
@@ -71,19 +72,8 @@ struct Volume {
 }
 
 /// Which paths.
-struct Patterns {
-    include: Vec<String>,
-    exclude: Vec<String>,
-}
-
-impl Patterns {
-    fn of(cache: &ModelCache) -> Self {
-        let backup = cache.spec.backup.as_ref();
-        Self {
-            include: backup.map(|it| it.include.clone()).unwrap_or_default(),
-            exclude: backup.map(|it| it.exclude.clone()).unwrap_or_default(),
-        }
-    }
+fn patterns_of(cache: &ModelCache) -> Patterns {
+    cache.spec.backup.as_ref().map(|it| Patterns::new(&it.include, &it.exclude)).unwrap_or_default()
 }
 
 impl Volume {
@@ -94,8 +84,7 @@ impl Volume {
             per_node: self.per_node,
             content,
             origins: &self.again,
-            include: &patterns.include,
-            exclude: &patterns.exclude,
+            patterns,
             forbidden,
         }
     }
@@ -161,7 +150,7 @@ pub async fn dry_run(
         }
         None => (None, Known::default()),
     };
-    let (repository, handle, patterns) = (repository.cloned(), Handle::current(), Patterns::of(request.cache));
+    let (repository, handle, patterns) = (repository.cloned(), Handle::current(), patterns_of(request.cache));
     let content = request.content;
     let work = move || {
         let one = |volume: Volume| {
@@ -220,7 +209,7 @@ async fn guarded(
         at_work: at_work.clone(),
         known,
         last,
-        patterns: Patterns::of(request.cache),
+        patterns: patterns_of(request.cache),
         content: request.content,
         progress: progress.clone(),
         handle: Handle::current(),
@@ -306,13 +295,13 @@ impl Job {
             let backed = archive.volume(&volume.name, &volume.asked(&self.patterns, self.content, forbidden))?;
             some(&volume, &backed)?;
             let digest = backed.total.digest.clone();
-            done.push((snapshot_of(volume, backed), digest));
+            let manifests = archive.manifests(&volume.name, &volume.owned.manifests)?;
+            done.push((VolumeSnapshot { manifests, ..snapshot_of(volume, backed) }, digest));
         }
         let snapshot = self.snapshot(done)?;
         let document = serde_json::to_vec_pretty(&snapshot).map_err(internal)?;
         archive.document(&format!("{OWN}/snapshot.json"), &document)?;
         let upload = archive.finish()?;
-        self.handle.block_on(self.repository.store.sync())?;
         let new_bytes = upload.finish(&name)?;
         self.handle.block_on(self.repository.store.sync())?;
         Ok(Snapshot { new_bytes, ..snapshot })

@@ -139,7 +139,7 @@ struct Walker<'a, 'b> {
 impl Walker<'_, '_> {
     fn run(mut self) -> Result<Backed, Failure> {
         let (root, forbidden) = (self.asked.root, self.asked.forbidden);
-        walk(root, forbidden, self.asked.exclude, &mut |found| self.see(found))?;
+        walk(root, forbidden, self.asked.patterns, &mut |found| self.see(found))?;
         self.flush()?;
         if self.seen < self.asked.owned.entries.len() {
             self.asked.missing()?;
@@ -165,7 +165,7 @@ impl Walker<'_, '_> {
         let mode = found.stat.st_mode & 0o7777;
         let Found { path, kind, stat } = found;
         let what = match kind {
-            Kind::Directory if self.asked.per_node || !self.asked.include.is_empty() => return Ok(()),
+            Kind::Directory if self.asked.per_node || self.asked.patterns.name_what_is_wanted() => return Ok(()),
             Kind::Directory => What::Directory,
             Kind::Link(target) => What::Link { target },
             Kind::Special | Kind::OtherFileSystem | Kind::Closed => return Ok(()),

@@ -4,7 +4,7 @@ use super::repository::names::join;
 use crate::agent::failure::Failure;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::layout::{LayoutError, OWN};
-use crate::agent::source::fnmatch::wanted;
+use crate::agent::source::fnmatch::Patterns;
 use crate::api::Reason;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
@@ -52,19 +52,19 @@ const OF_THE_FILE_SYSTEM: &str = "lost+found";
 pub fn walk(
     root: &Root,
     forbidden: Option<(u64, u64)>,
-    exclude: &[String],
+    patterns: &Patterns,
     see: &mut dyn FnMut(Found) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let top = root.directory("")?;
     let device = fstat(&top).map_err(|error| root.failure("", error))?.st_dev;
-    Walk { root, device, forbidden, exclude, see }.directory(&top, "", 0)
+    Walk { root, device, forbidden, patterns, see }.directory(&top, "", 0)
 }
 
 struct Walk<'a> {
     root: &'a Root,
     device: u64,
     forbidden: Option<(u64, u64)>,
-    exclude: &'a [String],
+    patterns: &'a Patterns,
     see: &'a mut dyn FnMut(Found) -> Result<(), Failure>,
 }
 
@@ -140,7 +140,7 @@ impl Walk<'_> {
         let inner = match openat(parent, name, flags, Mode::empty()) {
             Ok(inner) => inner,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return self.entry(parent, name, path, depth),
-            Err(Errno::ACCESS | Errno::PERM) if !wanted(&format!("{path}/"), &[], self.exclude) => {
+            Err(Errno::ACCESS | Errno::PERM) if self.patterns.exclude(&format!("{path}/")) => {
                 return (self.see)(Found { path, kind: Kind::Closed, stat });
             }
             Err(error) => return Err(failed(error)),
@@ -182,7 +182,7 @@ mod tests {
             seen.push(found.path);
             Ok(())
         };
-        walk(&root, None, &[], &mut see).unwrap();
+        walk(&root, None, &Patterns::default(), &mut see).unwrap();
         assert_eq!(seen, ["a", "a/.modelcache", "a/.modelcache/4", "a/b", "a/b/1", "a/z", "a-b", "a-b/2", "root"]);
         assert!(seen.is_sorted_by(|one, other| order(one, other).is_lt()));
     }
@@ -193,7 +193,8 @@ mod tests {
         std::fs::create_dir_all(volume.path().join("a/backups")).unwrap();
         let inside = std::fs::metadata(volume.path().join("a/backups")).unwrap();
         let root = Root::open(volume.path()).unwrap();
-        let refused = walk(&root, Some((inside.dev(), inside.ino())), &[], &mut |_| Ok(())).unwrap_err();
+        let forbidden = Some((inside.dev(), inside.ino()));
+        let refused = walk(&root, forbidden, &Patterns::default(), &mut |_| Ok(())).unwrap_err();
         assert_eq!(refused.reason, Reason::InvalidSpec);
     }
 }

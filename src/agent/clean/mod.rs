@@ -17,6 +17,7 @@
 
 pub mod check;
 mod compress;
+pub mod everything;
 mod found;
 mod globs;
 mod hand;
@@ -124,6 +125,7 @@ impl Clean<'_> {
         if staging.is_some() {
             // What manifests say holds only once a restore that was killed is finished.
             rollback::resume(&root, cache)?;
+            rollback::sweep_archives(&root, self.path, self.now)?;
         }
         let caches = known::caches(&root)?;
         let owners = Owners::of(&root, &caches)?;

@@ -220,7 +220,8 @@ impl RuleReport {
     }
 }
 
-fn words(what: What) -> &'static str {
+/// What was done, in words.
+pub fn words(what: What) -> &'static str {
     match what {
         What::Deleted => "deleted",
         What::Trashed => "to the trash:",

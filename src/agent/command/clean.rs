@@ -3,6 +3,7 @@
 use super::options::Say;
 use super::output::{Done, print};
 use crate::agent::clean::readers::Readers;
+use crate::agent::clean::report::words;
 use crate::agent::clean::{Clean as Work, Report};
 use crate::agent::failure::Failure;
 use crate::agent::fetch::Writer;
@@ -10,6 +11,7 @@ use crate::agent::local;
 use crate::api::quantity::human;
 use crate::api::volume::Volume;
 use crate::api::{ModelCache, Reason};
+use crate::contract::deeds::{Deed, Deeds};
 use crate::contract::outcome::{Cleaned, Outcome};
 use crate::contract::plan::Plan;
 use crate::contract::{exit_code, mount};
@@ -69,6 +71,10 @@ pub struct Clean {
     #[arg(long, value_name = "N", requires = "owner")]
     attempt: Option<u64>,
 
+    /// Leave the deeds that concern the most bytes in the termination message too, as many as fit.
+    #[arg(long)]
+    deeds: bool,
+
     #[command(flatten)]
     say: Say,
 }
@@ -90,7 +96,8 @@ impl Clean {
     pub fn run(self) -> ExitCode {
         match self.volumes() {
             Ok(told) => {
-                let whole = whole(&told);
+                let deeds = if self.deeds { deeds(&told) } else { Deeds::default() };
+                let whole = Outcome { deeds, ..whole(&told) };
                 self.say.leave(&whole);
                 let text: String = told.iter().map(text).collect();
                 print(self.say.output, &text, &told);
@@ -179,6 +186,23 @@ fn whole(told: &[Told]) -> Outcome {
     let messages = || told.iter().map(|it| it.outcome.message.clone()).collect::<Vec<_>>().join("; ");
     let outcome = first.map_or_else(|| Outcome::success(Reason::Cleaned, messages()), |failed| failed.outcome.clone());
     Outcome { clean: Some(sum), ..outcome }
+}
+
+/// What was done by all rules.
+fn deeds(told: &[Told]) -> Deeds {
+    let rules = || told.iter().flat_map(|it| &it.report.rules);
+    let all = rules().flat_map(|rule| {
+        let done = rule.deeds.iter().map(|it| (words(it.what).trim_end_matches(':'), it));
+        let refused = rule.refused.iter().map(|it| ("refused", it));
+        done.chain(refused).map(|(what, it)| Deed {
+            rule: rule.rule.clone(),
+            what: what.to_owned(),
+            path: it.path.clone(),
+            why: it.why.clone(),
+            bytes: it.bytes,
+        })
+    });
+    Deeds::of(all.collect(), rules().map(|it| it.more_deeds).sum())
 }
 
 fn text(told: &Told) -> String {

@@ -9,6 +9,7 @@ use crate::agent::fetch::{FetchOptions, Writer};
 use crate::agent::layout::safe_path::Root;
 use crate::agent::local::{self, Pins};
 use crate::agent::prefetch::Prefetch as Work;
+use crate::agent::prefetch::anew;
 use crate::agent::prefetch::report::Report;
 use crate::agent::source::Origins;
 use crate::agent::source::access::Access;
@@ -44,6 +45,11 @@ pub struct Prefetch {
     /// Number of this attempt: a lower one of the same owner that still runs gives way.
     #[arg(long, value_name = "N", requires = "owner")]
     attempt: Option<u64>,
+
+    /// Remove what the cache has put on the volume, and fetch all of it anew; only once every origin has said that it still has what
+    /// is pinned. Files that others have put there stay.
+    #[arg(long)]
+    anew: bool,
 
     /// Bytes that the cache may hold on the volume. [default: as much as fits; with --file the volume's `size`]
     #[arg(long, value_name = "BYTES")]
@@ -103,6 +109,16 @@ impl Prefetch {
                 _ => Writer::Local,
             };
             let access = |source: &Source| self.network.mounted(source);
+            let say = |line: String| output.line(&line);
+            let mut listed = BTreeMap::new();
+            if self.anew {
+                match anew::empty(&plan, &volume, &writer, &origins, &access, &say).await {
+                    Ok(origins_said) => listed = origins_said,
+                    Err(failure) => {
+                        return Ok(vec![of_volume(&plan, Outcome::failure(failure.reason, failure.message))]);
+                    }
+                }
+            }
             // What the backup cannot give, the origins may: without it the run is only slower.
             let seeded = self.seed.plant(&plan, &volume, &writer, self.min_free, &self.network).await;
             match &seeded {
@@ -116,12 +132,12 @@ impl Prefetch {
                 writer,
                 partial: false,
                 unresolved: vec![],
-                listed: BTreeMap::new(),
+                listed,
                 origins: &origins,
                 access: &access,
                 options: self.options(self.budget),
                 report,
-                say: &|line| output.line(&line),
+                say: &say,
             };
             let mut outcome = output.follow(report, work.run()).await;
             match seeded {
@@ -132,11 +148,7 @@ impl Prefetch {
                 }
                 _ => {}
             }
-            return Ok(vec![Done {
-                cache: Some(plan.cache.clone()),
-                volume: Some(plan.volume.clone()),
-                ..Done::of(outcome)
-            }]);
+            return Ok(vec![of_volume(&plan, outcome)]);
         };
         let caches = local::read(file)?;
         let mut results = Vec::new();
@@ -192,6 +204,16 @@ impl Prefetch {
             }
         }
         pins.write(&root, name)?;
+        if self.anew {
+            if let Some(failure) = unresolved.first() {
+                return Err(Failure {
+                    message: format!("nothing was removed: {}", failure.message),
+                    ..failure.clone()
+                });
+            }
+            let say = |line: String| output.line(&line);
+            listed = anew::empty(&plan, &path, &Writer::Local, origins, &access, &say).await?;
+        }
         let size = volume.size().map(quantity::bytes).transpose();
         let size = size.map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?;
         let work = Work {
@@ -240,6 +262,10 @@ impl Prefetch {
         }
         Failure::new(Reason::Evicted, message)
     }
+}
+
+fn of_volume(plan: &Plan, outcome: Outcome) -> Done {
+    Done { cache: Some(plan.cache.clone()), volume: Some(plan.volume.clone()), ..Done::of(outcome) }
 }
 
 /// How long the threads of a run that is told to stop may take. Less than the 15 s that our pods are given; ended

@@ -71,7 +71,7 @@ impl Seed {
             return Err(Failure::new(Reason::NoFiles, message));
         };
         let target = Target { cache: plan.cache.clone(), volume: plan.volume.clone(), spec: cache.spec };
-        let choice = Choice { include: vec![], exclude: vec![] };
+        let choice = Choice::default();
         let work = VolumeRestore {
             repository: &repository,
             snapshot,

@@ -17,6 +17,7 @@ use super::{
     flights::{Flights, Ticket},
     hash::{BLOCK, Hashed, Hasher},
     journal::Journal,
+    keeper::Syncs,
     lock::lock,
     options::{MIB, SMALL},
     partial::Partial,
@@ -40,12 +41,15 @@ pub(super) struct Active {
     pub(super) target: tokio::sync::Mutex<Option<Target>>,
     pub(super) journal: Mutex<Option<Journal>>,
     state: Mutex<State>,
+    /// Held while bytes are written: the kernel lets one writer at a time into a file, and those who wait there spin.
+    writing: Mutex<()>,
     follower: Mutex<Follower>,
     hashed: AtomicU64,
     /// Up to where pages were given back to the system.
     released: AtomicU64,
     queued: AtomicBool,
     finished: AtomicBool,
+    pub(super) syncs: Syncs,
 }
 
 /// What went wrong with a content before, over its restarts.
@@ -148,11 +152,13 @@ impl Active {
             target: tokio::sync::Mutex::new(None),
             journal: Mutex::new(journal),
             state: Mutex::new(state),
+            writing: Mutex::new(()),
             follower: Mutex::new(Follower { hasher, at: 0 }),
             hashed: AtomicU64::new(0),
             released: AtomicU64::new(0),
             queued: AtomicBool::new(false),
             finished: AtomicBool::new(false),
+            syncs: Syncs::default(),
         }
     }
 
@@ -260,6 +266,7 @@ impl Active {
             state.held.gaps(range.clone()).collect()
         };
         for gap in &gaps {
+            let _turn = lock(&self.writing);
             self.file.write_all_at(&bytes[within(gap.start - at)..within(gap.end - at)], gap.start)?;
         }
         let new: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();

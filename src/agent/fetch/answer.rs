@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::{
+use http::{
     StatusCode,
     header::{CONTENT_RANGE, ETAG, HeaderMap, WWW_AUTHENTICATE},
 };

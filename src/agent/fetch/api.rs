@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use url::Url;
 
 use super::{
@@ -76,7 +76,7 @@ impl HttpClient {
             let fault = |cause: String| Trouble::Transient(Fault::new(&target.url, cause));
             match tokio::time::timeout(options.stall_after, answer.chunk()).await {
                 Err(_) => return Err(fault("the answer stalled".into())),
-                Ok(Err(error)) => return Err(fault(in_words(error))),
+                Ok(Err(error)) => return Err(fault(in_words(&error))),
                 Ok(Ok(None)) => break,
                 Ok(Ok(Some(chunk))) if body.len() + chunk.len() > limit => {
                     let cause = format!("{} answers with more than {limit} bytes", shown(&target.url));

@@ -2,9 +2,15 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
+use http::HeaderValue;
+use hyper_util::client::proxy::matcher::Matcher;
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
 
-use super::hosts::Hosts;
+use super::{
+    connector::Connector,
+    hosts::Hosts,
+    http::{Http, NAME},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,7 +40,8 @@ pub struct HttpClient {
 struct Shared {
     tls: ClientConfig,
     proxy_from_env: bool,
-    api: reqwest::Client,
+    connector: Connector,
+    api: Http,
     hosts: Hosts,
 }
 
@@ -62,20 +69,22 @@ impl HttpClient {
     /// works, and https says "unknown issuer".
     pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
         let tls = tls(options)?;
-        let api = build(&tls, options.proxy_from_env)?;
         let proxy_from_env = options.proxy_from_env;
-        Ok(Self { shared: Arc::new(Shared { tls, proxy_from_env, api, hosts: Hosts::default() }) })
+        let proxies = proxy_from_env.then(|| Arc::new(Matcher::from_env()));
+        let connector = Connector::new(Arc::new(tls.clone()), proxies, HeaderValue::from_static(NAME));
+        let api = Http::new(connector.clone());
+        Ok(Self { shared: Arc::new(Shared { tls, proxy_from_env, connector, api, hosts: Hosts::default() }) })
     }
 
     /// For single calls on the caller's runtime.
-    pub(super) fn api(&self) -> &reqwest::Client {
+    pub(super) fn api(&self) -> &Http {
         &self.shared.api
     }
 
     /// A client of its own for one connection's thread, so that its sockets are driven by that thread alone.
     /// TLS sessions are still shared: a second handshake with a host is a short one.
-    pub(super) fn for_lane(&self) -> Result<reqwest::Client, ClientError> {
-        build(&self.shared.tls, self.shared.proxy_from_env)
+    pub(super) fn for_lane(&self) -> Http {
+        Http::new(self.shared.connector.clone())
     }
 
     /// For a crate that makes requests of its own, with our trust: a client that uses the proxies of the environment, and one
@@ -90,7 +99,6 @@ impl HttpClient {
     }
 }
 
-/// HTTP/1.1 only: one TCP window per range is what makes ranges fast, and a reset takes one range with it.
 fn build(tls: &ClientConfig, proxy_from_env: bool) -> Result<reqwest::Client, ClientError> {
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.clone())

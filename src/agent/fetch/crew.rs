@@ -11,7 +11,10 @@ use super::{lock::lock, options::MIB};
 /// A connection slower than this, in bytes per second, certainly leaves room for another.
 const SLOW: u64 = 48 * MIB;
 /// How often the rate is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(40);
+/// After so many looks the first connections have shown that they are fast. One is not enough: what a server had ready
+/// comes at once, however slowly it goes on.
+const LOOKS: u32 = 8;
 /// How long another number is tried, after a time in which hands are shaken.
 const TRIAL: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_millis(300);
@@ -43,8 +46,8 @@ impl Crew {
     }
 }
 
-/// The law: double while each connection is slow; then grow by half while that makes the whole faster, go back when it
-/// does not, and see now and then whether fewer do as well. Pure: time and bytes are arguments.
+/// The law: all that are allowed when each of the first is slow; then grow by half while that makes the whole faster, go
+/// back when it does not, and see now and then whether fewer do as well. Pure: time and bytes are arguments.
 #[derive(Debug)]
 struct Law {
     most: usize,
@@ -62,8 +65,10 @@ struct Law {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Doubles as long as connections are slow.
-    Start,
+    /// The first few show how fast a connection is; so many looks found them fast.
+    Start {
+        fast: u32,
+    },
     Steady,
     /// Another number than `before`, which had this rate, is about to show what it can do.
     Settling {
@@ -80,7 +85,15 @@ enum Stage {
 impl Law {
     fn new(first: usize, most: usize) -> Self {
         let most = most.max(1);
-        Self { most, allowed: first.min(most), stage: Stage::Start, since: None, rest: REST, fewer: false, moved: None }
+        Self {
+            most,
+            allowed: first.min(most),
+            stage: Stage::Start { fast: 0 },
+            since: None,
+            rest: REST,
+            fewer: false,
+            moved: None,
+        }
     }
 
     fn allowed(&mut self, now: Instant, fetched: u64) -> usize {
@@ -92,19 +105,22 @@ impl Law {
         let moved = *self.moved.insert(self.moved.filter(|(_, then)| *then == fetched).unwrap_or((now, fetched)));
         if now.saturating_duration_since(moved.0) >= STUCK && self.allowed < self.most {
             self.allowed = self.most;
-            self.enter(Stage::Start, now, fetched);
+            self.enter(Stage::Start { fast: 0 }, now, fetched);
             return self.allowed;
         }
         let age = now.saturating_duration_since(since.0);
         let current = rate(since, now, fetched);
         match self.stage {
-            Stage::Start if age < LOOK => {}
-            Stage::Start if self.allowed < self.most && current / (self.allowed as u64) < SLOW => {
-                self.allowed = (self.allowed * 2).min(self.most);
-                self.since = Some((now, fetched));
-            }
-            Stage::Start => {
-                // All of them at once was a guess, but one that costs little.
+            Stage::Start { .. } if age < LOOK => {}
+            Stage::Start { fast } => {
+                if self.allowed < self.most && current / (self.allowed as u64) < SLOW {
+                    // Not step by step: a file of a gigabyte is over in two seconds, and a step costs a look. All of them
+                    // is a guess, but one that costs little.
+                    self.allowed = self.most;
+                } else if fast < LOOKS {
+                    self.enter(Stage::Start { fast: fast + 1 }, now, fetched);
+                    return self.allowed;
+                }
                 self.fewer = self.allowed == self.most;
                 self.rest = if self.fewer { REST * 5 } else { REST };
                 self.enter(Stage::Steady, now, fetched);
@@ -175,7 +191,18 @@ mod tests {
 
     #[test]
     fn slow_connections_get_company_at_once() {
-        assert_eq!(run(1, |n| 40 * MIB * n as u64)[2], MOST, "within three tenths of a second");
+        assert_eq!(run(1, |n| 40 * MIB * n as u64)[0], MOST, "within a tenth of a second");
+    }
+
+    #[test]
+    fn what_a_server_sends_at_once_does_not_make_its_connections_fast() {
+        let (mut law, start) = (Law::new(2, MOST), Instant::now());
+        let burst = 20 * MIB;
+        let seen: Vec<_> = (0..60)
+            .map(|tick| law.allowed(start + Duration::from_millis(tick * 5), burst + tick * 2 * 40 * MIB / 200))
+            .collect();
+        assert_eq!(seen.first(), Some(&2));
+        assert_eq!(seen.last(), Some(&MOST), "within three tenths of a second");
     }
 
     #[test]
@@ -200,7 +227,8 @@ mod tests {
 
     #[test]
     fn fast_connections_that_add_up_are_found_out() {
-        assert_eq!(run(15, |n| 100 * MIB * n as u64).last(), Some(&MOST));
+        let seen = run(15, |n| 100 * MIB * n as u64);
+        assert!(seen[120..].contains(&MOST), "but for a look at fewer: {seen:?}");
     }
 
     #[test]

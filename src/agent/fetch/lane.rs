@@ -14,6 +14,7 @@ use super::{
     board::{Lane, Next},
     crew::Crew,
     error::FetchError,
+    http::Http,
     options::SMALL,
     part::fetch_part,
     pause::fraction,
@@ -33,10 +34,7 @@ pub(super) fn work(run: &Arc<Run>, lane: Lane) {
         Ok(runtime) => runtime,
         Err(error) => return run.fail(FetchError::io("starting a runtime", error)),
     };
-    let http = match run.client.for_lane() {
-        Ok(http) => http,
-        Err(error) => return run.fail(FetchError::io("HTTP client", std::io::Error::other(error))),
-    };
+    let http = run.client.for_lane();
     let mut stop = run.stop.subscribe();
     runtime.block_on(async {
         tokio::select! {
@@ -49,7 +47,7 @@ pub(super) fn work(run: &Arc<Run>, lane: Lane) {
     runtime.shutdown_background();
 }
 
-async fn serve(run: &Arc<Run>, http: &reqwest::Client, lane: Lane) {
+async fn serve(run: &Arc<Run>, http: &Http, lane: Lane) {
     let mut first = true;
     loop {
         let mut changed = pin!(run.board.changed.notified());

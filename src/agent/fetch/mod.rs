@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - `wanted` says what is the same and who wants it, `board` who fetches what next, `crew` how many do.
-//! - A `lane` is one connection; `part` is one range; `flights` are those under way.
+//! - A `lane` is one connection; `http` is what it speaks, `connector` how it gets there; `part` is one range; `flights` are those under way.
 //! - `redirect`, `answer`, `hosts`, `pause` say where a request goes, what its answer means, whom to leave alone.
 //! - `partial`, `journal`, `staging`, `fence` are what is on the disk, and who may write it.
 //! - `active`, `ranges`, `hash`, `follower`, `keeper`, `dirty` turn arriving bytes into verified, synced content.
@@ -27,6 +27,7 @@ mod api;
 mod bandwidth;
 mod board;
 mod client;
+mod connector;
 mod content;
 mod copied;
 mod crew;
@@ -37,6 +38,7 @@ mod flights;
 mod follower;
 mod hash;
 mod hosts;
+mod http;
 mod journal;
 mod keeper;
 mod lane;

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::{
-    Response, StatusCode,
+use http::{
+    StatusCode,
     header::{CONTENT_ENCODING, HeaderMap, HeaderValue, LAST_MODIFIED, RANGE},
 };
 
@@ -16,6 +16,7 @@ use super::{
     answer::{Fault, Trouble, content_range, etag, header, plain_etag, unsatisfied_size},
     error::{FetchError, host_of, shown},
     flights::Ticket,
+    http::{Answer, Http},
     options::MIB,
     redirect::{Answered, Target, Way, in_words, send},
     run::Run,
@@ -27,7 +28,7 @@ const ROOM: u64 = 16 * MIB;
 /// Brings the range of a ticket, or as much of it as one answer holds.
 pub(super) async fn fetch_part(
     run: &Arc<Run>,
-    http: &reqwest::Client,
+    http: &Http,
     active: &Arc<Active>,
     ticket: &Ticket,
 ) -> Result<(), Trouble> {
@@ -37,12 +38,7 @@ pub(super) async fn fetch_part(
 
 /// Sends the request to where the content was found last. The first request finds the way while the others wait: a
 /// hub counts how often it is asked.
-async fn ask(
-    run: &Run,
-    http: &reqwest::Client,
-    active: &Arc<Active>,
-    range: Range<u64>,
-) -> Result<(Answered, Span), Trouble> {
+async fn ask(run: &Run, http: &Http, active: &Arc<Active>, range: Range<u64>) -> Result<(Answered, Span), Trouble> {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::from_str(&format!("bytes={}-{}", range.start, range.end - 1));
     headers.insert(RANGE, value.map_err(|error| Trouble::Restart(error.to_string()))?);
@@ -102,7 +98,7 @@ enum End {
 fn accept(
     run: &Run,
     active: &Arc<Active>,
-    answer: &Response,
+    answer: &Answer,
     target: &Target,
     asked: &Range<u64>,
 ) -> Result<Span, Trouble> {
@@ -208,7 +204,7 @@ fn learn(run: &Run, active: &Arc<Active>, size: Option<u64>, mode: Mode) -> Resu
 async fn pump(
     run: &Arc<Run>,
     active: &Arc<Active>,
-    mut answer: Response,
+    mut answer: Answer,
     target: &Target,
     span: Span,
     ticket: &Ticket,
@@ -220,7 +216,7 @@ async fn pump(
         let started = Instant::now();
         let chunk = match tokio::time::timeout(run.options.stall_after, answer.chunk()).await {
             Err(_) => return Err(fault("the connection stalled".into())),
-            Ok(Err(error)) => return Err(fault(in_words(error))),
+            Ok(Err(error)) => return Err(fault(in_words(&error))),
             Ok(Ok(None)) if span.end == End::Body => break,
             Ok(Ok(None)) => return Err(fault(format!("the answer ended early, at byte {at}"))),
             Ok(Ok(Some(chunk))) => chunk,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use http::header::{HeaderMap, RETRY_AFTER};
 
 /// What the answer says about when to come back: `Retry-After` in seconds or as a date, or the hub's
 /// `RateLimit: "api";r=0;t=55` (nothing remains, the window ends in 55 s), to which its own client adds one second.

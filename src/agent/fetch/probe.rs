@@ -1,6 +1,6 @@
 //! What does an origin say about a content without sending it? Size and entity tag, from the first byte's answer.
 
-use reqwest::{
+use http::{
     StatusCode,
     header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, RANGE},
 };

@@ -5,10 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use reqwest::{
-    Response,
-    header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION},
-};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use url::Url;
 
 use super::{
@@ -16,6 +13,7 @@ use super::{
     content::{Authorized, Authorizer, Origin, Secret},
     error::{FetchError, host_of, shown},
     hosts::{Hosts, Slot},
+    http::{Answer, Http, HttpError},
     pause::{Quota, asked as asked_to_wait},
 };
 
@@ -82,7 +80,7 @@ impl Target {
 /// How requests are sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way<'a> {
-    pub(super) http: &'a reqwest::Client,
+    pub(super) http: &'a Http,
     pub(super) hosts: &'a Hosts,
     /// Requests that a host is asked at a time.
     pub(super) most: usize,
@@ -93,7 +91,7 @@ pub(super) struct Way<'a> {
 /// A successful answer.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) answer: Response,
+    pub(super) answer: Answer,
     /// The address that gave it.
     pub(super) target: Target,
     /// Held while the answer is read: a host is asked only so much at a time.
@@ -108,22 +106,23 @@ pub(super) async fn send(way: Way<'_>, label: &str, start: &Target, headers: &He
     for _ in 0..=MAX_REDIRECTS {
         let mut slot = way.hosts.enter(&host_of(&target.url), way.most).await;
         // Compressed bytes have other offsets and other hashes.
-        let mut request = way.http.get(target.url.clone()).headers(headers.clone()).header(ACCEPT_ENCODING, "identity");
+        let mut fields = headers.clone();
+        fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(token) = &target.token {
-            request = request.header(AUTHORIZATION, authorization(token, label)?);
+            fields.insert(AUTHORIZATION, authorization(token, label)?);
         }
-        let answer = match tokio::time::timeout(way.patience, request.send()).await {
+        let answer = match tokio::time::timeout(way.patience, way.http.get(&target.url, fields)).await {
             Err(_) => return Err(Trouble::Transient(Fault::new(&target.url, "no answer in time"))),
             Ok(Err(error)) if is_untrusted(&error) => {
                 let cause = format!(
                     "{} shows a certificate that is not trusted ({}): name its authority in \
                      `podTemplate.caBundleConfigMap`, or with --ca-bundle",
                     host_of(&target.url),
-                    in_words(error)
+                    in_words(&error)
                 );
                 return Err(Trouble::Terminal(FetchError::Refused { label: label.to_owned(), cause }));
             }
-            Ok(Err(error)) => return Err(Trouble::Transient(Fault::new(&target.url, in_words(error)))),
+            Ok(Err(error)) => return Err(Trouble::Transient(Fault::new(&target.url, in_words(&error)))),
             Ok(Ok(answer)) => answer,
         };
         let status = answer.status();
@@ -176,11 +175,10 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     wrapped.is_some_and(|it| is_untrusted(it)) || error.source().is_some_and(is_untrusted)
 }
 
-/// An error with its causes in one line, without the URL, whose query may be a signature.
-pub(super) fn in_words(error: reqwest::Error) -> String {
-    let error = error.without_url();
+/// An error with its causes in one line.
+pub(super) fn in_words(error: &HttpError) -> String {
     let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         words.push_str(": ");
         words.push_str(&cause.to_string());

@@ -35,7 +35,8 @@ pub fn place(hub: &HuggingFace, listing: &Listing, key: Value) -> Placement {
     for (index, file) in listing.files.iter().enumerate() {
         let Some(blob) = blob(file) else { continue };
         let path = format!("{repository}/blobs/{blob}");
-        let placed = Placed { path: path.clone(), index, files: 0, size: file.size, digest: file.digest, tree: None };
+        let (size, digest) = (file.size, file.digest);
+        let placed = Placed { path: path.clone(), index, files: 0, size, digest, validator: None, tree: None };
         contents.entry(path).or_insert(placed).files += 1;
         // Two levels up from the snapshot, and one for each directory in the file's own path.
         let up = "../".repeat(2 + file.path.matches('/').count());

@@ -63,6 +63,10 @@ pub struct Entry {
     /// What it is.
     #[serde(flatten)]
     pub what: What,
+    /// The entity tag that it was fetched under, where the origin gave no hash: with the same one it need not be fetched
+    /// again, whatever else of the source has changed. Manifests of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validator: Option<String>,
     /// A verification found other bytes than these: the file is not trusted before it is hashed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
@@ -92,7 +96,7 @@ pub enum What {
 impl Entry {
     /// What is at a path, as it was put there.
     pub fn new(path: String, what: What) -> Self {
-        Self { path, what, damaged: false, archive: None }
+        Self { path, what, validator: None, damaged: false, archive: None }
     }
 
     /// Size in bytes; a link has none to speak of.
@@ -173,6 +177,23 @@ impl Manifest {
         publisher.file(&path(cache, &self.source), &bytes)?;
         publisher.sync()?;
         root.remove(&self.retired_path(cache))
+    }
+
+    /// Marks entries of a source that are about to be replaced or removed: from here on nobody trusts what is there.
+    pub fn distrust(
+        root: &Root,
+        publisher: &mut Publisher<'_>,
+        cache: &str,
+        source: &str,
+        is_replaced: impl Fn(&Entry) -> bool,
+    ) -> Result<(), LayoutError> {
+        let Some(mut manifest) = Self::read(root, cache, source)? else { return Ok(()) };
+        let mut changed = false;
+        for entry in manifest.entries.iter_mut().filter(|it| !it.damaged) {
+            entry.damaged = is_replaced(entry);
+            changed |= entry.damaged;
+        }
+        if changed { manifest.write(root, publisher, cache) } else { Ok(()) }
     }
 
     /// Retires the manifests of sources that the cache no longer has. Their files are left to clean-up.

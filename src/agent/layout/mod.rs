@@ -119,8 +119,17 @@ pub struct Placed {
     pub size: Option<u64>,
     /// Digest, if known.
     pub digest: Option<Digest>,
+    /// The entity tag that tells this content from another at its origin.
+    pub validator: Option<String>,
     /// What becomes of it, if it is an archive: its path is then one of our own, where it waits to be unpacked.
     pub tree: Option<archive::Tree>,
+}
+
+impl Placed {
+    /// Whether a hash of all its bytes is known.
+    pub fn is_known_by_hash(&self) -> bool {
+        matches!(self.digest, Some(Digest::Sha256(_) | Digest::GitBlob(_)))
+    }
 }
 
 /// What a source's files are laid out as, whatever the revision turns out to be.

@@ -15,6 +15,7 @@ pub fn place(cache: &str, listing: &Listing, key: Value) -> Placement {
             files: 1,
             size: file.size,
             digest: file.digest,
+            validator: file.validator.clone(),
             tree,
         }
     });

@@ -13,6 +13,7 @@ use super::super::unpack;
 use rustix::fs::{Mode, fchmod};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 /// What is known of the files on a volume, from the manifests of the cache.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +31,27 @@ struct Published {
     size: u64,
     sha256: [u8; 32],
     damaged: bool,
-    revision: String,
+    /// The revision of its source, its origin, and the tag that it had there.
+    pin: Pinned,
+}
+
+/// What content without a digest is known by.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// Revision of the source.
+    pub revision: Arc<str>,
+    /// Where the source comes from: a tag is the origin's own.
+    pub origin: Arc<str>,
+    /// The entity tag of the file itself.
+    pub validator: Option<String>,
+}
+
+impl Pinned {
+    /// Whether two of these mean the same bytes: of one revision, or with one tag at one origin.
+    fn is_same(&self, other: &Self) -> bool {
+        let tagged = self.validator.is_some() && self.validator == other.validator && self.origin == other.origin;
+        self.revision == other.revision || tagged
+    }
 }
 
 /// What a placement finds.
@@ -86,11 +107,15 @@ impl Known {
 
     /// What a manifest lists.
     pub fn learn_all(&mut self, manifest: &Manifest) {
+        let (revision, origin): (Arc<str>, Arc<str>) =
+            (manifest.revision.as_str().into(), manifest.origin.as_str().into());
         for entry in &manifest.entries {
             if let What::File { size, sha256 } = &entry.what
                 && let Some(sha256) = unhex_array(sha256)
             {
-                self.learn(&entry.path, *size, sha256, &manifest.revision, entry.damaged);
+                let (revision, origin, validator) = (revision.clone(), origin.clone(), entry.validator.clone());
+                let pin = Pinned { revision, origin, validator };
+                self.learn(&entry.path, *size, sha256, pin, entry.damaged);
             }
         }
         for (number, tree) in manifest.archives.iter().enumerate() {
@@ -121,8 +146,8 @@ impl Known {
     }
 
     /// A file that was published just now.
-    pub fn learn(&mut self, path: &str, size: u64, sha256: [u8; 32], revision: &str, damaged: bool) {
-        let published = Published { size, sha256, damaged, revision: revision.to_owned() };
+    pub fn learn(&mut self, path: &str, size: u64, sha256: [u8; 32], pin: Pinned, damaged: bool) {
+        let published = Published { size, sha256, damaged, pin };
         self.by_path.insert(path.to_owned(), published);
         if !damaged && self.by_hash.get(&sha256).is_none_or(|known| !self.holds(known, sha256)) {
             self.by_hash.insert(sha256, path.to_owned());
@@ -160,14 +185,14 @@ impl Known {
     }
 
     /// The hash of a file that we published as this content, if it is still as long as it was then.
-    fn trusted(&self, root: &Root, placed: &Placed, revision: &str) -> Result<Option<(u64, [u8; 32])>, LayoutError> {
+    fn trusted(&self, root: &Root, placed: &Placed, pin: &Pinned) -> Result<Option<(u64, [u8; 32])>, LayoutError> {
         let Some(published) = self.by_path.get(&placed.path).filter(|it| !it.damaged) else { return Ok(None) };
         let same = match placed.digest {
             Some(Digest::Sha256(sha256)) => sha256 == published.sha256,
             // The path of such a blob is its hash.
             Some(Digest::GitBlob(_)) => true,
             // Pinned by its tag: the manifest says of which tag it is.
-            Some(Digest::Sha256Prefix(_)) | None => published.revision == revision,
+            Some(Digest::Sha256Prefix(_)) | None => published.pin.is_same(pin),
         };
         let same = same && placed.size.is_none_or(|size| size == published.size);
         Ok((same && held::size(root, &placed.path)? == Some(published.size))
@@ -180,11 +205,12 @@ pub fn look(
     root: &Root,
     cache: &str,
     placement: &Placement,
-    revision: &str,
+    (revision, origin): (&str, &str),
     known: &Known,
 ) -> Result<Inventory, Failure> {
     let mut inventory = Inventory::default();
     let mut doubtful = Vec::new();
+    let (revision, origin): (Arc<str>, Arc<str>) = (revision.into(), origin.into());
     for placed in &placement.contents {
         if let Some(tree) = &placed.tree {
             if let Some(entries) = known.tree(root, tree)? {
@@ -196,7 +222,8 @@ pub fn look(
                 continue;
             }
         }
-        if let Some(found) = known.trusted(root, placed, revision)? {
+        let (revision, origin, validator) = (revision.clone(), origin.clone(), placed.validator.clone());
+        if let Some(found) = known.trusted(root, placed, &Pinned { revision, origin, validator })? {
             inventory.there.insert(placed.path.clone(), found);
         } else if let Some(size) = held::size(root, &placed.path)?
             && placed.size.is_none_or(|expected| expected == size)
@@ -250,9 +277,22 @@ mod tests {
 
     fn placement(bytes: &[u8]) -> Placement {
         let digest = Some(Digest::Sha256(Sha256::digest(bytes)));
-        let placed =
-            Placed { path: "files/a".into(), index: 0, files: 1, size: Some(bytes.len() as u64), digest, tree: None };
+        let placed = Placed {
+            path: "files/a".into(),
+            index: 0,
+            files: 1,
+            size: Some(bytes.len() as u64),
+            digest,
+            validator: None,
+            tree: None,
+        };
         Placement { key: Value::Null, contents: vec![placed], links: vec![], documents: vec![], last: None }
+    }
+
+    const FROM: (&str, &str) = ("r", "http://a");
+
+    fn at(revision: &str) -> Pinned {
+        Pinned { revision: revision.into(), origin: "http://a".into(), validator: None }
     }
 
     fn volume(bytes: &[u8]) -> (tempfile::TempDir, Root) {
@@ -266,9 +306,9 @@ mod tests {
     #[test]
     fn a_file_that_nobody_vouches_for_is_hashed_before_it_is_taken() {
         let (_volume, root) = volume(b"right");
-        let found = look(&root, "c", &placement(b"right"), "r", &Known::default()).unwrap();
+        let found = look(&root, "c", &placement(b"right"), FROM, &Known::default()).unwrap();
         assert_eq!((found.there.len(), found.missing.len(), found.hashed), (1, 0, 1));
-        let found = look(&root, "c", &placement(b"wrong"), "r", &Known::default()).unwrap();
+        let found = look(&root, "c", &placement(b"wrong"), FROM, &Known::default()).unwrap();
         assert_eq!((found.there.len(), found.missing.len()), (0, 1));
     }
 
@@ -277,10 +317,10 @@ mod tests {
         let (_volume, root) = volume(b"right");
         let sha256 = Sha256::digest(b"right");
         let mut known = Known::default();
-        known.learn("files/a", 5, sha256, "r", false);
-        assert_eq!(look(&root, "c", &placement(b"right"), "r", &known).unwrap().hashed, 0);
-        known.learn("files/a", 5, sha256, "r", true);
-        assert_eq!(look(&root, "c", &placement(b"right"), "r", &known).unwrap().hashed, 1);
+        known.learn("files/a", 5, sha256, at("r"), false);
+        assert_eq!(look(&root, "c", &placement(b"right"), FROM, &known).unwrap().hashed, 0);
+        known.learn("files/a", 5, sha256, at("r"), true);
+        assert_eq!(look(&root, "c", &placement(b"right"), FROM, &known).unwrap().hashed, 1);
     }
 
     #[test]
@@ -288,16 +328,16 @@ mod tests {
         let (volume, root) = volume(b"newer");
         let old: [u8; 32] = Sha256::digest(b"older");
         let mut known = Known::default();
-        known.learn("files/a", 5, old, "1", false);
-        known.learn("files/a", 5, Sha256::digest(b"newer"), "2", false);
+        known.learn("files/a", 5, old, at("1"), false);
+        known.learn("files/a", 5, Sha256::digest(b"newer"), at("2"), false);
         let mut wanted = placement(b"older").contents.remove(0);
         wanted.path = "files/b".into();
         assert_eq!(known.same(&root, &wanted).unwrap(), None);
         // Where it is intact elsewhere, that is found, whichever was learned first.
         std::fs::write(volume.path().join("files/c"), b"older").unwrap();
-        known.learn("files/c", 5, old, "1", false);
+        known.learn("files/c", 5, old, at("1"), false);
         assert_eq!(known.same(&root, &wanted).unwrap().map(|it| it.0).as_deref(), Some("files/c"));
-        known.learn("files/c", 5, old, "1", true);
+        known.learn("files/c", 5, old, at("1"), true);
         assert_eq!(known.same(&root, &wanted).unwrap(), None, "damage is not spread");
     }
 
@@ -307,8 +347,8 @@ mod tests {
         std::fs::hard_link(volume.path().join("files/a"), volume.path().join("files/b")).unwrap();
         let mut known = Known::default();
         let sha256 = Sha256::digest(b"right");
-        known.learn("files/a", 5, sha256, "r", false);
-        known.learn("files/b", 5, sha256, "r", false);
+        known.learn("files/a", 5, sha256, at("r"), false);
+        known.learn("files/b", 5, sha256, at("r"), false);
         assert_eq!(known.bytes_on(&root).unwrap(), 5);
     }
 
@@ -316,10 +356,29 @@ mod tests {
     fn a_file_pinned_by_its_tag_is_trusted_for_that_tag_only() {
         let (_volume, root) = volume(b"right");
         let mut known = Known::default();
-        known.learn("files/a", 5, Sha256::digest(b"right"), "etag:1", false);
+        known.learn("files/a", 5, Sha256::digest(b"right"), at("etag:1"), false);
         let mut placement = placement(b"right");
         placement.contents[0].digest = None;
-        assert_eq!(look(&root, "c", &placement, "etag:1", &known).unwrap().missing.len(), 0);
-        assert_eq!(look(&root, "c", &placement, "etag:2", &known).unwrap().missing.len(), 1);
+        assert_eq!(look(&root, "c", &placement, ("etag:1", "http://a"), &known).unwrap().missing.len(), 0);
+        assert_eq!(look(&root, "c", &placement, ("etag:2", "http://a"), &known).unwrap().missing.len(), 1);
+    }
+
+    #[test]
+    fn a_file_of_a_list_that_has_changed_elsewhere_is_trusted_for_its_own_tag_at_its_own_origin() {
+        let (_volume, root) = volume(b"right");
+        let missing = |known: Option<&str>, wanted: Option<&str>, origin: &str| {
+            let mut there = Known::default();
+            let pin = Pinned { validator: known.map(str::to_owned), ..at("list:1") };
+            there.learn("files/a", 5, Sha256::digest(b"right"), pin, false);
+            let mut placement = placement(b"right");
+            placement.contents[0].digest = None;
+            placement.contents[0].validator = wanted.map(str::to_owned);
+            look(&root, "c", &placement, ("list:2", origin), &there).unwrap().missing.len()
+        };
+        assert_eq!(missing(Some("x"), Some("x"), "http://a"), 0);
+        assert_eq!(missing(Some("x"), Some("y"), "http://a"), 1, "it was changed");
+        assert_eq!(missing(Some("x"), Some("x"), "http://b"), 1, "another origin's tag says nothing");
+        assert_eq!(missing(None, Some("x"), "http://a"), 1, "a manifest of an earlier version");
+        assert_eq!(missing(None, None, "http://a"), 1, "no tag is no proof");
     }
 }

@@ -15,6 +15,7 @@
 //! - Killed at any moment, the next run goes on where this one was.
 //! - With everything there, nobody is asked and nothing is written.
 
+pub mod anew;
 mod copying;
 pub mod inventory;
 mod pool;
@@ -159,6 +160,7 @@ impl Prefetch<'_> {
                 staging.sweep(&[])?;
                 unpack::sweep(&root, cache, &[])?;
                 rollback::sweep(&root, cache, Timestamp::now())?;
+                rollback::sweep_archives(&root, self.volume, Timestamp::now())?;
             }
             publisher.finish()?;
             let message = format!(
@@ -212,9 +214,10 @@ impl Prefetch<'_> {
         let inventory = {
             let (root, placement, revision, known) =
                 (root.clone(), placement.clone(), pin.revision.clone(), known.clone());
-            let cache = self.plan.cache.clone();
-            let looking =
-                tokio::task::spawn_blocking(move || inventory::look(&root, &cache, &placement, &revision, &known));
+            let (cache, origin) = (self.plan.cache.clone(), listing.origin.clone());
+            let looking = tokio::task::spawn_blocking(move || {
+                inventory::look(&root, &cache, &placement, (&revision, &origin), &known)
+            });
             looking.await.map_err(|error| Failure::new(Reason::InternalError, error.to_string()))??
         };
         let bytes = placement.contents.iter().filter_map(|it| it.size).sum();

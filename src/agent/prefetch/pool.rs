@@ -2,14 +2,17 @@
 
 use super::super::failure::{Failure, reason};
 use super::super::fetch::{self, Arrival, Content, FetchOptions, HttpClient, Place, Staged, Staging};
-use super::super::layout::Placed;
+use super::super::layout::manifest::{Entry, Manifest, What};
 use super::super::layout::publish::Publisher;
 use super::super::layout::safe_path::Root;
+use super::super::layout::{LayoutError, Placed};
+use super::super::source::listing::Listing;
 use super::super::unpack;
-use super::inventory::Known;
+use super::inventory::{Known, Pinned};
 use super::report::Report;
 use super::{Work, publish};
 use crate::api::Reason;
+use std::collections::HashSet;
 
 /// What the sources of a run are brought onto.
 pub(super) struct Pool<'a, 'p> {
@@ -28,6 +31,8 @@ pub(super) struct Pending<'w> {
     /// Contents to fetch, in the order of the engine's group.
     missing: Vec<Placed>,
     left: usize,
+    /// Whether the manifest on the volume says that its files may be others by now.
+    distrusted: bool,
     pub(super) end: Option<Result<(), Failure>>,
 }
 
@@ -112,7 +117,13 @@ impl Pool<'_, '_> {
     pub(super) fn take(&mut self, sources: &mut [Pending<'_>], staged: &Staged) -> Result<Vec<usize>, Failure> {
         let placed = |sources: &[Pending<'_>], at: Place| sources.get(at.group)?.missing.get(at.index).cloned();
         let Some(first) = placed(sources, staged.at) else { return Ok(vec![]) };
-        let adopted = self.publisher.adopt(&staged.path, &first.path);
+        let mut adopted = Ok(());
+        for at in std::iter::once(&staged.at).chain(&staged.also) {
+            if let Some(source) = sources.get_mut(at.group) {
+                adopted = adopted.and_then(|()| self.distrust(source));
+            }
+        }
+        let adopted = adopted.and_then(|()| self.publisher.adopt(&staged.path, &first.path));
         let mut failed = Vec::new();
         for at in std::iter::once(&staged.at).chain(&staged.also) {
             let (Some(placed), Some(source)) = (placed(sources, *at), sources.get_mut(at.group)) else { continue };
@@ -132,7 +143,11 @@ impl Pool<'_, '_> {
                 self.report.there(0, staged.size);
             }
             self.report.published(placed.files);
-            self.known.learn(&placed.path, staged.size, staged.sha256, &source.work.listing.revision, false);
+            let Listing { revision, origin, .. } = &source.work.listing;
+            let (revision, origin) = (revision.as_str().into(), origin.as_str().into());
+            let validator = placed.validator.clone();
+            let pin = Pinned { revision, origin, validator };
+            self.known.learn(&placed.path, staged.size, staged.sha256, pin, false);
             source.work.inventory.there.insert(placed.path, (staged.size, staged.sha256));
             source.left -= 1;
             self.publish_whole(source)?;
@@ -141,6 +156,17 @@ impl Pool<'_, '_> {
             }
         }
         Ok(failed)
+    }
+
+    /// Before the first file of a source is replaced: the manifest that is there speaks of the earlier ones, which may be as
+    /// long. Should this run be killed, and the origin go back to what it had, nobody takes the new for the old.
+    fn distrust(&mut self, source: &mut Pending<'_>) -> Result<(), LayoutError> {
+        if std::mem::replace(&mut source.distrusted, true) {
+            return Ok(());
+        }
+        let paths: HashSet<&str> = source.missing.iter().map(|it| it.path.as_str()).collect();
+        let replaced = |entry: &Entry| matches!(entry.what, What::File { .. }) && paths.contains(entry.path.as_str());
+        Manifest::distrust(self.root, self.publisher, self.cache, source.name(), replaced)
     }
 
     /// Expands the archives of sources whose contents are all there, and makes those sources visible.
@@ -197,7 +223,7 @@ impl Pool<'_, '_> {
 impl<'w> Pending<'w> {
     fn new(mut work: Work<'w>) -> Self {
         let missing = std::mem::take(&mut work.inventory.missing);
-        Self { left: missing.len(), missing, work, end: None }
+        Self { left: missing.len(), missing, distrusted: false, work, end: None }
     }
 
     fn name(&self) -> &'w str {

@@ -36,7 +36,9 @@ pub fn publish(
             let message = format!("{} is not there although everything was fetched", placed.path);
             return Err(Failure::new(crate::api::Reason::InternalError, message));
         };
-        entries.push(file(&placed.path, *size, text(*sha256)));
+        // Where there is a hash, that tells contents apart, whatever the origin calls them.
+        let validator = placed.validator.clone().filter(|_| !placed.is_known_by_hash());
+        entries.push(Entry { validator, ..file(&placed.path, *size, text(*sha256)) });
     }
     let (archives, unpacked) = put(root, publisher, cache, &planned.source.name, placement, inventory)?;
     entries.extend(unpacked);

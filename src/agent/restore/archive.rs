@@ -1,9 +1,10 @@
 //! How does an archive that somebody carried here become the content of a volume? Unpacked aside, by the rules that hold for
 //! every archive; then switched as every restore is.
 
+use super::choice::Choice;
 use super::journal::Journal;
-use super::own_archive::Unpackage;
-use super::own_state::Theirs;
+use super::own_archive::{Content, Said, Unpackage};
+use super::own_state::{Own, Target, Theirs};
 use super::stage::Stage;
 use super::{journal, rollback, switch};
 use crate::agent::backup::repository::seal::{Form, Seal};
@@ -11,11 +12,12 @@ use crate::agent::failure::Failure;
 use crate::agent::fetch::{Staging, Writer};
 use crate::agent::layout::manifest::{Entry, What};
 use crate::agent::layout::safe_path::Root;
-use crate::agent::layout::{LayoutError, staging};
+use crate::agent::layout::{self, LayoutError, staging};
 use crate::agent::source::name;
 use crate::agent::unpack::{self, Input, Limits};
 use crate::api::Reason;
 use crate::api::backup::Encryption;
+use crate::api::model_cache::ModelCacheSpec;
 use crate::api::source::ArchiveFormat;
 use jiff::Timestamp;
 use std::fs::File;
@@ -35,6 +37,8 @@ pub struct ArchiveRestore<'a> {
     pub seal: &'a Seal,
     /// The cache whose state is used on the volume.
     pub cache: &'a str,
+    /// The spec of that cache, if it is one that somebody named.
+    pub spec: Option<&'a ModelCacheSpec>,
     /// In whose name.
     pub writer: Writer,
     /// Bytes that must stay free on the file system.
@@ -82,29 +86,38 @@ impl ArchiveRestore<'_> {
         unpack::remove::tree(&root, &aside)?;
         root.make_directory(&aside)?;
         let unpacked = self.unpack(&root, &aside, &shown, file, &lock);
-        let stage = Stage::new(&root, self.cache)?;
-        let entries = unpacked.and_then(|(volume, entries)| {
-            let from = volume.map_or_else(|| aside.clone(), |volume| format!("{aside}/{volume}"));
+        Stage::new(&root, self.cache)?;
+        let content = unpacked.and_then(|content| {
+            let from = content.directory.as_ref().map_or_else(|| aside.clone(), |volume| format!("{aside}/{volume}"));
             let staged = journal::staged(self.cache);
             let to = if self.below.is_empty() { staged } else { below_it(&staged, self.below) };
             switch::rename(&root, &from, &to)?;
-            Ok(entries)
+            Ok(content)
         });
         unpack::remove::tree(&root, &aside)?;
-        let entries = match entries {
-            Ok(entries) => entries,
+        let Content { entries, said, .. } = match content {
+            Ok(content) => content,
             Err(failure) => {
                 unpack::remove::tree(&root, &journal::staged(self.cache))?;
                 return Err(failure);
             }
         };
+        let stage = Stage::again(&root, self.cache)?;
         let mut theirs = Theirs::read(&root, self.cache)?;
         for entry in &entries {
             if let What::File { sha256, .. } = &entry.what {
                 theirs.restored(&below_it(self.below, &entry.path), sha256);
             }
         }
-        let current = theirs.stage(&root, &stage, self.cache, &[])?;
+        let current = match said.map(|said| self.documents(&root, said)).transpose()?.flatten() {
+            Some((target, then, said)) => {
+                let whole = said.manifests.iter().flat_map(|it| &it.entries).all(|it| !it.damaged);
+                let (from, choice, manifests) = (&said.volume, &Choice::default(), said.manifests.clone());
+                let own = Own { target: &target, from, then: &then, choice, manifests };
+                own.stage(&root, &stage, theirs)?.filter(|_| whole && target.cache == self.cache)
+            }
+            None => theirs.stage(&root, &stage, self.cache, &[])?,
+        };
         switch::sync(&root)?;
         lock.check()?;
         root.remove(&journal::path(self.cache))?;
@@ -117,15 +130,26 @@ impl ArchiveRestore<'_> {
         Ok((entries.len() as u64, entries.iter().map(Entry::size).sum()))
     }
 
-    /// Unpacks it aside. Gives the directory there that is the wanted volume, if a backup wrote it, and what is in that.
-    fn unpack(
-        &self,
-        root: &Root,
-        aside: &str,
-        shown: &str,
-        file: File,
-        lock: &Staging,
-    ) -> Result<(Option<String>, Vec<Entry>), Failure> {
+    /// Whose documents the manifests of a backup become: those of the cache that somebody named; else of the cache that was
+    /// backed up, where nothing of it is on the volume. Nobody's, where the content goes to another directory than it was in.
+    fn documents(&self, root: &Root, said: Said) -> Result<Option<(Target, ModelCacheSpec, Said)>, Failure> {
+        let then: Option<ModelCacheSpec> = serde_json::from_value(said.snapshot.spec.clone()).ok();
+        let Some(then) = then.filter(|_| self.below.is_empty() && !said.manifests.is_empty()) else { return Ok(None) };
+        let volume = said.volume.name.clone();
+        if let Some(spec) = self.spec {
+            return Ok(Some((Target { cache: self.cache.to_owned(), volume, spec: spec.clone() }, then, said)));
+        }
+        let cache = said.snapshot.cache.clone();
+        // An archive may say anything; a cache's name is a DNS label.
+        let is_name = !cache.is_empty() && cache.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if !is_name || root.stat(&layout::state(&cache))?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some((Target { cache, volume, spec: then.clone() }, then, said)))
+    }
+
+    /// Unpacks it aside. Gives what of it is wanted.
+    fn unpack(&self, root: &Root, aside: &str, shown: &str, file: File, lock: &Staging) -> Result<Content, Failure> {
         let format = format(self.file)?;
         let limits = Limits { budget_left: None, min_free: self.min_free };
         let encrypted = shown.ends_with(Form::AGE);
@@ -144,12 +168,12 @@ impl ArchiveRestore<'_> {
         };
         let entries = unpack::into_directory(root, root.below(aside)?, shown, input, limits, lock)?;
         let unpacked = Unpackage { name: shown, root: root.below(aside)?, entries };
-        let (volume, entries) = unpacked.volume(self.volume)?;
-        if entries.is_empty() {
+        let content = unpacked.volume(self.volume)?;
+        if content.entries.is_empty() {
             let message = format!("{shown} has no file that is wanted; nothing was taken from it");
             return Err(Failure::new(Reason::NoFiles, message));
         }
-        Ok((volume, entries))
+        Ok(content)
     }
 }
 

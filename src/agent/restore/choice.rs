@@ -4,7 +4,7 @@ use super::stage::{check_name, check_target};
 use crate::agent::backup::repository::list::{At, Entry, What};
 use crate::agent::failure::Failure;
 use crate::agent::layout::held;
-use crate::agent::source::fnmatch;
+use crate::agent::source::fnmatch::Patterns;
 use crate::api::Reason;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -14,10 +14,7 @@ const SHOWN: usize = 20;
 /// What somebody wants of a snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
-    /// Patterns, one of which must match; everything when there are none.
-    pub include: Vec<String>,
-    /// Patterns, none of which may match.
-    pub exclude: Vec<String>,
+    patterns: Patterns,
 }
 
 /// What a first look at a list finds.
@@ -40,13 +37,18 @@ pub struct Survey {
 }
 
 impl Choice {
+    /// What matches one of `include`, or everything when there are none, and none of `exclude`.
+    pub fn of(include: &[String], exclude: &[String]) -> Self {
+        Self { patterns: Patterns::new(include, exclude) }
+    }
+
     /// Whether everything is wanted.
     pub fn is_all(&self) -> bool {
-        self.include.is_empty() && self.exclude.is_empty()
+        self.patterns.are_none()
     }
 
     fn wants(&self, path: &str) -> bool {
-        fnmatch::wanted(path, &self.include, &self.exclude)
+        self.patterns.want(path)
     }
 }
 

@@ -135,6 +135,15 @@ fn bucket_spec(kind: &str, bucket: &str, prefix: Option<&str>, encryption: Optio
             store["region"] = region.into();
         }
     }
+    // As Google's client libraries and Azure's command line name them.
+    let endpoint = match kind {
+        "gcs" => set("STORAGE_EMULATOR_HOST"),
+        "azure" => set("AZURE_STORAGE_SERVICE_ENDPOINT"),
+        _ => None,
+    };
+    if let Some(endpoint) = endpoint {
+        store["endpoint"] = endpoint.into();
+    }
     for (kind_of, variable, field) in STAND_INS {
         if kind == kind_of && set(variable).is_some() {
             store[field] = json!({"name": "environment", "key": "it"});

@@ -1,13 +1,16 @@
 //! Is an archive one that a backup with `format: Archive` wrote, and is everything in it what that backup read?
 
-use crate::agent::backup::archive::OWN;
+use super::volume::MANIFEST_LIMIT;
+use crate::agent::backup::archive::{self, OWN};
 use crate::agent::backup::repository::list::{Entry, What};
-use crate::agent::backup::repository::snapshot::{LIMIT, Snapshot};
+use crate::agent::backup::repository::snapshot::{LIMIT, Snapshot, VolumeSnapshot};
 use crate::agent::failure::Failure;
 use crate::agent::layout::held;
-use crate::agent::layout::manifest::{self, What as Unpacked};
+use crate::agent::layout::manifest::{self, Manifest, What as Unpacked};
 use crate::agent::layout::safe_path::Root;
+use crate::agent::sha256::Sha256;
 use crate::api::Reason;
+use crate::api::name::hex;
 use rustix::fs::{Mode, fchmod};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -27,6 +30,26 @@ pub struct Unpackage<'a> {
     pub entries: Vec<manifest::Entry>,
 }
 
+/// What becomes the content of a volume.
+pub struct Content {
+    /// The directory that it was unpacked to, below that of the archive; the archive's own top when nobody's backup wrote it.
+    pub directory: Option<String>,
+    /// What is in that, by its later path.
+    pub entries: Vec<manifest::Entry>,
+    /// What the backup says of it, if one wrote it.
+    pub said: Option<Said>,
+}
+
+/// What a backup says of a volume.
+pub struct Said {
+    /// The backup.
+    pub snapshot: Snapshot,
+    /// The volume in it.
+    pub volume: VolumeSnapshot,
+    /// The manifests of its sources. Entries that are not in the archive, or are other ones there, are marked as damaged.
+    pub manifests: Vec<Manifest>,
+}
+
 impl Unpackage<'_> {
     /// The directory in it that is the wanted volume's content, and what is in that; the archive's own top when nobody's
     /// backup wrote it.
@@ -34,10 +57,10 @@ impl Unpackage<'_> {
     /// # Errors
     /// `ChecksumMismatch` when it is not what its lists say, `InvalidSpec` when it holds several volumes and none is named,
     /// `NotFound` when it does not hold the one that is named.
-    pub fn volume(self, wanted: Option<&str>) -> Result<(Option<String>, Vec<manifest::Entry>), Failure> {
+    pub fn volume(self, wanted: Option<&str>) -> Result<Content, Failure> {
         let Some(snapshot) = self.snapshot()? else {
             return match wanted {
-                None => Ok((None, self.entries)),
+                None => Ok(Content { directory: None, entries: self.entries, said: None }),
                 Some(volume) => Err(Failure::new(
                     Reason::NotFound,
                     format!("{} was made by hand and holds no volumes: leave out --volume {volume}", self.name),
@@ -58,10 +81,30 @@ impl Unpackage<'_> {
                 return Err(Failure::new(Reason::InvalidSpec, message));
             }
         };
-        let files = snapshot.volumes.iter().find(|it| it.name == volume).map_or(0, |it| it.files);
-        let volume = volume.to_owned();
-        let entries = self.check(&volume, files)?;
-        Ok((Some(volume), entries))
+        let volume = snapshot.volumes.iter().find(|it| it.name == volume).cloned().unwrap_or_default();
+        let mut manifests = self.manifests(&volume)?;
+        let entries = self.check(&volume.name, volume.files)?;
+        let there: HashMap<&str, &Unpacked> = entries.iter().map(|it| (it.path.as_str(), &it.what)).collect();
+        for entry in manifests.iter_mut().flat_map(|it| &mut it.entries) {
+            entry.damaged |= there.get(entry.path.as_str()) != Some(&&entry.what);
+        }
+        let directory = Some(volume.name.clone());
+        Ok(Content { directory, entries, said: Some(Said { snapshot, volume, manifests }) })
+    }
+
+    /// The manifests that the snapshot names, proven by its hashes. Archives of older versions have none.
+    fn manifests(&self, volume: &VolumeSnapshot) -> Result<Vec<Manifest>, Failure> {
+        let mut manifests = Vec::new();
+        for (source, kept) in &volume.manifests {
+            let path = archive::manifest(&volume.name, source);
+            let bytes = self.root.read(&path, MANIFEST_LIMIT)?.unwrap_or_default();
+            let right = hex(&Sha256::digest(&bytes)) == kept.sha256;
+            let manifest = Manifest::parse(&bytes, source).filter(|_| right);
+            let wrong =
+                || self.damaged(&format!("has another manifest of source `{source}` than its snapshot.json says"));
+            manifests.push(manifest.ok_or_else(wrong)?);
+        }
+        Ok(manifests)
     }
 
     fn damaged(&self, what: &str) -> Failure {

@@ -3,10 +3,16 @@
 use super::journal::{self, Journal, Phase};
 use super::switch;
 use crate::agent::failure::Failure;
+use crate::agent::fetch::{Staging, Writer};
 use crate::agent::layout::safe_path::Root;
+use crate::agent::layout::staging;
 use crate::agent::unpack::remove;
 use crate::api::Reason;
 use jiff::Timestamp;
+use std::path::Path;
+
+/// The cache whose state is used where an archive is restored and no ModelCache is named.
+pub const ARCHIVES: &str = "archive";
 
 /// Puts back what was there before the last restore. The caller holds the volume's lock.
 ///
@@ -53,4 +59,16 @@ pub fn sweep(root: &Root, cache: &str, now: Timestamp) -> Result<(), Failure> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// The same for archives that were restored with no ModelCache named: no run of their own cache ever comes by. What somebody
+/// is unpacking just now stays, and what belongs to a cache that happens to have this name.
+pub fn sweep_archives(root: &Root, volume: &Path, now: Timestamp) -> Result<(), Failure> {
+    let own = staging(ARCHIVES);
+    if root.stat(&journal::directory(ARCHIVES))?.is_none() || !root.names(&format!("{own}/fence"))?.is_empty() {
+        return Ok(());
+    }
+    let Ok(_lock) = Staging::open(volume, Path::new(&own), Writer::Local) else { return Ok(()) };
+    resume(root, ARCHIVES)?;
+    sweep(root, ARCHIVES, now)
 }

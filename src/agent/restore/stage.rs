@@ -63,6 +63,11 @@ impl Stage {
         Ok(Self { root: root.below(&path)? })
     }
 
+    /// The tree that is there: another directory may have been put into its place.
+    pub fn again(root: &Root, cache: &str) -> Result<Self, LayoutError> {
+        Ok(Self { root: root.below(&journal::staged(cache))? })
+    }
+
     /// The root of the tree.
     pub fn root(&self) -> &Root {
         &self.root

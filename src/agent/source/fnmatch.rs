@@ -3,19 +3,54 @@
 //! `*` is any text, also across `/`; `?` is one character; `[seq]` and `[!seq]` are sets with ranges; there is no escape
 //! and no brace. Case counts. Differs from every glob crate, hence ours; held to a table made by `CPython`.
 
-/// Whether a path is wanted: it matches one of `include` (or there is none) and none of `exclude`.
-pub fn wanted(path: &str, include: &[String], exclude: &[String]) -> bool {
-    let any = |patterns: &[String]| patterns.iter().any(|pattern| matches_entry(pattern, path));
-    (include.is_empty() || any(include)) && !any(exclude)
+/// What is wanted, and what is not. Patterns are read once, however many paths are held against them.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns {
+    include: Vec<Vec<Piece>>,
+    exclude: Vec<Vec<Piece>>,
+}
+
+impl Patterns {
+    /// Reads them.
+    pub fn new(include: &[String], exclude: &[String]) -> Self {
+        let read = |patterns: &[String]| patterns.iter().map(|it| entry(it)).collect();
+        Self { include: read(include), exclude: read(exclude) }
+    }
+
+    /// Whether a path is wanted: it matches one of `include` (or there is none) and none of `exclude`.
+    pub fn want(&self, path: &str) -> bool {
+        if self.are_none() {
+            return true;
+        }
+        let text: Vec<char> = path.chars().collect();
+        let any = |patterns: &[Vec<Piece>]| patterns.iter().any(|it| is_matched(it, &text));
+        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+    }
+
+    /// Whether a path matches one of `exclude`.
+    pub fn exclude(&self, path: &str) -> bool {
+        let text: Vec<char> = path.chars().collect();
+        self.exclude.iter().any(|it| is_matched(it, &text))
+    }
+
+    /// Whether only some paths can be wanted because `include` says which.
+    pub fn name_what_is_wanted(&self) -> bool {
+        !self.include.is_empty()
+    }
+
+    /// Whether there are none: then everything is wanted.
+    pub fn are_none(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
 }
 
 /// A pattern that ends in `/` takes the whole directory, as in `huggingface_hub`'s `filter_repo_objects`.
-fn matches_entry(pattern: &str, path: &str) -> bool {
-    if pattern.ends_with('/') { matches(&format!("{pattern}*"), path) } else { matches(pattern, path) }
+fn entry(pattern: &str) -> Vec<Piece> {
+    if pattern.ends_with('/') { parse(&format!("{pattern}*")) } else { parse(pattern) }
 }
 
 /// One piece of a pattern.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Piece {
     Star,
     Any,
@@ -25,7 +60,10 @@ enum Piece {
 
 /// Whether the whole text matches the pattern.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let (pieces, text): (Vec<Piece>, Vec<char>) = (parse(pattern), text.chars().collect());
+    is_matched(&parse(pattern), &text.chars().collect::<Vec<char>>())
+}
+
+fn is_matched(pieces: &[Piece], text: &[char]) -> bool {
     let (mut piece, mut at) = (0, 0);
     // Where the last star stands, and how much of the text it has taken. Only the last one need ever take more.
     let mut star: Option<(usize, usize)> = None;
@@ -137,12 +175,19 @@ mod tests {
 
     #[test]
     fn a_pattern_that_ends_in_a_slash_takes_the_whole_directory() {
-        let patterns = |text: &str| vec![text.to_owned()];
-        assert!(wanted("original/a/b.bin", &patterns("original/"), &[]));
-        assert!(!wanted("originals.bin", &patterns("original/"), &[]));
-        assert!(!wanted("a/b.onnx", &[], &patterns("*.onnx")));
-        assert!(!wanted("A.ONNX", &patterns("*.onnx"), &[]));
-        assert!(wanted("x", &[], &[]));
+        let list = |text: &str| if text.is_empty() { vec![] } else { vec![text.to_owned()] };
+        for (path, include, exclude, wanted) in [
+            ("original/a/b.bin", "original/", "", true),
+            ("originals.bin", "original/", "", false),
+            ("a/b.onnx", "", "*.onnx", false),
+            ("A.ONNX", "*.onnx", "", false),
+            ("a/b.onnx", "a/", "*.onnx", false),
+            ("x", "", "", true),
+        ] {
+            let patterns = Patterns::new(&list(include), &list(exclude));
+            assert_eq!(patterns.want(path), wanted, "{path}: {patterns:?}");
+            assert_eq!(patterns.exclude(path), exclude == "*.onnx", "{path}: {patterns:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::super::failure::{Failure, reason};
 use super::super::fetch::{Digest, FetchError, Origin, unhex_array};
 use super::Origins;
 use super::access::Access;
-use super::fnmatch::wanted;
+use super::fnmatch::Patterns;
 use super::listing::{ListedFile, Listing};
 use super::preset;
 use crate::api::Reason;
@@ -108,12 +108,13 @@ impl<'a> Repository<'a> {
     async fn tree(&self, commit: &str) -> Result<Listing, Failure> {
         let mut url = self.api(&["tree", commit]);
         url.set_query(Some("recursive=true&expand=false"));
+        let patterns = Patterns::new(&self.hub.include, &self.hub.exclude);
         let mut taken = Vec::new();
         let mut complete = true;
         loop {
             let (entries, next) = self.get_json::<Vec<Entry>>(&url).await?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
-                if wanted(&entry.path, &self.hub.include, &self.hub.exclude) {
+                if patterns.want(&entry.path) {
                     taken.push(entry);
                 } else {
                     complete = false;

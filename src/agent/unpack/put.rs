@@ -185,13 +185,10 @@ fn distrust(
     replaceable: &HashSet<String>,
     wanted: &HashMap<&str, (&What, usize)>,
 ) -> Result<(), LayoutError> {
-    let Some(mut manifest) = Manifest::read(root, cache, source)? else { return Ok(()) };
-    let mut changed = false;
-    for entry in manifest.entries.iter_mut().filter(|it| replaceable.contains(&it.path) && !it.damaged) {
-        entry.damaged = wanted.get(entry.path.as_str()).is_none_or(|(what, _)| **what != entry.what);
-        changed |= entry.damaged;
-    }
-    if changed { manifest.write(root, publisher, cache) } else { Ok(()) }
+    Manifest::distrust(root, publisher, cache, source, |entry| {
+        let stays = || wanted.get(entry.path.as_str()).is_some_and(|(what, _)| **what == entry.what);
+        replaceable.contains(&entry.path) && !stays()
+    })
 }
 
 /// Removes directories that are empty now, from one up to where the tree begins.

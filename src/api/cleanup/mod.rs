@@ -32,7 +32,7 @@ const TRASH_GRACE: Duration = Duration::from_secs(24 * 3600);
 pub struct Cleanup {
     /// When, as five fields of cron in `timeZone`. A volume that many nodes can write to is cleaned by a CronJob; one that has
     /// a `cache` rule, that one node at a time can mount, or that is on the nodes, by Jobs that the operator makes. Left
-    /// out: only when somebody runs `modelcache clean`.
+    /// out: only when somebody asks for it with `kubectl modelcache clean`, or runs `modelcache clean`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schedule_schema")]
     pub schedule: Option<String>,

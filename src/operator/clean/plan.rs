@@ -13,6 +13,7 @@ use crate::operator::cron_job::plan::{config_map_to_remove, cron_job_to_remove, 
 use crate::operator::job::Problem;
 use crate::operator::modelcache::observe::Observed;
 use crate::operator::options::Settings;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -38,7 +39,11 @@ pub fn plan(cache: &ModelCache, observed: &Observed, settings: &Settings, childr
     let name = name::clean(&cache.name_any());
     let Some(cron) = cache.spec.cleanup.as_ref().and_then(|it| it.schedule.as_ref()) else {
         children.removals.extend(cron_job_to_remove(&name, cache, observed));
-        children.removals.extend(config_map_to_remove(&name, cache, observed));
+        match cache.spec.cleanup {
+            None => children.removals.extend(config_map_to_remove(&name, cache, observed)),
+            // Pods that clean because somebody asked read it too.
+            Some(_) => children.config_maps.extend(document(cache, observed).ok()),
+        }
         return None;
     };
     let mut planned = split(cache, observed);
@@ -50,6 +55,11 @@ pub fn plan(cache: &ModelCache, observed: &Observed, settings: &Settings, childr
         Err(problem) => planned.problem = Some(problem),
     }
     Some(planned)
+}
+
+/// What all pods that clean read, unless the name is somebody else's.
+fn document(cache: &ModelCache, observed: &Observed) -> Result<(ConfigMap, Option<ConfigMap>), Problem> {
+    Ok((config_map(cache), found(&name::clean(&cache.name_any()), cache, observed)?.config_map))
 }
 
 /// Which volumes are whose.

@@ -111,3 +111,12 @@ fn a_schedule_that_never_comes_says_why_and_leaves_alone_what_is_there() {
     assert!(problem.message.starts_with("spec.cleanup.schedule: "), "{}", problem.message);
     assert!(children.cron_jobs.is_empty() && children.removals.is_empty());
 }
+
+#[test]
+fn without_a_schedule_there_is_a_document_for_who_asks_and_nothing_else() {
+    let (mut cache, observed) = studio(&json!({}));
+    cache.spec.cleanup.as_mut().unwrap().schedule = None;
+    let (planned, children) = planned(&cache, &observed);
+    assert!(planned.is_none() && children.cron_jobs.is_empty() && children.removals.is_empty());
+    assert!(children.config_maps[0].0.data.as_ref().unwrap()["cache.yaml"].contains(r#""name":"old""#));
+}

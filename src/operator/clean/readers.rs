@@ -1,38 +1,38 @@
 //! Since when does a copy have readers? The agent removes no revision that was replaced after that. Pure.
 
 use crate::api::{JobRole, ModelCacheReplica, label};
+use crate::operator::mounting_pod::MountingPod;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 /// When the oldest pod that mounts the copy was made; where there is none, the time of the look: `looked`, before the pods
 /// were listed. What is replaced after that is not removed either, so that an answer that waits for its Job is never too new.
 ///
 /// A pod counts until it is over, whatever its node says. One that has no node yet has read nothing.
-pub fn oldest(pods: &[Pod], replica: &ModelCacheReplica, looked: Timestamp) -> Timestamp {
-    let made = |it: &Pod| it.metadata.creation_timestamp.as_ref().map(|it| it.0);
+pub fn oldest(pods: &[MountingPod], replica: &ModelCacheReplica, looked: Timestamp) -> Timestamp {
+    let made = |it: &MountingPod| it.metadata.creation_timestamp.as_ref().map(|it| it.0);
     let reading = pods.iter().filter(|it| reads(it, replica)).filter_map(made);
     reading.chain([looked]).min().unwrap_or(looked)
 }
 
-fn reads(pod: &Pod, replica: &ModelCacheReplica) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    let over = matches!(pod.status.as_ref().and_then(|it| it.phase.as_deref()), Some("Succeeded" | "Failed"));
-    let here = match (&spec.node_name, &replica.spec.node) {
+/// Names of the pods that mount the copy and are not over.
+pub fn names(pods: &[MountingPod], replica: &ModelCacheReplica) -> Vec<String> {
+    pods.iter().filter(|it| reads(it, replica)).map(ResourceExt::name_any).collect()
+}
+
+fn reads(pod: &MountingPod, replica: &ModelCacheReplica) -> bool {
+    let here = match (&pod.spec.node_name, &replica.spec.node) {
         (Some(on), Some(node)) => *on == node.name,
         (Some(_), None) => true,
         (None, _) => false,
     };
-    let volumes = spec.volumes.iter().flatten().filter_map(|it| it.persistent_volume_claim.as_ref());
-    let mounted = volumes.into_iter().any(|it| it.claim_name == replica.spec.claim_name);
-    here && mounted && !over && !is_of(pod, replica)
+    here && pod.mounts(&replica.spec.claim_name) && !pod.is_over() && !is_of(pod, replica)
 }
 
 /// Whether a pod is at work on the copy for us. A backup of ours, or another cache that copies from it, reads as anybody does.
-fn is_of(pod: &Pod, replica: &ModelCacheReplica) -> bool {
-    let is = |key: &str, value: &str| pod.labels().get(key).is_some_and(|it| it == value);
-    let work = is(label::REPLICA, &replica.name_any()) || is(label::JOB, JobRole::Clean.as_str());
-    is(label::MANAGED_BY, label::MANAGER) && work
+fn is_of(pod: &MountingPod, replica: &ModelCacheReplica) -> bool {
+    let work = pod.is(label::REPLICA, &replica.name_any()) || pod.is(label::JOB, JobRole::Clean.as_str());
+    pod.is_ours() && work
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
         build(&cache, "studio-models-0", &volume(&cache), Some(node), None)
     }
 
-    fn pod(change: &Value) -> Pod {
+    fn pod(change: &Value) -> MountingPod {
         let mut pod = json!({
             "metadata": {"name": "app", "creationTimestamp": MADE},
             "spec": {"nodeName": "a", "containers": [], "volumes": [

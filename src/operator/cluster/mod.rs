@@ -3,6 +3,7 @@
 mod apply;
 mod events;
 mod lease;
+mod node_labels;
 mod progress;
 mod read;
 mod runs;
@@ -11,6 +12,7 @@ mod unchanged;
 pub use apply::{Children, Removal};
 pub use events::Note;
 pub use lease::{LEASE, Leadership};
+pub use read::PODS;
 
 use crate::operator::error::Error;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};

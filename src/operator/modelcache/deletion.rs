@@ -10,10 +10,11 @@ use crate::api::model_cache::DeletionPolicy;
 use crate::api::{ModelCache, Reason, label, name};
 use crate::operator::cluster::{Note, Removal};
 use crate::operator::modelcache::build::persistent_volume::{HoldingNode, recorded_nodes};
+use crate::operator::mounting_pod::MountingPod;
 use crate::operator::placement::{self, NodeState, node_state};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -165,25 +166,14 @@ impl Deletion<'_> {
     /// answer is waited for only so long: nobody will ever say that it ended.
     fn in_use(&self) -> Option<Note> {
         let claims: BTreeSet<String> = self.own_claims().map(ResourceExt::name_any).collect();
-        let is_over = |pod: &Pod| {
-            let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
-            matches!(phase, Some("Succeeded" | "Failed"))
-        };
-        let is_lost = |pod: &Pod| {
-            let node = pod.spec.as_ref().and_then(|it| it.node_name.as_deref());
+        let is_lost = |pod: &MountingPod| {
+            let node = pod.spec.node_name.as_deref();
             self.overdue && is_ending(pod) && node.is_some_and(|it| !self.answers(|node| node.name_any() == it))
         };
-        let ours = |pod: &Pod| pod.labels().get(label::MANAGED_BY).is_some_and(|it| it == label::MANAGER);
-        for pod in self.observed.pods.iter().filter(|pod| !is_over(pod) && !ours(pod) && !is_lost(pod)) {
-            let volumes = pod.spec.iter().flat_map(|it| it.volumes.iter().flatten());
-            let mounted =
-                volumes.filter_map(|it| it.persistent_volume_claim.as_ref()).find(|it| claims.contains(&it.claim_name));
-            if let Some(claim) = mounted {
-                let message = format!(
-                    "deletion waits: pod `{}` mounts PersistentVolumeClaim `{}`",
-                    pod.name_any(),
-                    claim.claim_name
-                );
+        for pod in self.observed.pods.iter().filter(|pod| !pod.is_over() && !pod.is_ours() && !is_lost(pod)) {
+            if let Some(claim) = pod.claims().find(|it| claims.contains(*it)) {
+                let message =
+                    format!("deletion waits: pod `{}` mounts PersistentVolumeClaim `{claim}`", pod.name_any());
                 return Some(Note::warning(Reason::InUse, "Delete", message));
             }
         }

@@ -62,7 +62,7 @@ fn prepare_job(replica: &str, hostname: &str) -> Job {
     job
 }
 
-fn pod(claim: &str) -> Pod {
+fn pod(claim: &str) -> MountingPod {
     serde_json::from_value(json!({
         "metadata": {"name": "server"},
         "spec": {"containers": [], "nodeName": "a", "volumes": [{"name": "m", "persistentVolumeClaim": {"claimName": claim}}]},
@@ -181,7 +181,7 @@ fn a_pod_that_mounts_a_claim_of_ours_holds_the_deletion_up_and_is_named() {
 fn pods_that_are_over_ours_or_of_another_claim_do_not_count() {
     let phase = |phase: &str| {
         let mut pod = pod("studio-models");
-        pod.status.as_mut().unwrap().phase = Some(phase.into());
+        pod.status.phase = Some(phase.into());
         pod
     };
     let mut ours = pod("studio-models");
@@ -264,14 +264,14 @@ fn a_cache_is_in_use_while_a_pod_of_somebody_else_mounts_a_claim_of_ours_and_it_
         crate::operator::modelcache::build::fixtures::status_of(&cache(), observed, &pass, second(0)).in_use
     };
     let mut observed = Observed::empty().with_claim(claim("models"));
-    observed.pods = vec![pod("studio-models")];
+    observed.pods = vec![pod("studio-models").into()];
     assert_eq!(said(&observed), None);
     observed.tracks_use = true;
     assert_eq!(said(&observed), Some(true));
     let mut over = pod("studio-models");
-    over.status.as_mut().unwrap().phase = Some("Succeeded".into());
+    over.status.phase = Some("Succeeded".into());
     let mut ours = pod("studio-models");
     ours.metadata.labels = Some([(label::MANAGED_BY.to_owned(), label::MANAGER.to_owned())].into());
-    observed.pods = vec![over, ours, pod("another-models")];
+    observed.pods = vec![over.into(), ours.into(), pod("another-models").into()];
     assert_eq!(said(&observed), Some(false));
 }

@@ -81,7 +81,7 @@ pub async fn reconcile(cache: Arc<ModelCache>, context: Arc<Context>) -> Result<
     for answer in decided.freshness.iter().filter_map(|it| it.result) {
         context.metrics.refreshed(answer);
     }
-    Ok(next_look(&decided, context.settings.track_use, now))
+    Ok(next_look(&decided, now))
 }
 
 /// What a pass has understood and decided.
@@ -123,12 +123,9 @@ impl Decided {
     }
 }
 
-/// How often it is looked who uses a cache, where that is tracked.
-const USE: Duration = Duration::from_secs(60);
-
 /// When to look again without being woken: the earliest retry of a source, and soon while a volume waits for something: who
 /// is in its way (a claim of somebody else, another cache's reservation) need not wake us by going.
-fn next_look(decided: &Decided, track_use: bool, now: Timestamp) -> Action {
+fn next_look(decided: &Decided, now: Timestamp) -> Action {
     let Decided { model, wanted, resolutions, freshness, .. } = decided;
     let later =
         resolutions.iter().filter_map(|it| if let ResolutionState::Later(due) = it.state { Some(due) } else { None });
@@ -140,9 +137,7 @@ fn next_look(decided: &Decided, track_use: bool, now: Timestamp) -> Action {
     let scheduled = due::sleep(freshness.iter().filter_map(|it| it.next).chain(placed), now);
     // A Job that gets no pod wakes nobody.
     let soon = (running || blocked).then_some(Duration::from_secs(5));
-    // Pods that carry no label of ours wake nobody either.
-    let used = track_use.then_some(USE);
-    due.into_iter().chain(scheduled).chain(soon).chain(used).min().map_or_else(Action::await_change, Action::requeue)
+    due.into_iter().chain(scheduled).chain(soon).min().map_or_else(Action::await_change, Action::requeue)
 }
 
 /// What changed since the last status, for people.

@@ -8,13 +8,14 @@ use crate::operator::backup::build::place;
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
+use crate::operator::mounting_pod::MountingPod;
 use crate::operator::options::Settings;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::replica::observe::beside;
-use crate::operator::runtime::Stores;
+use crate::operator::runtime::{Seen, Stores};
 use crate::operator::scope::Scope;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,10 +57,12 @@ pub struct Observed {
     pub node_jobs: Vec<k8s_openapi::api::batch::v1::Job>,
     /// Where the claim of a source that is still to be resolved, or is asked anew, has to be read, by the claim's name.
     pub beside: BTreeMap<String, Beside>,
-    /// Pods of the namespace, when the cache is being deleted or its use is tracked.
-    pub pods: Vec<Pod>,
+    /// Pods of the namespace that mount claims, when the cache is being deleted or its use is tracked.
+    pub pods: Vec<Arc<MountingPod>>,
     /// Whether its use is tracked.
     pub tracks_use: bool,
+    /// Whether nodes are labelled with the caches that they hold.
+    pub labels_nodes: bool,
     /// Which namespaces the operator serves.
     pub scope: Scope,
 }
@@ -151,21 +154,32 @@ pub async fn observe(
         restored_claims: restored_claims(stores, &namespace),
         node_jobs: cluster.list(&cluster.namespaced(&settings.node_jobs_namespace), &ours).await?,
         beside: places,
-        pods: if deleting || settings.track_use {
-            cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await?
-        } else {
-            vec![]
-        },
-        tracks_use: settings.track_use,
+        pods: pods(cluster, stores, &namespace, deleting).await?,
+        tracks_use: stores.users.is_some(),
+        labels_nodes: settings.label_nodes,
         scope: settings.scope.clone(),
     })
 }
 
-/// Names of the CronJobs that the spec asks for.
+/// Who mounts claims: asked now where data depends on it, and else as the watch has it, if there is one.
+async fn pods(
+    cluster: &Cluster,
+    stores: &Stores,
+    namespace: &str,
+    deleting: bool,
+) -> Result<Vec<Arc<MountingPod>>, Error> {
+    if deleting {
+        return Ok(cluster.mounting_pods(namespace).await?.into_iter().map(Arc::new).collect());
+    }
+    let users = stores.users.iter().flat_map(Seen::state);
+    Ok(users.filter(|it| it.namespace().as_deref() == Some(namespace)).collect())
+}
+
+/// Names of the CronJobs that the spec asks for, and of the documents that pods which clean read.
 fn scheduled(cache: &ModelCache) -> Vec<String> {
     let (spec, name) = (&cache.spec, cache.name_any());
     let backup = spec.backup.as_ref().and_then(|it| it.schedule.as_ref()).map(|_| name::backup(&name));
-    let clean = spec.cleanup.as_ref().and_then(|it| it.schedule.as_ref()).map(|_| name::clean(&name));
+    let clean = spec.cleanup.as_ref().map(|_| name::clean(&name));
     backup.into_iter().chain(clean).collect()
 }
 

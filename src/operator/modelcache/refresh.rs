@@ -6,12 +6,14 @@
 //!                    └ another, Update ──► it is the pin: a new plan, rolled out beside what is there
 //! ```
 //!
+//! With `Update` an answer waits for those of other sources of its volume that are being asked: one plan for all that moved.
+//!
 //! The operator makes these Jobs itself, and no CronJob does: what an origin said while nobody listened changes nothing, and a
 //! time that was missed is made up for once. A failure changes nothing but what is said.
 
 use super::build;
 use super::observe::Observed;
-use super::resolution::{Resolution, ResolutionState, attempt_of, is_about, request};
+use super::resolution::{Resolution, ResolutionState, attempt_of, is_about};
 use crate::api::model_cache::SourceStatus;
 use crate::api::scheduled_run::ScheduledRun;
 use crate::api::timetable::{RefreshPolicy, Times, Timetable};
@@ -71,9 +73,13 @@ pub fn refresh(
     let Some(times) = &timetable.refresh else { return vec![Freshness::default(); resolutions.len()] };
     let update = cache.spec.refresh_policy() == RefreshPolicy::Update;
     let held_back = cache.spec.suspended() || (update && !rolled_out(observed));
+    let volume = |it: &Resolution| cache.spec.volume_of(&it.source).map(|it| it.name.clone());
+    let asking: Vec<_> = resolutions.iter().filter(|it| is_asked(cache, observed, it)).map(volume).collect();
     (0..resolutions.len())
         .map(|index| {
-            let (mut fresh, found) = freshness(cache, observed, times, &resolutions[index], retry, held_back, now);
+            let resolution = &resolutions[index];
+            let awaits = update && asking.contains(&volume(resolution));
+            let (mut fresh, found) = freshness(cache, observed, times, resolution, retry, (held_back, awaits), now);
             let Some(found) = found.filter(|_| update) else { return fresh };
             match too_large(cache, resolutions, index, &found) {
                 None => {
@@ -90,14 +96,26 @@ pub fn refresh(
         .collect()
 }
 
-/// The freshness of one source, and what its origin has when that was just said and is not what is pinned.
+/// Whether an origin is being asked just now.
+fn is_asked(cache: &ModelCache, observed: &Observed, resolution: &Resolution) -> bool {
+    let recorded = remembered(cache, resolution).recorded;
+    let about =
+        |it: &&ObservedJob| is_about(it, &resolution.source, &resolution.spec_hash) && attempt_of(it) > recorded;
+    let newest = observed.refresh_jobs.iter().filter(about).max_by_key(|it| attempt_of(it));
+    resolution.is_pinned()
+        && resolution.source.moves()
+        && newest.is_some_and(|it| matches!(it.state(), JobState::Ending | JobState::Running { .. }))
+}
+
+/// The freshness of one source, and what its origin has when that was just said and is not what is pinned. Whoever is held back
+/// asks nobody; whoever awaits others' answers does not hear a newer revision yet.
 fn freshness(
     cache: &ModelCache,
     observed: &Observed,
     times: &Times,
     resolution: &Resolution,
     retry: &RetryPolicy,
-    held_back: bool,
+    (held_back, awaits): (bool, bool),
     now: Timestamp,
 ) -> (Freshness, Option<Pin>) {
     let (source, spec_hash) = (&resolution.source, &resolution.spec_hash);
@@ -129,6 +147,7 @@ fn freshness(
                     let message = "the Job completed without saying what it found";
                     (failed(Problem::new(Reason::NoEvidence, message)), None)
                 }
+                Some(found) if awaits && found != *pin => (fresh, None),
                 Some(found) => {
                     let moved = found != *pin;
                     let result = Some(if moved { Answer::Moved } else { Answer::Current });
@@ -140,7 +159,7 @@ fn freshness(
         };
     }
     let due = plan.due(fresh.run.as_ref(), retry, now);
-    fresh.due = !held_back && (due == Due::Now || request(cache).is_some());
+    fresh.due = !held_back && (due == Due::Now || resolution.request.is_some());
     match due {
         Due::Remember(run) => {
             fresh.next = run.next.parse().ok();
@@ -169,6 +188,16 @@ fn named(found: &Pin, pin: &Pin) -> String {
     let other =
         if found.revision == pin.revision { format!(" (now with digest {})", found.digest) } else { String::new() };
     crate::api::condition::truncate(&format!("{}{other}", found.revision), 600)
+}
+
+/// Whether what is asked of the cache now is done for a source: its origin is asked by a Job that is made now, or need not be asked.
+/// An answer to a Job that was there before the request is none, and what waits for a roll-out is still to be asked.
+pub fn acts_on_request(resolution: &Resolution, fresh: &Freshness) -> bool {
+    match resolution.state {
+        ResolutionState::Due => true,
+        ResolutionState::Running(_) | ResolutionState::Later(_) => false,
+        ResolutionState::Pinned(_) => !fresh.followed || fresh.due,
+    }
 }
 
 /// Whether every copy on a node that answers holds the plan that it was given: nothing is being rolled out. A copy whose origin no

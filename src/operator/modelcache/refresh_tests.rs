@@ -100,6 +100,32 @@ fn with_update_a_newer_revision_is_the_pin_unless_it_does_not_fit() {
 }
 
 #[test]
+fn sources_of_a_volume_that_moved_together_make_one_plan() {
+    for (last, expected) in [
+        (JobEnd::Pinned(pin("c")), ["b", "c"]),
+        (JobEnd::Pinned(pin("a")), ["b", "a"]),
+        (JobEnd::Failed(Reason::Unreachable), ["b", "a"]),
+    ] {
+        let (mut cache, _) = known("Update");
+        let other = crate::api::source::Source { name: "other".into(), ..cache.spec.sources[0].clone() };
+        cache.spec.sources.push(other);
+        let plan = stored_plan(&cache, "models", &[(0, pin("a")), (1, pin("a"))], 1);
+        let mut observed = Observed::empty().with_config_map(plan);
+        let cache = with_status(cache, &observed, at(BEFORE));
+        let jobs = pass(&cache, &observed, at(DUE)).wanted.children.jobs;
+        let job = |which: usize, end| ended(ObservedJob { job: jobs[which].clone(), ..ObservedJob::default() }, end);
+        observed.refresh_jobs = vec![job(0, JobEnd::Pinned(pin("b"))), job(1, JobEnd::Running)];
+        let first = pass(&cache, &observed, at(DUE));
+        assert_eq!(first.resolutions[0].state, ResolutionState::Pinned(pin("a")), "the other's answer is awaited");
+        assert_eq!((first.freshness[0].result, first.wanted.children.removals.len()), (None, 0), "the Job stays");
+        observed.refresh_jobs[1] = job(1, last);
+        let both = pass(&cache, &observed, at(DUE));
+        let states: Vec<ResolutionState> = both.resolutions.iter().map(|it| it.state.clone()).collect();
+        assert_eq!(states, expected.map(|it| ResolutionState::Pinned(pin(it))));
+    }
+}
+
+#[test]
 fn the_same_revision_is_up_to_date_and_a_failure_is_unknown_and_tried_again() {
     let (cache, mut observed) = known("Update");
     let current = answered(&cache, &mut observed, JobEnd::Pinned(pin("a")));

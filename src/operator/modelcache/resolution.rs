@@ -27,6 +27,8 @@ pub struct Resolution {
     pub recorded: u64,
     /// The last failure.
     pub failure: Option<Failure>,
+    /// What is asked of the cache now, and this origin was not asked for yet.
+    pub request: Option<String>,
     /// What is known.
     pub state: ResolutionState,
 }
@@ -67,6 +69,8 @@ fn resolution(
     let record = record(cache, source, &spec_hash);
     let recorded = record.as_ref().and_then(|it| it.attempt).and_then(|it| u64::try_from(it).ok()).unwrap_or(0);
     let mut attempt = recorded;
+    let handled = record.as_ref().and_then(|it| it.last_handled_request.as_ref());
+    let request = request(cache).filter(|it| Some(it) != handled);
     let mut failure = record.and_then(|it| it.failure);
     let volume = cache.spec.volume_of(source).map(|it| it.name.clone()).unwrap_or_default();
     let remembered = current_plan(observed, &volume).and_then(|(_, plan)| {
@@ -74,7 +78,7 @@ fn resolution(
     });
     if let Some(planned) = remembered {
         let state = ResolutionState::Pinned(planned.pin);
-        return Resolution { source: source.clone(), spec_hash, attempt, recorded, failure: None, state };
+        return Resolution { source: source.clone(), spec_hash, attempt, recorded, failure: None, request, state };
     }
     let mut state = None;
     for job in jobs_of(observed, source, &spec_hash) {
@@ -99,15 +103,19 @@ fn resolution(
         }
     }
     let state = state.unwrap_or_else(|| match &failure {
-        Some(failure) if retry.due(failure, &spec_hash) > now && request(cache).is_none() => {
+        Some(failure) if retry.due(failure, &spec_hash) > now && request.is_none() => {
             ResolutionState::Later(retry.due(failure, &spec_hash))
         }
         _ => ResolutionState::Due,
     });
-    Resolution { source: source.clone(), spec_hash, attempt, recorded, failure, state }
+    // What was asked for begins with a clean sheet.
+    let begins = state == ResolutionState::Due && request.is_some();
+    let failure = failure.map(|it| if begins { Failure { count: 0, ..it } } else { it });
+    Resolution { source: source.clone(), spec_hash, attempt, recorded, failure, request, state }
 }
 
-/// What is asked of the cache now, and was not acted on yet: its origins are asked whatever the time. Nothing while it is suspended.
+/// What is asked of the cache now, and was not acted on for all of its sources yet: their origins are asked whatever the time.
+/// Nothing while it is suspended.
 pub fn request(cache: &ModelCache) -> Option<String> {
     let handled = cache.status.as_ref().and_then(|it| it.last_handled_request.as_ref());
     Deed::Warm.asked(cache.annotations()).filter(|it| Some(it) != handled && !cache.spec.suspended())
@@ -176,3 +184,7 @@ fn parse(config_map: &ConfigMap) -> Option<Plan> {
 #[cfg(test)]
 #[path = "resolution_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod requests;

@@ -5,7 +5,7 @@ use super::deletion;
 use super::model::{Model, VolumeModel};
 use super::observe::Observed;
 use super::plan::{Wanted, WantedVolume};
-use super::refresh::Freshness;
+use super::refresh::{Freshness, acts_on_request};
 use super::resolution::{Resolution, ResolutionState, request};
 use super::scheduled_conditions;
 use crate::api::cleaning::CleanupSummary;
@@ -13,12 +13,13 @@ use crate::api::condition::{self, ConditionType, Statement, Truth, find, is_true
 use crate::api::model_cache::{ModelCacheStatus, NodeProblem, ReplicaCounts, SourceStatus, VolumeStatus};
 use crate::api::model_cache_replica::AttemptStage;
 use crate::api::quantity::signed;
-use crate::api::request::{Deed, is_for};
+use crate::api::request::Deed;
 use crate::api::timetable::{InvalidTimetable, Timetable};
-use crate::api::{FailureClass, ModelCache, ModelCacheReplica, Reason, quantity};
+use crate::api::{FailureClass, ModelCache, ModelCacheReplica, ModelCacheReplicaStatus, Reason, quantity};
 use crate::operator::backup::summary::summary;
 use crate::operator::clean;
 use crate::operator::error::Error;
+use crate::operator::node_label::plan as node_label;
 use crate::operator::placement::{NodeState, node_state};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -71,8 +72,11 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
     ModelCacheStatus {
         // Moves only on success: a reader then knows that the rest of the status is about this spec.
         observed_generation: if facts.error.is_none() { generation } else { previous.observed_generation },
-        last_handled_request: request(facts.cache).filter(|_| facts.error.is_none()).or(previous.last_handled_request),
-        last_handled_verify_request: checked_on_request(facts).or(previous.last_handled_verify_request),
+        last_handled_request: request(facts.cache).filter(|_| all_asked(facts)).or(previous.last_handled_request),
+        last_handled_verify_request: answered(facts, Deed::Verify, checked).or(previous.last_handled_verify_request),
+        last_handled_clean_request: answered(facts, Deed::Clean, cleaned_as_asked)
+            .or(previous.last_handled_clean_request),
+        last_handled_reset_request: answered(facts, Deed::Reset, reset).or(previous.last_handled_reset_request),
         conditions: condition::merge(
             &previous.conditions,
             &statements,
@@ -85,6 +89,7 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
         backup,
         cleanup,
         in_use: facts.observed.tracks_use.then(|| deletion::in_use(facts.cache, facts.observed)),
+        node_label: node_label::key(facts.cache).filter(|_| facts.observed.labels_nodes),
         sources: facts
             .resolutions
             .iter()
@@ -95,19 +100,37 @@ pub fn status(facts: &Facts, now: Timestamp) -> ModelCacheStatus {
     }
 }
 
-/// What is asked for, where every copy that it is about was checked for it.
-fn checked_on_request(facts: &Facts) -> Option<String> {
-    let asked = Deed::Verify.asked(facts.cache.annotations())?;
-    let checked = |name: &String| {
+/// Whether the origin of every source was asked for what is asked of the cache now, or need not be.
+fn all_asked(facts: &Facts) -> bool {
+    let mut sources = facts.resolutions.iter().zip(facts.freshness);
+    facts.error.is_none() && sources.all(|(it, fresh)| it.request.is_none() || acts_on_request(it, fresh))
+}
+
+/// What is asked for, where every copy that it is about has answered: `answer` says to which request a copy last did.
+fn answered(facts: &Facts, deed: Deed, answer: fn(&ModelCacheReplicaStatus) -> Option<&String>) -> Option<String> {
+    let annotations = facts.cache.annotations();
+    let asked = deed.asked(annotations)?;
+    let done = |name: &String| {
         let found = facts.observed.replicas.iter().find(|it| it.name_any() == *name);
         found.is_some_and(|it| {
             let node = it.spec.node.as_ref().map(|it| it.name.as_str());
-            let checks = it.status.as_ref().and_then(|it| it.verification.as_ref());
-            let answered = checks.and_then(|it| it.requested.as_ref()).is_some_and(|it| it.request == asked);
-            answered || !is_for(&asked, node)
+            let of_it = deed.asked_of(annotations, &facts.cache.spec, &it.spec.volume, node);
+            of_it.is_none() || it.status.as_ref().and_then(answer) == Some(&asked)
         })
     };
-    facts.wanted.volumes.iter().flat_map(|it| &it.replicas).all(checked).then_some(asked)
+    facts.wanted.volumes.iter().flat_map(|it| &it.replicas).all(done).then_some(asked)
+}
+
+fn checked(status: &ModelCacheReplicaStatus) -> Option<&String> {
+    status.verification.as_ref()?.requested.as_ref().map(|it| &it.request)
+}
+
+fn cleaned_as_asked(status: &ModelCacheReplicaStatus) -> Option<&String> {
+    status.requested_cleanup.as_ref().filter(|it| it.time.is_some()).map(|it| &it.request)
+}
+
+fn reset(status: &ModelCacheReplicaStatus) -> Option<&String> {
+    status.requested_reset.as_ref().filter(|it| it.time.is_some()).map(|it| &it.request)
 }
 
 fn cleaned(facts: &Facts, planned: &clean::plan::Planned, now: Timestamp) -> (CleanupSummary, Statement) {
@@ -129,6 +152,9 @@ fn source_status(facts: &Facts, resolution: &Resolution, fresh: &Freshness) -> S
         ResolutionState::Pinned(pin) => Some(pin),
         _ => None,
     };
+    let acted = resolution.request.clone().filter(|_| facts.error.is_none() && acts_on_request(resolution, fresh));
+    let known = facts.cache.status.iter().flat_map(|it| &it.sources).find(|it| it.name == resolution.source.name);
+    let known = known.filter(|it| it.spec_hash.as_ref() == Some(&resolution.spec_hash));
     SourceStatus {
         name: resolution.source.name.clone(),
         spec_hash: Some(resolution.spec_hash.clone()),
@@ -140,6 +166,7 @@ fn source_status(facts: &Facts, resolution: &Resolution, fresh: &Freshness) -> S
         attempt: (resolution.attempt > 0).then(|| signed(resolution.attempt)),
         available,
         asked,
+        last_handled_request: acted.or_else(|| known.and_then(|it| it.last_handled_request.clone())),
         refresh,
         failure: resolution.failure.clone().filter(|_| pin.is_none()),
     }

@@ -362,3 +362,16 @@ fn a_plan_that_is_too_large_says_so_and_what_to_do() {
     assert_eq!(kstatus(&cache), Kstatus::Failed);
     insta::assert_snapshot!(ready_of(&cache).2, @"volume `models`: the sources of volume `models` are 1.0 GiB, more than its size of 1.0 MiB: raise `size`, or leave files out with `exclude`");
 }
+
+#[test]
+fn a_cache_names_the_label_of_its_nodes_where_nodes_are_labelled_and_nowhere_else() {
+    let said = |cache: &ModelCache, labels_nodes: bool| {
+        let mut observed = pinned();
+        observed.labels_nodes = labels_nodes;
+        let pass = pass(cache, &observed, second(0));
+        crate::operator::modelcache::build::fixtures::status_of(cache, &observed, &pass, second(0)).node_label
+    };
+    assert_eq!(said(&cache(), false), None);
+    assert_eq!(said(&cache(), true).as_deref(), Some("cached.modelcache.dev/team.studio"));
+    assert_eq!(said(&shared_cache(), true), None, "no node holds a shared volume");
+}

@@ -1,4 +1,4 @@
-//! When is a copy cleaned, and what is recorded of it?
+//! When is a copy cleaned by schedule, and what is recorded of it?
 //!
 //! ```text
 //! Done ──due, slot──► Clean ──over──► Done
@@ -87,7 +87,11 @@ impl Situation<'_> {
     /// something was complete in this claim before.
     pub(super) fn clean_meanwhile(&self, before: Option<&Attempt>) -> Option<Step> {
         let holds = self.replica.status.as_ref().and_then(|it| it.holds.as_ref());
-        holds.filter(|it| it.claim_uid == self.replica.spec.claim_uid && self.wanted().is_some())?;
+        let held = holds.filter(|it| it.claim_uid == self.replica.spec.claim_uid && self.wanted().is_some());
+        if let Some(step) = self.clean_incomplete(before, held.is_some()) {
+            return Some(step);
+        }
+        held?;
         if let Some(step) = self.remember_cleaning() {
             return Some(step);
         }
@@ -103,6 +107,9 @@ impl Situation<'_> {
 
     /// The step of a clean-up that is under way.
     pub(super) fn cleaning(&self, attempt: &Attempt) -> Step {
+        if let Some(request) = self.request_of(attempt) {
+            return self.cleaning_on_request(attempt, request);
+        }
         let still_wanted = self.is_about(attempt);
         let watch = Step::Watch { stage: AttemptStage::Clean, problem: None, pod_ip: None };
         match &self.work {

@@ -2,8 +2,10 @@
 
 pub mod build;
 pub mod cleaning;
+pub mod cleaning_on_request;
 pub mod observe;
 pub mod requests;
+pub mod reset;
 pub mod slots;
 pub mod status;
 pub mod step;
@@ -28,12 +30,12 @@ use build::verify_job::verify_job;
 use build::warm_up_job::{Beside, warm_up_job};
 use cleaning::CleanedHere;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
 use requests::Asked;
 use slots::NoSlot;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use step::{Recording, Situation, Step};
@@ -75,8 +77,10 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
     };
     // That a clean-up waits says nothing of the content.
     let waits = no_slot.as_ref().filter(|_| !matches!(&step, Step::AskForSlot(it) if it.stage.is_scheduled()));
-    let mut status = status::status(&replica, observed.node, &step, waits, progress.as_ref(), now);
-    situation.asked.remember(&mut status, &step, now);
+    let removes = situation.asked.removes(&replica, &step);
+    let mut status =
+        status::status(&as_it_will_be(&replica, removes), observed.node, &step, waits, progress.as_ref(), now);
+    situation.asked.remember(&replica, &mut status, &step, now);
     if let Err(error) = context.cluster.apply_status(&api, &replica, replica.status.as_ref(), &status).await {
         // A slot that is not recorded is nobody's.
         if let Step::Record(recording) = &step {
@@ -84,8 +88,25 @@ pub async fn reconcile(replica: Arc<ModelCacheReplica>, context: Arc<Context>) -
         }
         return Err(error);
     }
+    if let Some(cache) = observed.cache.as_deref().filter(|_| removes) {
+        let message =
+            format!("{}: what is there is removed and fetched anew, as was asked", placement::copy_of(&replica));
+        say(Some(Note::normal(Reason::Warming, "Reset", message)), cache, &context).await;
+    }
     carry_out(&replica, &observed, &context, &step).await?;
     Ok(next_look(&step, no_slot.is_some(), situation.next_scheduled(), now))
+}
+
+/// A copy whose content is to be removed no longer holds it, before that is begun.
+fn as_it_will_be(replica: &ModelCacheReplica, removes: bool) -> Cow<'_, ModelCacheReplica> {
+    if !removes {
+        return Cow::Borrowed(replica);
+    }
+    let mut replica = replica.clone();
+    if let Some(status) = replica.status.as_mut() {
+        status.holds = None;
+    }
+    Cow::Owned(replica)
 }
 
 fn situation<'a>(
@@ -112,7 +133,7 @@ fn situation<'a>(
         said: work.and_then(ObservedJob::said),
         timetable,
         cleaned_here: cleaned_here(replica, observed),
-        asked: observed.cache.as_ref().map(|it| Asked::of(it, replica)).unwrap_or_default(),
+        asked: observed.cache.as_ref().map(|it| Asked::of(it, replica).read_by(&observed.readers)).unwrap_or_default(),
         claim_busy: observed.beside.as_ref().err().cloned(),
         own_claim_busy: observed.beside_own.as_ref().err().cloned(),
         retry: &context.settings.retry,
@@ -190,7 +211,7 @@ async fn carry_out(
             let namespace = replica.namespace().unwrap_or_default();
             // The time first: a pod that is made meanwhile is younger.
             let looked = Timestamp::now();
-            let pods = cluster.list(&cluster.namespaced::<Pod>(&namespace), "").await?;
+            let pods = cluster.mounting_pods(&namespace).await?;
             let oldest = readers::oldest(&pods, replica, looked);
             let beside = observed.beside_own.clone().unwrap_or(Beside::Anywhere);
             let pool = observed.pool.as_deref();
@@ -226,8 +247,20 @@ async fn carry_out(
             context.metrics.cleaned(&namespace, &replica.spec.cache, ran.succeeded, ran.freed);
             say(ran.note, cache, context).await;
         }
+        Step::RecordRequested(Some(attempt), answer) => {
+            context.slots.give_back(replica, attempt.number);
+            let Some((note, succeeded, freed)) = cleaning_on_request::answered(replica, answer) else { return Ok(()) };
+            context.metrics.cleaned(&replica.namespace().unwrap_or_default(), &replica.spec.cache, succeeded, freed);
+            say(note, cache, context).await;
+        }
+        Step::RefuseReset(reset) => {
+            let Some(failure) = &reset.failure else { return Ok(()) };
+            let message = format!("{}: {}", placement::copy_of(replica), failure.message);
+            say(Some(Note::warning(failure.reason, "Reset", message)), cache, context).await;
+        }
         Step::RecordChecks(None, _)
         | Step::RecordCleaning(None, _)
+        | Step::RecordRequested(None, _)
         | Step::Rest
         | Step::Wait(..)
         | Step::AskForSlot(_)
@@ -320,6 +353,8 @@ fn next_look(step: &Step, queued: bool, next: Option<Timestamp>, now: Timestamp)
         | Step::CreatePrepareJob
         | Step::CreateWarmUpJob
         | Step::RecordCleaning(..)
+        | Step::RecordRequested(..)
+        | Step::RefuseReset(_)
         | Step::CreateVerifyJob(_)
         | Step::CreateCleanJob
         | Step::StopJob => Action::requeue(Duration::from_secs(5)),

@@ -1,15 +1,18 @@
 //! What is there? All reads of a Replica's reconcile.
 
 use super::build::warm_up_job::Beside;
+use super::requests::Asked;
 use crate::api::source::Source;
 use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, label, name};
+use crate::operator::clean::readers;
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
 use crate::operator::modelcache::build::restored::Restored;
+use crate::operator::mounting_pod::MountingPod;
 use crate::operator::placement::{NodeState, node_state};
 use crate::operator::runtime::Stores;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim};
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -34,6 +37,8 @@ pub struct Observed {
     pub beside: Result<Beside, String>,
     /// The same for a pod that mounts the volume's own claim and no other.
     pub beside_own: Result<Beside, String>,
+    /// Pods that mount the copy, where its reset is asked for.
+    pub readers: Vec<String>,
 }
 
 /// Reads everything.
@@ -86,7 +91,14 @@ pub async fn observe(
         };
         place = place.and_then(|here| both(here, other?, &claim));
     }
+    let readers = match &cache {
+        Some(it) if Asked::of(it, replica).reset.is_some() => {
+            readers::names(&cluster.mounting_pods(&namespace).await?, replica)
+        }
+        _ => vec![],
+    };
     Ok(Observed {
+        readers,
         cache,
         pool,
         node,
@@ -174,26 +186,20 @@ async fn beside_users(
     if !single_pod && !single_node {
         return Ok(Ok(Beside::Anywhere));
     }
-    let pods: Vec<Pod> = cluster.list(&cluster.namespaced::<Pod>(namespace), "").await?;
-    let user = pods.into_iter().find(|pod| mounts(pod, claim_name));
+    let pods = cluster.mounting_pods(namespace).await?;
+    let user = pods.into_iter().find(|pod| has(pod, claim_name));
     Ok(match user {
         Some(pod) if single_pod => {
             Err(format!("pod `{}` has the ReadWriteOncePod claim `{claim_name}`: it must end first", pod.name_any()))
         }
-        Some(pod) => Ok(pod.spec.and_then(|it| it.node_name).map_or(Beside::Anywhere, Beside::Node)),
+        Some(pod) => Ok(pod.spec.node_name.map_or(Beside::Anywhere, Beside::Node)),
         None => Ok(Beside::Anywhere),
     })
 }
 
-/// Whether a pod of somebody else, on a node and not over, mounts a claim.
-fn mounts(pod: &Pod, claim_name: &str) -> bool {
-    let over = matches!(pod.status.as_ref().and_then(|it| it.phase.as_deref()), Some("Succeeded" | "Failed"));
-    let ours = pod.labels().get(label::MANAGED_BY).is_some_and(|it| it == label::MANAGER);
-    let spec = pod.spec.as_ref();
-    let placed = spec.is_some_and(|it| it.node_name.is_some());
-    let volumes = spec.and_then(|it| it.volumes.as_ref()).into_iter().flatten();
-    let mounted = volumes.filter_map(|it| it.persistent_volume_claim.as_ref()).any(|it| it.claim_name == claim_name);
-    mounted && placed && !over && !ours
+/// Whether a pod of somebody else, on a node and not over, has a claim mounted.
+fn has(pod: &MountingPod, claim_name: &str) -> bool {
+    pod.mounts(claim_name) && pod.spec.node_name.is_some() && !pod.is_over() && !pod.is_ours()
 }
 
 #[cfg(test)]

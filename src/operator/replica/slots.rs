@@ -3,8 +3,8 @@
 //! A slot is taken before the attempt is recorded and given back when its end is recorded, so that two Replicas that look
 //! at the same moment cannot both be the last one allowed.
 
-use crate::api::model_cache::Rollout;
 use crate::api::model_cache_backup::RunStage;
+use crate::api::rollout::Rollout;
 use crate::api::{ModelCacheReplica, ModelCacheRestore, NodeCachePool};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;

@@ -44,6 +44,13 @@ pub fn status(
         next.attempt = attempt.clone().or(next.attempt);
         next.cleanup = cleaning.as_deref().cloned();
     }
+    if let Step::RecordRequested(attempt, requested) = step {
+        next.attempt = attempt.clone().or(next.attempt);
+        next.requested_cleanup = Some(requested.as_ref().clone());
+    }
+    if let Step::RefuseReset(reset) = step {
+        next.requested_reset = Some(reset.as_ref().clone());
+    }
     let at_work =
         matches!(step, Step::Watch { stage: AttemptStage::WarmUp, .. } | Step::CreateWarmUpJob | Step::StopJob);
     next.progress = match progress {

@@ -12,9 +12,10 @@
 
 use super::cleaning::CleanedHere;
 use super::requests::Asked;
-use crate::api::cleaning::Cleaning;
+use crate::api::cleaning::{Cleaning, RequestedCleanup};
 use crate::api::model_cache_replica::{Attempt, AttemptStage, Holding, ModelCacheReplica};
 use crate::api::quantity::signed;
+use crate::api::request::RequestedReset;
 use crate::api::scheduled_run::Verification;
 use crate::api::timetable::Timetable;
 use crate::api::{Reason, model_cache::Failure};
@@ -90,6 +91,10 @@ pub enum Step {
     RecordChecks(Option<Attempt>, Box<Verification>),
     /// Record what is known of the clean-ups, and the attempt that was one.
     RecordCleaning(Option<Attempt>, Option<Box<Cleaning>>),
+    /// Record what is known of the clean-up that was asked for, and the attempt that was it.
+    RecordRequested(Option<Attempt>, Box<RequestedCleanup>),
+    /// Record that the reset that was asked for is not done.
+    RefuseReset(Box<RequestedReset>),
 }
 
 /// What is recorded in the status.
@@ -132,6 +137,9 @@ impl Situation<'_> {
     }
 
     fn resting(&self, before: Option<Attempt>) -> Step {
+        if let Some(step) = self.resets(before.as_ref()) {
+            return step;
+        }
         if self.complete() {
             return self.complete_copy(before.as_ref());
         }
@@ -153,14 +161,23 @@ impl Situation<'_> {
                 return self.clean_meanwhile(before.as_ref()).unwrap_or_else(wait);
             }
         }
+        self.begin_warm_up(before.map_or(0, |it| it.number) + 1)
+    }
+
+    /// Begins a warm-up with the directory that it is for.
+    pub(super) fn begin_warm_up(&self, number: i64) -> Step {
         let stage = if self.replica.spec.node.is_some() { AttemptStage::Prepare } else { AttemptStage::Prepared };
-        let number = before.map_or(0, |it| it.number) + 1;
         self.begun(Attempt { number, stage, plan: None, claim_uid: None, restored: None })
     }
 
-    /// The step of a copy that holds what is wanted: what has been due by schedule for longest.
+    /// The step of a copy that holds what is wanted: what somebody asked for, then what has been due by schedule for longest.
     fn complete_copy(&self, before: Option<&Attempt>) -> Step {
         if let Some(step) = self.remember_checks().or_else(|| self.remember_cleaning()) {
+            return step;
+        }
+        if self.obstacle().is_none()
+            && let Some(step) = self.clean_on_request(before)
+        {
             return step;
         }
         let clean = self.cleaning_due_since().map(|it| (it, AttemptStage::Clean));
@@ -186,7 +203,7 @@ impl Situation<'_> {
     /// When time alone makes a check or a clean-up due.
     pub fn next_scheduled(&self) -> Option<Timestamp> {
         let checked = if self.complete() { self.next_check() } else { None };
-        checked.into_iter().chain(self.next_cleaning()).min()
+        checked.into_iter().chain(self.next_cleaning()).chain(self.next_requested()).min()
     }
 
     /// What keeps new work from being begun.
@@ -247,7 +264,9 @@ impl Situation<'_> {
         let restored = &self.replica.spec.restored;
         let still_wanted = self.is_about(&attempt) && (restored.is_none() || *restored == attempt.restored);
         match &self.work {
-            None if still_wanted && self.obstacle().is_none() => Step::CreateWarmUpJob,
+            None if still_wanted && self.obstacle().is_none() => {
+                self.give_up_reset(&attempt).unwrap_or(Step::CreateWarmUpJob)
+            }
             // Its Job is gone, or was not created before something came in the way: the slot is given back, and the next
             // attempt makes what is wanted then. No failure.
             None => self.record(Attempt { stage: AttemptStage::Done, ..attempt }),
@@ -295,7 +314,8 @@ impl Situation<'_> {
     /// Records an attempt that is begun. One that was asked for begins with a clean sheet.
     fn begun(&self, attempt: Attempt) -> Step {
         let failure = self.failure().cloned();
-        let failure = failure.map(|it| if self.asked.warm.is_some() { Failure { count: 0, ..it } } else { it });
+        let asked = self.asked.warm.is_some() || self.asked.reset.is_some();
+        let failure = failure.map(|it| if asked { Failure { count: 0, ..it } } else { it });
         Step::Record(Recording { attempt, holds: None, failure })
     }
 

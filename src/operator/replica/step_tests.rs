@@ -311,6 +311,7 @@ proptest! {
                 Step::CreateVerifyJob(_) | Step::RecordChecks(..) | Step::CreateCleanJob | Step::RecordCleaning(..) => {
                     prop_assert!(false, "nothing is scheduled");
                 }
+                Step::RecordRequested(..) | Step::RefuseReset(_) => prop_assert!(false, "nothing is asked for"),
             }
         }
         let wanted = plan.to_string();

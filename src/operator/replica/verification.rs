@@ -30,7 +30,7 @@ use kube::ResourceExt;
 use std::time::Duration;
 
 /// Between two looks at a claim that another pod has for itself.
-const BUSY: Duration = Duration::from_secs(60);
+pub(super) const BUSY: Duration = Duration::from_secs(60);
 
 impl Situation<'_> {
     fn known(&self) -> Verification {
@@ -87,10 +87,11 @@ impl Situation<'_> {
         Some((all.min().unwrap_or(self.now), stage))
     }
 
-    /// When time alone makes a check due.
+    /// When time alone makes a check due. One that is asked for is due now.
     pub(super) fn next_check(&self) -> Option<Timestamp> {
         let (quick, deep) = self.dues();
-        [quick, deep].into_iter().flatten().filter_map(|it| self.wakes_at(&it)).min()
+        let asked = self.asked.verify.as_ref().map(|_| Due::Now);
+        [quick, deep, asked].into_iter().flatten().filter_map(|it| self.wakes_at(&it)).min()
     }
 
     /// When time alone makes something begin. What is due already waits for something else; another pod's claim wakes nobody.

@@ -55,12 +55,13 @@ struct Case {
     work: Option<JobState>,
     said: Option<Outcome>,
     asked: Asked,
+    claim_busy: Option<String>,
 }
 
 impl Case {
     fn new(known: Option<Verification>, verify: serde_json::Value) -> Self {
         let (node, asked) = (NodeState::Ready, Asked::default());
-        Self { replica: copy(known), verify, node, suspended: false, work: None, said: None, asked }
+        Self { replica: copy(known), verify, node, suspended: false, work: None, said: None, asked, claim_busy: None }
     }
 
     /// The step now, and what time wakes.
@@ -76,7 +77,7 @@ impl Case {
             cleaned_here: CleanedHere::No,
             asked: self.asked.clone(),
             claim_busy: None,
-            own_claim_busy: None,
+            own_claim_busy: self.claim_busy.clone(),
             retry: &settings().retry,
             now: now.parse().unwrap(),
         };
@@ -222,4 +223,24 @@ fn a_check_that_is_asked_for_is_done_once_also_where_none_is_scheduled() {
     assert_eq!(checks.deep, None, "nothing is scheduled by it");
     let (note, found) = news(&case.replica, &checks);
     assert!(note.unwrap().warning && found == Some(Found::Failed));
+}
+
+#[test]
+fn a_check_that_waits_for_the_pod_that_has_the_claim_looks_again_by_itself() {
+    let scheduled = json!({"deep": "0 4 * * *"});
+    let requested = Asked { verify: Some("now".into()), ..Asked::default() };
+    for (what, known, verify, asked) in [
+        ("scheduled", Some(remembered(&scheduled)), scheduled.clone(), Asked::default()),
+        ("asked for", None, json!({}), requested.clone()),
+        ("both", Some(remembered(&scheduled)), scheduled.clone(), requested),
+    ] {
+        let busy = Some("pod `server` has the ReadWriteOncePod claim".to_owned());
+        let mut case = Case { asked, claim_busy: busy, ..Case::new(known, verify) };
+        let (step, next) = case.look(DUE);
+        assert_eq!(step, Step::Rest, "{what}: it waits");
+        let soon = DUE.parse::<Timestamp>().unwrap().checked_add(BUSY).unwrap();
+        assert_eq!(next, Some(soon), "{what}: no pod of somebody else wakes us by ending");
+        case.claim_busy = None;
+        assert!(matches!(case.step(DUE), Step::AskForSlot(it) if it.stage == AttemptStage::DeepVerify), "{what}");
+    }
 }

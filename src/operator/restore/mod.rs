@@ -1,6 +1,7 @@
 //! The reconcile of a `ModelCacheRestore`: a table of contents.
 
 pub mod build;
+pub mod cleaned;
 pub mod observe;
 pub mod pins;
 pub mod resolve;
@@ -35,7 +36,7 @@ const WAITING: Duration = Duration::from_secs(5);
 ///
 /// # Guarantees
 /// An attempt is recorded before its Job is created, and a Job is deleted only after its result is recorded. No warm-up
-/// begins on a claim while a restore writes to it, and no restore while a warm-up does.
+/// begins on a claim while a restore writes to it, and no restore while a warm-up or a clean-up does.
 pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -> Result<Action, Error> {
     let cluster = &context.cluster;
     let namespace = restore.namespace().unwrap_or_default();
@@ -59,6 +60,12 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
     let mut step = next_step(&restore, &observed, obstacle.or(busy), &context, now);
     if let Step::Begin(_) | Step::CreateJob(_) = step
         && let Err(problem) = lock(&restore, &claims, &context)
+    {
+        step = Step::Wait(problem, None);
+    }
+    // Only now: from the moment that the claims are taken no other clean-up begins.
+    if let Step::CreateJob(_) = step
+        && let Some(problem) = cleaned::obstacle(&observe::clean_jobs(cluster, &namespace).await?, &claims)
     {
         step = Step::Wait(problem, None);
     }

@@ -1,13 +1,14 @@
 //! What is there? All reads of a restore's reconcile.
 
 use super::resolve::{Named, source_name, target_name};
-use crate::api::{ModelCache, ModelCacheBackup, ModelCacheRestore, label, name};
+use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheRestore, label, name};
 use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::replica::observe::beside;
 use crate::operator::runtime::Stores;
+use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -47,6 +48,12 @@ pub async fn observe(cluster: &Cluster, stores: &Stores, restore: &ModelCacheRes
     let labels = format!("{}={}", label::RESTORE, name::label_value(&restore.name_any()));
     let jobs = cluster.runs_of(restore, &labels).await?;
     Ok(Observed { backup, source, target, jobs })
+}
+
+/// The Jobs of clean-ups in a namespace.
+pub async fn clean_jobs(cluster: &Cluster, namespace: &str) -> Result<Vec<Job>, Error> {
+    let labels = format!("{}={},{}={}", label::MANAGED_BY, label::MANAGER, label::JOB, JobRole::Clean.as_str());
+    cluster.list(&cluster.namespaced::<Job>(namespace), &labels).await
 }
 
 /// Where a pod that mounts these claims must run, or what it must wait for.

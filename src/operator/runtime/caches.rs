@@ -7,7 +7,7 @@ use super::seen::Seen;
 use super::throttle::Throttle;
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool, label};
 use crate::operator::modelcache;
-use futures::{StreamExt, future};
+use futures::{Stream, StreamExt, future};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::core::PartialObjectMeta;
@@ -27,6 +27,7 @@ pub(super) async fn run(
     place: &Place,
     places: &[Place],
     caches: &Seen<ModelCache>,
+    used: impl Stream<Item = ObjectRef<ModelCache>> + Send + 'static,
     context: Arc<Context>,
 ) {
     let by_label = |object: PartialMeta| -> Option<ObjectRef<ModelCache>> {
@@ -45,10 +46,6 @@ pub(super) async fn run(
     let throttle = Arc::new(Throttle::new(INTERVAL));
     let mut controller =
         Controller::new(place.api::<ModelCache>(client), watcher::Config::default()).with_config(config());
-    if context.settings.track_use {
-        let users = watcher::Config::default().labels(&format!("{},!{}", label::CACHE, label::JOB));
-        controller = controller.watches(place.meta::<Pod>(client), users, move |it| by_label(PartialMeta::of(&it)));
-    }
     // A cache that goes gives its reservation to those that wait for it.
     for other in places {
         let on_cache = here(caches);
@@ -57,6 +54,8 @@ pub(super) async fn run(
         });
     }
     controller
+        // Who begins or ends to use its claims, where that is tracked.
+        .reconcile_on(used)
         .owns(place.api::<ModelCacheReplica>(client), watcher::Config::default())
         .owns(place.meta::<Job>(client), ours())
         .watches(place.meta::<Pod>(client), of_roles(&[JobRole::Resolve, JobRole::Refresh]), move |it| {

@@ -3,18 +3,21 @@
 //! ```text
 //! everywhere, or in each namespace that is served:  caches  replicas  backups  restores
 //! for the cluster:                                  pools   tombstones (of the namespaces that are served)
+//!                                                   labels of nodes (by the caches of these namespaces)
 //! ```
 
 use super::context::{Context, Stores};
+use super::feeds::{Feeds, feeds};
 use super::health::Health;
 use super::metrics::Sources;
 use super::place::{PartialMeta, Place, and, of_roles, ours};
 use super::reconciles::{config, observed, pause, throttled};
-use super::seen::{Seen, prune_node, see, see_in};
+use super::seen::Seen;
 use super::throttle::Throttle;
-use super::{caches, data};
+use super::{caches, data, nodes};
 use crate::api::{JobRole, ModelCache, ModelCacheReplica, NodeCachePool, label};
 use crate::operator::cluster::Cluster;
+use crate::operator::node_label::plan::Ours;
 use crate::operator::options::Settings;
 use crate::operator::replica::slots::Slots;
 use crate::operator::{pool, replica, tombstone};
@@ -27,7 +30,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A pool is woken by every node and cache, and only counts them.
@@ -43,45 +46,32 @@ pub(super) async fn run(
     health: Arc<Health>,
 ) {
     let places = Place::all(&settings.scope, there);
-    let (nodes, see_nodes) = see(&client, "nodes", prune_node, &health);
-    let (pools, see_pools) = see(&client, "nodecachepools", |_| {}, &health);
-    let (caches, see_caches) = see_in(&client, &places, "modelcaches", &health);
-    let (replicas, see_replicas) = see_in(&client, &places, "modelcachereplicas", &health);
-    let (backups, see_backups) = see_in(&client, &places, "modelcachebackups", &health);
-    let (restores, see_restores) = see_in(&client, &places, "modelcacherestores", &health);
+    let Feeds { stores, used, feed } = feeds(&client, &places, settings.track_use, &health);
     let scope = settings.scope.clone();
-    let stores = Stores { caches, replicas, backups, restores, pools, nodes };
-    let sources = Sources {
-        caches: stores.caches.clone(),
-        replicas: stores.replicas.clone(),
-        pools: stores.pools.clone(),
-        scope: scope.clone(),
-    };
     let context = Arc::new(Context {
         cluster,
-        stores,
+        stores: stores.clone(),
         settings,
         slots: Slots::default(),
         metrics: health.metrics.clone(),
-        errors: std::sync::Mutex::default(),
+        node_labels: Mutex::new(Ours::new(scope.clone())),
+        errors: Mutex::default(),
     });
-    context.metrics.leads(sources);
+    let Stores { caches, replicas, pools, backups, restores, .. } = &stores;
+    context.metrics.leads(Sources {
+        caches: caches.clone(),
+        replicas: replicas.clone(),
+        pools: pools.clone(),
+        scope: scope.clone(),
+    });
     let work = async {
         // Before the first look everything that is there must have been seen.
-        let Stores { caches, replicas, backups, restores, pools, nodes } = &context.stores;
-        future::join4(
-            nodes.wait_until_ready(),
-            pools.wait_until_ready(),
-            caches.wait_until_ready(),
-            replicas.wait_until_ready(),
-        )
-        .await;
-        future::join(backups.wait_until_ready(), restores.wait_until_ready()).await;
+        stores.wait_until_ready().await;
         health.ready();
         tracing::info!(namespaces = %scope, "has seen everything, and works");
-        let in_places = places.iter().map(|place| {
+        let in_places = places.iter().zip(used).map(|(place, used)| {
             let copies = future::join(
-                caches::run(&client, place, &places, caches, context.clone()),
+                caches::run(&client, place, &places, caches, used, context.clone()),
                 replica_controller(&client, place, replicas, context.clone()),
             );
             let data = future::join(
@@ -91,15 +81,14 @@ pub(super) async fn run(
             future::join(Box::pin(copies), Box::pin(data))
         });
         let in_places = future::join_all(in_places);
-        let of_cluster = future::join(
+        let of_cluster = future::join3(
             pool_controller(&client, &places, pools, context.clone()),
             tombstone_controller(&client, context.clone()),
+            nodes::labels(&client, &places, context.clone()),
         );
         future::join(Box::pin(in_places), Box::pin(of_cluster)).await;
     };
-    let feeds = future::join4(see_nodes, see_pools, see_caches, see_replicas);
-    let records = future::join(see_backups, see_restores);
-    future::join3(Box::pin(feeds), Box::pin(records), Box::pin(work)).await;
+    future::join(feed, Box::pin(work)).await;
 }
 
 async fn replica_controller(client: &Client, place: &Place, replicas: &Seen<ModelCacheReplica>, context: Arc<Context>) {

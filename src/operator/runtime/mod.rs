@@ -4,18 +4,22 @@ mod caches;
 mod context;
 mod controllers;
 mod data;
+mod feeds;
 mod health;
 mod log;
 mod metrics;
 mod needs;
+mod nodes;
 mod permissions;
 mod place;
 mod reconciles;
 mod seen;
 mod throttle;
+mod users;
 
 pub use context::{Context, Stores};
 pub use log::log;
+pub use seen::Seen;
 
 use crate::operator::cluster::{Cluster, Leadership};
 use crate::operator::options::OperatorOptions;

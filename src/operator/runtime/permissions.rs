@@ -143,6 +143,13 @@ async fn missing_writes(client: &Client, there: &BTreeSet<String>, options: &Ope
             }
         }
     }
+    if options.label_nodes && denied(client, "", "nodes", "patch", None).await.is_some() {
+        missing.push(
+            "the permission to patch nodes is missing, which labels of nodes take: apply config/policy/node-labels (in the chart \
+             nodeLabels.enabled), or leave MODELCACHE_LABEL_NODES out"
+                .to_owned(),
+        );
+    }
     for verb in ["get", "create", "patch"] {
         missing.extend(denied(client, "coordination.k8s.io", "leases", verb, Some(&options.namespace)).await);
     }

@@ -39,9 +39,9 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Seen<K> {
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> From<Store<K>> for Seen<K> {
-    fn from(store: Store<K>) -> Self {
-        Self { stores: vec![store] }
+impl<K: Resource<DynamicType = ()> + 'static> FromIterator<Store<K>> for Seen<K> {
+    fn from_iter<I: IntoIterator<Item = Store<K>>>(stores: I) -> Self {
+        Self { stores: stores.into_iter().collect() }
     }
 }
 
@@ -56,7 +56,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, driver) = watch(Api::all(client.clone()), kind, &Place::Everywhere, prune, health);
-    (Seen::from(store), driver)
+    (Seen::from_iter([store]), driver)
 }
 
 /// Watches a kind in all these places.
@@ -82,7 +82,7 @@ where
     })
 }
 
-/// Feeds a store from a watch; a watch that fails is a reason not to be ready, by name.
+/// Feeds a store from a watch.
 fn watch<K>(
     api: Api<K>,
     kind: &'static str,
@@ -94,21 +94,29 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (reader, writer) = store();
-    let (place, health) = (place.clone(), health.clone());
     let events = watcher(api, watcher::Config::default()).default_backoff().modify(prune).reflect(writer);
-    let driver = drain(events.map(move |event| match event {
-        Ok(_) => health.watch_works(kind, &place),
-        Err(error) => health.watch_fails(kind, &place, &error.to_string()),
-    }));
-    (reader, driver)
+    (reader, drive(events, kind, place.clone(), health.clone()))
 }
 
-async fn drain(stream: impl Stream<Item = ()>) {
-    stream.for_each(|()| future::ready(())).await;
+/// Drives a watch; one that fails is a reason not to be ready, by name.
+pub(super) async fn drive<T>(
+    events: impl Stream<Item = watcher::Result<T>>,
+    kind: &'static str,
+    place: Place,
+    health: Arc<Health>,
+) {
+    let each = |event| {
+        match event {
+            Ok(_) => health.watch_works(kind, &place),
+            Err(error) => health.watch_fails(kind, &place, &watcher::Error::to_string(&error)),
+        }
+        future::ready(())
+    };
+    events.for_each(each).await;
 }
 
 /// Without what nobody reads.
-pub(super) fn prune<K: Resource>(object: &mut K) {
+fn prune<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 

@@ -1,6 +1,7 @@
 //! What is shown of objects? Pure: objects and the time in, text out.
 
 pub mod age;
+pub mod deeds;
 pub mod describe;
 pub mod paint;
 pub mod progress;

@@ -1,5 +1,6 @@
 //! How is a repository kept in a directory? Every object is made aside and appears whole; no link is followed.
 
+use super::settle::{Settler, Written};
 use super::store::Found;
 use crate::agent::failure::Failure;
 use crate::agent::layout::LayoutError;
@@ -16,6 +17,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Where objects are made. One file system with the rest, so that a rename suffices.
 const ASIDE: &str = "tmp";
@@ -24,6 +26,7 @@ const ASIDE: &str = "tmp";
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: Root,
+    settler: Arc<Settler>,
 }
 
 impl Directory {
@@ -34,7 +37,7 @@ impl Directory {
             base_root.make_directory(below).map_err(|error| told(error.into()))?;
         }
         match base_root.below(below) {
-            Ok(root) => Ok(Some(Self { root })),
+            Ok(root) => Ok(Some(Self { root, settler: Arc::default() })),
             Err(LayoutError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(told(error.into())),
         }
@@ -75,7 +78,7 @@ impl Directory {
         let mut file = self.create(&aside)?;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         let placed =
-            written.map_err(|error| self.failed(&aside, error)).and_then(|()| self.place(&aside, name, replace));
+            written.map_err(|error| self.failed(&aside, error)).and_then(|()| place(&self.root, &aside, name, replace));
         if !matches!(placed, Ok(true)) {
             let _ = self.root.remove(&aside);
         }
@@ -96,29 +99,10 @@ impl Directory {
         Ok(file.map_err(|error| self.failed(aside, error.into()))?.into())
     }
 
-    /// Brings a file from aside into its place. Whether it did: without `replace`, what is there stays.
-    pub(super) fn place(&self, aside: &str, name: &str, replace: bool) -> Result<bool, Failure> {
-        let failed = |error: Errno| self.failed(name, error.into());
-        let layout = |error: LayoutError| told(error.into());
-        let (to_directory, last) = split(name);
-        let to = self.root.make_directory(to_directory).map_err(layout)?;
-        let (from, from_name) = self.root.parent(aside).map_err(layout)?.ok_or_else(|| failed(Errno::NOENT))?;
-        if replace {
-            return renameat(&from, from_name, &to, last).map(|()| true).map_err(failed);
-        }
-        match linkat(&from, from_name, &to, last, AtFlags::empty()) {
-            Ok(()) => self.root.remove(aside).map(|()| true).map_err(layout),
-            Err(Errno::EXIST) => Ok(false),
-            // No hard links here.
-            Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK) => {
-                match renameat_with(&from, from_name, &to, last, RenameFlags::NOREPLACE) {
-                    Ok(()) => Ok(true),
-                    Err(Errno::EXIST) => Ok(false),
-                    Err(error) => Err(failed(error)),
-                }
-            }
-            Err(error) => Err(failed(error)),
-        }
+    /// Sees to it that a file that was written aside gets this name, once the disk has it. What is there under it is replaced.
+    /// It has the name when the store was synced.
+    pub(super) fn settle(&self, file: File, aside: String, name: &str) -> Result<(), Failure> {
+        self.settler.take(Written { root: self.root.clone(), aside, file, name: name.to_owned() })
     }
 
     /// Every object whose name begins so.
@@ -180,8 +164,9 @@ impl Directory {
         self.root.remove(name).map_err(|error| told(error.into()))
     }
 
-    /// Everything written so far is on the disk.
+    /// Everything written so far is on the disk, and has its name.
     pub(super) fn sync(&self) -> Result<(), Failure> {
+        self.settler.settle()?;
         let handle = self.root.directory("").map_err(|error| told(error.into()))?;
         // One call for the whole file system: a sync for each of thousands of files would be the whole run.
         rustix::fs::syncfs(&handle).map_err(|error| self.failed("", error.into()))
@@ -207,7 +192,37 @@ impl Directory {
     }
 
     pub(super) fn failed(&self, name: &str, error: std::io::Error) -> Failure {
-        told(LayoutError::new(self.root.shown(name), error).into())
+        failed(&self.root, name, error)
+    }
+}
+
+/// What the system said of an object.
+pub(super) fn failed(root: &Root, name: &str, error: std::io::Error) -> Failure {
+    told(LayoutError::new(root.shown(name), error).into())
+}
+
+/// Brings a file from aside into its place. Whether it did: without `replace`, what is there stays.
+pub(super) fn place(root: &Root, aside: &str, name: &str, replace: bool) -> Result<bool, Failure> {
+    let failed = |error: Errno| failed(root, name, error.into());
+    let layout = |error: LayoutError| told(error.into());
+    let (to_directory, last) = split(name);
+    let to = root.make_directory(to_directory).map_err(layout)?;
+    let (from, from_name) = root.parent(aside).map_err(layout)?.ok_or_else(|| failed(Errno::NOENT))?;
+    if replace {
+        return renameat(&from, from_name, &to, last).map(|()| true).map_err(failed);
+    }
+    match linkat(&from, from_name, &to, last, AtFlags::empty()) {
+        Ok(()) => root.remove(aside).map(|()| true).map_err(layout),
+        Err(Errno::EXIST) => Ok(false),
+        // No hard links here.
+        Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK) => {
+            match renameat_with(&from, from_name, &to, last, RenameFlags::NOREPLACE) {
+                Ok(()) => Ok(true),
+                Err(Errno::EXIST) => Ok(false),
+                Err(error) => Err(failed(error)),
+            }
+        }
+        Err(error) => Err(failed(error)),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod marker;
 pub mod names;
 pub mod place;
 pub mod seal;
+mod settle;
 pub mod snapshot;
 pub mod store;
 pub mod upload;
@@ -48,10 +49,12 @@ impl Repository {
     /// # Errors
     /// `NotFound` when there is none; `ForeignBackup` when what is there is another's, or was encrypted otherwise.
     pub async fn open(store: Store, owner: &Owner, seal: Seal) -> Result<Self, Failure> {
-        let marker = Marker::read(&store).await?.ok_or_else(|| {
+        let Some(marker) = Marker::read(&store).await? else {
+            // Whether it is the bucket that is missing is said in the answer to a listing alone: that to a `HEAD` has no words.
+            store.list("snapshots/").await?;
             let message = format!("{} holds no backup of {owner}: check `destination` and the names", store.shown());
-            Failure::new(Reason::NotFound, message)
-        })?;
+            return Err(Failure::new(Reason::NotFound, message));
+        };
         marker.check(&store, owner, &seal)?;
         Ok(Self { store, marker, seal })
     }

@@ -102,17 +102,13 @@ impl Upload {
         self.teller.clone()
     }
 
-    /// Ends it, under this name; what is there already under it is the same content. In a directory it is durable with the
-    /// next sync of the store. Bytes written.
+    /// Ends it, under this name; what is there already under it is the same content. In a directory it gets the name once it is
+    /// on the disk, at the latest with the next sync of the store, which says so if it cannot. Bytes written.
     pub fn finish(mut self, name: &str) -> Result<u64, Failure> {
         match self.target.take() {
             Some(Target::File { directory, aside, file, mut behind }) => {
                 behind.end(&file);
-                drop(file);
-                if let Err(failure) = directory.place(&aside, name, true) {
-                    let _ = directory.remove(&aside);
-                    return Err(failure);
-                }
+                directory.settle(file, aside, name)?;
             }
             Some(Target::Parts(parts)) => parts.finish()?,
             None => {}

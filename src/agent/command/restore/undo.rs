@@ -8,7 +8,8 @@ use crate::agent::fetch::Staging;
 use crate::agent::layout;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::restore::archive::ArchiveRestore;
-use crate::agent::restore::{journal, rollback};
+use crate::agent::restore::journal;
+use crate::agent::restore::rollback::{self, ARCHIVES};
 use crate::api::backup::Encryption;
 use crate::api::quantity::human;
 use crate::api::{ModelCache, Reason};
@@ -18,9 +19,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The cache whose state is used where an archive is restored and no ModelCache is named.
-const ARCHIVES: &str = "archive";
-
 impl Restore {
     pub(super) fn archive(&self, archive: &Path) -> Result<Done, Failure> {
         let to = self.to.clone().unwrap_or_default();
@@ -29,10 +27,9 @@ impl Restore {
             Some((directory, below)) if !directory.is_empty() && !Path::new(&to).is_dir() => (directory, below),
             _ => (to.as_str(), ""),
         };
-        let cache = match self.cache()? {
-            Some(cache) => cache.metadata.name.unwrap_or_default(),
-            None => ARCHIVES.to_owned(),
-        };
+        let named = self.cache()?;
+        let name = named.as_ref().and_then(|it| it.metadata.name.clone());
+        let cache = name.unwrap_or_else(|| ARCHIVES.to_owned());
         let volume = match self.volumes.as_slice() {
             [] => None,
             [one] => Some(one.as_str()),
@@ -49,6 +46,7 @@ impl Restore {
             to: Path::new(directory),
             below: below.trim_matches('/'),
             cache: &cache,
+            spec: named.as_ref().map(|it| &it.spec),
             writer: self.writer(),
             min_free: self.min_free,
             keep_until: self.keep_until()?,

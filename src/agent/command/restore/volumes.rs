@@ -42,7 +42,7 @@ impl Restore {
             human(snapshot.bytes)
         ));
         let ways = self.ways(&snapshot, &then, cache.as_ref())?;
-        let choice = Choice { include: self.include.clone(), exclude: self.exclude.clone() };
+        let choice = Choice::of(&self.include, &self.exclude);
         let keep_until = self.keep_until()?;
         let works: Vec<VolumeRestore<'_>> = ways
             .iter()

@@ -3,7 +3,7 @@
 use super::super::super::failure::Failure;
 use super::super::super::layout::OWN;
 use super::super::super::layout::safe_path::Root;
-use super::super::fnmatch::wanted;
+use super::super::fnmatch::Patterns;
 use super::links::{Led, follow};
 use super::{below, refused, trouble};
 use crate::api::Reason;
@@ -25,6 +25,7 @@ pub struct Found {
 struct Walk<'a> {
     root: &'a Root,
     claim: &'a Claim,
+    patterns: Patterns,
     found: Vec<Found>,
     /// Directories on the way to where it is, as device and inode.
     above: Vec<(u64, u64)>,
@@ -33,7 +34,8 @@ struct Walk<'a> {
 /// The files that are wanted. What other programs keep beside their content is left out; see [`left_out`].
 pub fn walk(root: &Root, claim: &Claim) -> Result<Vec<Found>, Failure> {
     let directory = claim.effective_directory();
-    let mut walk = Walk { root, claim, found: vec![], above: vec![] };
+    let patterns = Patterns::new(&claim.include, &claim.exclude);
+    let mut walk = Walk { root, claim, patterns, found: vec![], above: vec![] };
     let real = match follow(root, directory).map_err(trouble)? {
         Led::To(real) => real,
         Led::Out | Led::Nowhere => return Err(refused(claim, directory, "is a link that leads off the claim")),
@@ -99,7 +101,7 @@ impl Walk<'_> {
         match kind {
             Some(FileType::Directory) => self.directory(&real, shown),
             Some(FileType::RegularFile) => {
-                if wanted(shown, &self.claim.include, &self.claim.exclude) {
+                if self.patterns.want(shown) {
                     self.found.push(Found { path: shown.to_owned(), real });
                 }
                 Ok(())
@@ -113,8 +115,11 @@ impl Walk<'_> {
 
     /// What cannot be taken over is said, unless nobody asks for it.
     fn unless_excluded(&self, shown: &str, what: &str) -> Result<(), Failure> {
-        let asked = |path: &str| wanted(path, &self.claim.include, &self.claim.exclude);
-        if asked(shown) && asked(&format!("{shown}/")) { Err(refused(self.claim, shown, what)) } else { Ok(()) }
+        if self.patterns.want(shown) && self.patterns.want(&format!("{shown}/")) {
+            Err(refused(self.claim, shown, what))
+        } else {
+            Ok(())
+        }
     }
 }
 

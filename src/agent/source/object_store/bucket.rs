@@ -12,7 +12,7 @@ use crate::api::Reason;
 use crate::api::object_store::{Azure, Gcs, S3};
 use crate::api::source::{ObjectStore, Store};
 use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, RetryConfig};
@@ -162,6 +162,10 @@ fn of_azure(azure: &Azure, access: &Access, connector: Connector, retry: RetryCo
         .with_skip_signature(azure.is_anonymous())
         .with_retry(retry)
         .with_http_connector(connector.clone());
+    // The webhook of AKS sets it with a slash at its end, and the crate would put another after it.
+    if let Some(host) = std::env::var("AZURE_AUTHORITY_HOST").ok().filter(|host| !host.is_empty()) {
+        builder = builder.with_config(AzureConfigKey::AuthorityHost, host.trim_end_matches('/'));
+    }
     let (mut pairs, mut account_key) = (None, None);
     if let Some(key) = access.others.get(Azure::ACCOUNT_KEY) {
         builder = builder.with_access_key(key.reveal());

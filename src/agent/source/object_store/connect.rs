@@ -81,6 +81,7 @@ impl HttpConnector for Connector {
 impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let is_batch = request.uri().query().is_some_and(|it| it.contains("comp=batch"));
         let is_listing = request.uri().query().is_some_and(|it| it.contains("list-type=2") || it.contains("comp=list"));
         let of_the_machine = is_metadata(request.uri().host().unwrap_or_default());
         let client = if of_the_machine { &self.direct } else { &self.through_proxies };
@@ -105,8 +106,10 @@ impl HttpService for Connector {
         let mut body = body.to_bytes();
         if !parts.status.is_success() {
             let text = String::from_utf8_lossy(body.get(..body.len().min(64 << 10)).unwrap_or_default()).into_owned();
-            let region = parts.headers.get("x-amz-bucket-region").and_then(|it| it.to_str().ok());
-            let refused = Seen::Refused(refusal(host, parts.status.as_u16(), &text, region));
+            let header = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok());
+            // Azure says its code in a header, too: an answer to `HEAD` has no body.
+            let (code, region) = (header("x-ms-error-code"), header("x-amz-bucket-region"));
+            let refused = Seen::Refused(refusal(host, parts.status.as_u16(), &text, code, region));
             // A full store does not empty itself: the crate would ask for minutes.
             if parts.status.as_u16() == 507 {
                 return Err(self.end(refused));
@@ -118,8 +121,8 @@ impl HttpService for Connector {
             body = without_directories(text).map_err(|name| self.end(Seen::BadName(name)))?.into();
             self.note(None);
         } else {
-            // What went wrong before has been mended.
-            self.note(None);
+            // What went wrong before has been mended; but of many in one request some may be refused.
+            self.note(refused_part(&host, &body).filter(|_| is_batch).map(Seen::Refused));
         }
         Ok(HttpResponse::from_parts(parts, body.into()))
     }
@@ -138,16 +141,28 @@ fn is_a_listing(text: &str) -> bool {
 }
 
 /// Reads what a refusal says of itself: XML of the stores, JSON of those who give out tokens.
-fn refusal(host: String, status: u16, text: &str, region: Option<&str>) -> Refusal {
+fn refusal(host: String, status: u16, text: &str, code: Option<&str>, region: Option<&str>) -> Refusal {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let of_json = json.as_ref().and_then(|it| it["error"].as_str());
     let word = |it: &str| it.chars().take(64).filter(char::is_ascii_graphic).collect::<String>();
     Refusal {
         host,
         status,
-        code: between(text, "<Code>", "</Code>").or(of_json).map(word),
+        code: between(text, "<Code>", "</Code>").or(of_json).or(code).map(word),
         region: region.or_else(|| between(text, "<Region>", "</Region>")).map(word),
     }
+}
+
+/// The first refusal in the answer to a batch, in which each part is an answer of its own. What is gone already is not refused.
+fn refused_part(host: &str, body: &[u8]) -> Option<Refusal> {
+    let text = String::from_utf8_lossy(body);
+    text.split("HTTP/1.1 ").skip(1).find_map(|part| {
+        let status: u16 = part.get(..3)?.parse().ok()?;
+        let fields = part.lines().filter_map(|line| line.split_once(':'));
+        let code = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("x-ms-error-code"));
+        let refused = || refusal(host.to_owned(), status, part, code.map(|(_, value)| value.trim()), None);
+        (status >= 300 && status != 404).then(refused)
+    })
 }
 
 /// An error with its causes in one line; the crate has taken the address out.
@@ -169,14 +184,28 @@ mod tests {
     #[test]
     fn a_refusal_is_known_by_its_code_whoever_gives_it() {
         let xml = "<?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code><Key>secret</Key></Error>";
-        let read = refusal("s3".into(), 404, xml, None);
+        let read = refusal("s3".into(), 404, xml, None, None);
         assert_eq!((read.code.as_deref(), read.region), (Some("NoSuchBucket"), None));
-        let read = refusal("oauth2".into(), 400, r#"{"error": "invalid_grant", "error_description": "x"}"#, None);
+        let read = refusal("oauth2".into(), 400, r#"{"error": "invalid_grant", "error_description": "x"}"#, None, None);
         assert_eq!(read.code.as_deref(), Some("invalid_grant"));
         let moved = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
-        assert_eq!(refusal("s3".into(), 400, moved, None).region.as_deref(), Some("eu-west-1"));
-        assert_eq!(refusal("s3".into(), 301, "", Some("eu-west-1")).region.as_deref(), Some("eu-west-1"));
-        assert_eq!(refusal("s3".into(), 502, "<html>", None).code, None);
+        assert_eq!(refusal("s3".into(), 400, moved, None, None).region.as_deref(), Some("eu-west-1"));
+        assert_eq!(refusal("s3".into(), 301, "", None, Some("eu-west-1")).region.as_deref(), Some("eu-west-1"));
+        assert_eq!(refusal("s3".into(), 502, "<html>", None, None).code, None);
+        let in_a_header = refusal("blob".into(), 404, "", Some("ContainerNotFound"), None);
+        assert_eq!(in_a_header.code.as_deref(), Some("ContainerNotFound"));
+    }
+
+    #[test]
+    fn one_refusal_among_the_answers_of_a_batch_is_seen() {
+        let part = |status: &str, code: &str| {
+            format!("--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status}\r\nX-Ms-Error-Code: {code}\r\n\r\n")
+        };
+        let fine = part("202 Accepted", "") + &part("404 The specified blob does not exist.", "BlobNotFound");
+        assert_eq!(refused_part("blob", fine.as_bytes()), None);
+        let refused = fine + &part("403 No", "AuthorizationPermissionMismatch");
+        let refused = refused_part("blob", refused.as_bytes()).unwrap();
+        assert_eq!((refused.status, refused.code.as_deref()), (403, Some("AuthorizationPermissionMismatch")));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::super::failure::{Failure, reason};
 use super::super::fetch::Origin;
 use super::Origins;
 use super::access::Access;
-use super::fnmatch::wanted;
+use super::fnmatch::Patterns;
 use super::listing::{ListedFile, Listing};
 use crate::agent::sha256::Sha256;
 use crate::api::Reason;
@@ -81,6 +81,7 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
     let below = Path::parse(prefix)
         .map_err(|error| Failure::new(Reason::InvalidSpec, format!("`prefix` is no directory of a bucket: {error}")))?;
     let directory = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+    let patterns = Patterns::new(&spec.include, &spec.exclude);
     let (mut files, mut seen) = (Vec::new(), 0);
     let mut objects = bucket.client.list(Some(&below));
     while let Some(object) =
@@ -95,7 +96,7 @@ async fn listed(origins: &Origins, spec: &ObjectStore, bucket: &Bucket) -> Resul
         let key = object.location.as_ref();
         // A store lists what begins with the prefix; anything else is no answer to the question.
         let Some(relative) = key.strip_prefix(&directory) else { continue };
-        if !wanted(relative, &spec.include, &spec.exclude) {
+        if !patterns.want(relative) {
             continue;
         }
         let tag = object.e_tag.as_deref().map(plain).filter(|it| !it.is_empty()).ok_or_else(|| {

@@ -87,6 +87,10 @@ fn judged(spec: &ObjectStore, name: &str, host: &str, refusal: &Refusal, purpose
             Reason::Unauthorized,
             format!("{name} refuses the time of the request ({said}): set this node's clock right"),
         ),
+        // Azure says so to everybody who shows no key, whatever is there.
+        (404, "ResourceNotFound") | (_, "PublicAccessNotPermitted") if anonymous(spec) => {
+            (Reason::Unauthorized, format!("{name} is not there for everybody ({said}): {}", kept(spec, purpose)))
+        }
         (404, _) | (_, "NoSuchBucket" | "ContainerNotFound") => {
             (Reason::NotFound, format!("{name} does not exist ({said}): create it, or name another"))
         }
@@ -197,5 +201,21 @@ mod tests {
         }
         assert_eq!(told("sts", 403, "AccessDenied", None).reason, Reason::Unauthorized);
         assert_eq!(told("sts", 500, "", None).reason, Reason::Unreachable);
+    }
+
+    #[test]
+    fn a_container_that_is_hidden_from_everybody_is_not_called_missing() {
+        let azure = json!({"azure": {"account": "studio", "container": "models", "anonymous": true}});
+        let spec: ObjectStore = serde_json::from_value(azure).unwrap();
+        for (status, code, reason) in [
+            (404, "ResourceNotFound", Reason::Unauthorized),
+            (409, "PublicAccessNotPermitted", Reason::Unauthorized),
+            (404, "ContainerNotFound", Reason::NotFound),
+        ] {
+            let refusal = Refusal { host: "blob".into(), status, code: Some(code.into()), region: None };
+            let failure = judged(&spec, "container `models`", "blob", &refusal, Purpose::Read);
+            assert_eq!(failure.reason, reason, "{failure}");
+            assert!(reason == Reason::NotFound || failure.message.contains("`anonymous`"), "{failure}");
+        }
     }
 }

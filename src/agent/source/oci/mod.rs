@@ -17,6 +17,7 @@ mod registry;
 use super::super::failure::Failure;
 use super::Origins;
 use super::access::Access;
+use super::fnmatch::Patterns;
 use super::listing::{ListedFile, Listing};
 use super::unpack::Unpack;
 use crate::api::Reason;
@@ -98,7 +99,8 @@ fn listing(
     };
     let contents = contents.map_err(|what| unsupported(reference, &what))?;
     let total = contents.len();
-    let wanted = contents.into_iter().filter(|it| super::fnmatch::wanted(&it.path, &oci.include, &oci.exclude));
+    let patterns = Patterns::new(&oci.include, &oci.exclude);
+    let wanted = contents.into_iter().filter(|it| patterns.want(&it.path));
     let mut files: Vec<ListedFile> = wanted
         .map(|it| ListedFile {
             // The paths in an archive are those in the artifact.

@@ -9,11 +9,12 @@ use crate::operator::placement;
 use crate::operator::pod::{AgentJob, agent_job, owner};
 use crate::operator::replica::build::labels;
 use crate::operator::replica::build::warm_up_job::{Beside, affinity, volume_and_plan};
+use crate::operator::replica::cleaning_on_request::open_request;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
-/// The clean-up Job of an attempt. `oldest_pod`: see [`super::super::readers::oldest`].
+/// The clean-up Job of an attempt: by schedule, or as the Replica's status says that it was asked for. `oldest_pod`: see [`super::super::readers::oldest`].
 pub fn clean_job(
     replica: &ModelCacheReplica,
     attempt: u64,
@@ -23,7 +24,10 @@ pub fn clean_job(
     oldest_pod: Timestamp,
     settings: &Settings,
 ) -> Job {
-    let (volumes, mounts) = volume_and_plan(replica);
+    let (volumes, mut mounts) = volume_and_plan(replica);
+    let asked = open_request(replica).filter(|it| u64::try_from(it.attempt) == Ok(attempt));
+    let dry_run = asked.is_some_and(|it| it.dry_run);
+    mounts[0].read_only = dry_run.then_some(true);
     let (document, document_mount) = document::mounted(name::clean(&cache.name_any()), mount::CACHE_DIRECTORY);
     let mut labels = labels(replica);
     labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
@@ -31,7 +35,11 @@ pub fn clean_job(
         name: name::clean_job(&replica.name_any(), attempt),
         namespace: replica.namespace().unwrap_or_default(),
         labels,
-        args: arguments(replica, attempt, oldest_pod),
+        args: arguments(replica, attempt, oldest_pod)
+            .into_iter()
+            .chain(asked.map(|_| "--deeds".to_owned()))
+            .chain(dry_run.then(|| "--dry-run".to_owned()))
+            .collect(),
         volumes: volumes.into_iter().chain([document]).collect(),
         mounts: mounts.into_iter().chain([document_mount]).collect(),
         affinity: affinity(replica, cache, beside),
@@ -87,5 +95,29 @@ mod tests {
         let (beside, oldest) = (Beside::Node("node-7".into()), "2026-11-20T12:00:00Z".parse().unwrap());
         let job = clean_job(&replica(&cache, None), 1, &cache, None, &beside, oldest, &settings());
         insta::assert_yaml_snapshot!(job.spec.map(|it| it.template));
+    }
+
+    #[test]
+    fn a_clean_up_that_was_asked_for_says_what_it_does_and_a_dry_run_cannot_write() {
+        use crate::api::cleaning::RequestedCleanup;
+        let cache = shared_cache();
+        let mut replica = replica(&cache, None);
+        let asked = |dry_run| RequestedCleanup { request: "now".into(), dry_run, attempt: 3, ..Default::default() };
+        let pod = |replica: &ModelCacheReplica, attempt| {
+            let oldest = "2026-11-20T12:00:00Z".parse().unwrap();
+            let job = clean_job(replica, attempt, &cache, None, &Beside::Anywhere, oldest, &settings());
+            let mut pod = job.spec.unwrap().template.spec.unwrap();
+            let container = pod.containers.remove(0);
+            (container.args.unwrap().join(" "), container.volume_mounts.unwrap()[0].read_only)
+        };
+        replica.status =
+            Some(crate::api::ModelCacheReplicaStatus { requested_cleanup: Some(asked(true)), ..Default::default() });
+        let (args, read_only) = pod(&replica, 3);
+        assert!(args.ends_with("--deeds --dry-run") && read_only == Some(true), "{args}");
+        let (args, read_only) = pod(&replica, 4);
+        assert!(!args.contains("--dry-run") && read_only.is_none(), "another attempt is no answer to it: {args}");
+        replica.status.as_mut().unwrap().requested_cleanup = Some(asked(false));
+        let (args, read_only) = pod(&replica, 3);
+        assert!(args.ends_with("--deeds") && read_only.is_none(), "{args}");
     }
 }

@@ -10,13 +10,14 @@ use crate::operator::modelcache::model::{NodeModel, PerNodePlace, Place, VolumeM
 use crate::operator::modelcache::observe::Observed;
 use crate::operator::modelcache::resolution::{Resolution, ResolutionState};
 use crate::operator::modelcache::status;
+use crate::operator::mounting_pod::MountingPod;
 use crate::operator::options::Settings;
 use crate::operator::placement::{self, NodeState};
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::retry::RetryPolicy;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 use std::sync::Arc;
@@ -107,6 +108,7 @@ pub(crate) fn settings() -> Settings {
         pod_template: crate::api::pod_template::PodTemplate::default(),
         track_use: false,
         scope: crate::operator::scope::Scope::default(),
+        label_nodes: false,
     }
 }
 
@@ -163,6 +165,7 @@ pub(crate) fn resolve_job(cache: &ModelCache, source: usize, attempt: u64, end: 
         attempt: attempt - 1,
         recorded: attempt - 1,
         failure: None,
+        request: None,
         state: ResolutionState::Due,
     };
     let job = build_resolve_job(cache, &resolution, vec![], &Beside::Anywhere, &settings());
@@ -280,8 +283,8 @@ impl Observed {
         self
     }
 
-    pub(crate) fn with_pod(mut self, pod: Pod) -> Self {
-        self.pods.push(pod);
+    pub(crate) fn with_pod(mut self, pod: MountingPod) -> Self {
+        self.pods.push(pod.into());
         self
     }
 }

@@ -95,6 +95,7 @@ mod tests {
             attempt: 0,
             recorded: 0,
             failure: None,
+            request: None,
             state: ResolutionState::Due,
         };
         insta::assert_yaml_snapshot!(resolve_job(&cache, &resolution, vec![], &Beside::Anywhere, &settings()));
@@ -113,6 +114,7 @@ mod tests {
             attempt: 0,
             recorded: 0,
             failure: None,
+            request: None,
             state: ResolutionState::Due,
         };
         insta::assert_yaml_snapshot!(
@@ -132,6 +134,7 @@ mod tests {
             attempt: 0,
             recorded: 0,
             failure: None,
+            request: None,
             state: ResolutionState::Due,
         };
         let job = resolve_job(&cache, &resolution, vec![], &Beside::Node("node-7".into()), &settings());

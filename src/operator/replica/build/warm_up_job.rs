@@ -10,6 +10,7 @@ use crate::operator::modelcache::build::restored::Restored;
 use crate::operator::options::Settings;
 use crate::operator::placement;
 use crate::operator::pod::{AgentJob, agent_job, owner};
+use crate::operator::replica::reset::removes;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, NodeAffinity, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
@@ -133,6 +134,9 @@ fn arguments(
         "--progress-address".to_owned(),
         format!("0.0.0.0:{}", progress::PORT),
     ];
+    if removes(replica, attempt) {
+        arguments.push("--anew".to_owned());
+    }
     let volume = cache.spec.volumes.iter().find(|it| it.name == replica.spec.volume);
     let budget = volume.and_then(|it| it.per_node.as_ref()).and_then(|it| quantity::bytes(&it.size).ok());
     if let Some(budget) = budget {
@@ -254,5 +258,23 @@ mod tests {
             None,
             &settings()
         ));
+    }
+
+    #[test]
+    fn only_the_attempt_that_is_a_reset_removes_what_is_there() {
+        use crate::api::request::RequestedReset;
+        let cache = shared_cache();
+        let mut replica = replica(&cache, "studio-models-0", &volume(&cache), None, Some(plan()));
+        let reset = RequestedReset { request: "now".into(), attempt: 2, time: None, failure: None };
+        replica.status =
+            Some(crate::api::ModelCacheReplicaStatus { requested_reset: Some(reset), ..Default::default() });
+        let anew = |replica: &ModelCacheReplica, attempt| {
+            let job = warm_up_job(replica, attempt, &cache, None, &Beside::Anywhere, None, &settings());
+            let args = job.spec.unwrap().template.spec.unwrap().containers.remove(0).args.unwrap();
+            args.contains(&"--anew".to_owned())
+        };
+        assert!(anew(&replica, 2) && !anew(&replica, 1) && !anew(&replica, 3));
+        replica.status.as_mut().unwrap().requested_reset.as_mut().unwrap().time = Some("t".into());
+        assert!(!anew(&replica, 2), "it was refused since");
     }
 }

@@ -52,8 +52,8 @@ pub struct OperatorOptions {
     #[arg(long, env = "MODELCACHE_UNREACHABLE_GRACE_SECONDS", default_value_t = 60)]
     pub unreachable_grace_seconds: u32,
 
-    /// Say in `status.inUse` of each cache whether a pod mounts a volume of it. Costs a watch of all pods, of which those are
-    /// kept in memory that mount a claim, at about a kilobyte each.
+    /// Say in `status.inUse` of each cache whether a pod mounts a volume of it. Costs a watch of all pods of the namespaces that
+    /// are served, of which those are kept in memory that mount a claim, at about a kilobyte each.
     #[arg(long, env = "MODELCACHE_TRACK_USE")]
     pub track_use: bool,
 

@@ -1,9 +1,10 @@
 //! Two operators in one cluster, each of namespaces of its own and with no rights beyond them: both work, and neither touches,
 //! nor asks for, what is another's.
 
-use crate::support::apiserver::{ControlPlane, administrator, control_plane, eventually, send};
+use crate::support::apiserver::{ControlPlane, OPERATOR, administrator, control_plane, eventually, send, user};
 use crate::tenants::Tenant;
 use kube::Client;
+use modelcache::api::name::node_label;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -80,6 +81,36 @@ async fn make_tombstone(client: &Client, name: &str, namespace: &str) {
         }
     });
     apply(client, &format!("/api/v1/persistentvolumes/{name}"), &volume).await;
+}
+
+/// A node that says of caches of these namespaces that it holds them, and of one whose label was cut. There are none of them.
+async fn make_labelled_node(client: &Client, name: &str, namespaces: &[&str]) -> String {
+    let node =
+        |labels: Value| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}});
+    apply(client, &format!("/api/v1/nodes/{name}"), &node(json!({}))).await;
+    let cut = node_label(namespaces[0], &"c".repeat(63));
+    let keys = namespaces.iter().map(|it| node_label(it, "gone")).chain([cut.clone()]);
+    let labels: serde_json::Map<String, Value> = keys.map(|it| (it, json!("true"))).collect();
+    // Other tests beside this one have the policies that let nobody else set such labels.
+    let operator = user(OPERATOR, &["system:masters", "system:authenticated"]).await;
+    apply(&operator, &format!("/api/v1/nodes/{name}"), &node(json!(labels))).await;
+    cut
+}
+
+/// A pod that mounts the claim of the cache, on no node.
+async fn make_user(client: &Client, namespace: &str) {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user", "namespace": namespace},
+        "spec": {
+            "containers": [{"name": "user", "image": "user"}], "automountServiceAccountToken": false,
+            "volumes": [{"name": "files", "persistentVolumeClaim": {"claimName": "shared-files"}}]
+        }
+    });
+    eventually("the namespace takes pods", || async {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/user?fieldManager=test");
+        send(client, "PATCH", &path, &pod).await.map_err(|error| error.message.clone())
+    })
+    .await;
 }
 
 /// The cache is served: its Job asks the origin, its claim is there.
@@ -162,6 +193,8 @@ async fn two_operators_of_different_namespaces_work_side_by_side_and_neither_ask
     for (namespace, pool) in [("scoped-a", "pool-a"), ("scoped-b", "pool-b"), ("scoped-nobodys", "pool-a")] {
         make_caches(client, namespace, &[pool, "pool-of-all"]).await;
     }
+    let node = "/api/v1/nodes/scoped-labelled";
+    let cut = make_labelled_node(client, "scoped-labelled", &["scoped-a", "scoped-b", "scoped-nobodys"]).await;
     first.start();
     second.start();
     for (namespace, pool) in [("scoped-a", "pool-a"), ("scoped-b", "pool-b")] {
@@ -176,11 +209,24 @@ async fn two_operators_of_different_namespaces_work_side_by_side_and_neither_ask
             if pool["status"]["volumes"] == 1 { Ok(()) } else { Err(pool["status"].to_string()) }
         })
         .await;
+        make_user(client, namespace).await;
+        eventually(&format!("the cache in {namespace} is used"), || async move {
+            let cache = get(client, &cache_path(namespace, "shared")).await;
+            if cache["status"]["inUse"] == true { Ok(()) } else { Err(cache["status"].to_string()) }
+        })
+        .await;
         // Finalizer, claim, volume and tombstone: all of a life.
         send(client, "DELETE", &cache_path(namespace, pool), &json!({})).await.unwrap();
         gone(client, &cache_path(namespace, pool)).await;
     }
     gone(client, "/api/v1/persistentvolumes/scoped-buried-a").await;
+    let left = [cut, node_label("scoped-nobodys", "gone")].map(|it| (it, json!("true")));
+    let left = &Value::Object(left.into_iter().collect());
+    eventually("each operator takes off the labels that are its own", || async move {
+        let labels = get(client, node).await["metadata"]["labels"].take();
+        if labels == *left { Ok(()) } else { Err(labels.to_string()) }
+    })
+    .await;
 
     let volumes = get(client, "/api/v1/persistentvolumes").await;
     let left: Vec<&str> =

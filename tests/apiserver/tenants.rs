@@ -51,7 +51,7 @@ impl Tenant {
     /// Applies the chart's objects, those of the namespaces that are there, and waits until the server knows the rights.
     pub async fn grant(&self, there: &[&str]) {
         let values = format!(
-            "watch: {{namespaces: [{}]}}\nnodeJobs: {{namespace: {}}}\ncrds: {{enabled: false}}\nrbac: {{userRoles: false}}\n",
+            "watch: {{namespaces: [{}]}}\nnodeJobs: {{namespace: {}}}\ncrds: {{enabled: false}}\nrbac: {{userRoles: false}}\nnodeLabels: {{enabled: true}}\n",
             self.serves.join(", "),
             self.node_jobs()
         );
@@ -68,14 +68,14 @@ impl Tenant {
         std::fs::write(&file, wanted.collect::<Vec<_>>().join("\n---\n")).unwrap();
         self.plane.kubectl(&["apply", "--server-side", "-f", file.to_str().unwrap()]);
         let client = &self.client().await;
-        let places = there.iter().map(|it| ("modelcaches", "modelcache.dev", (*it).to_owned()));
+        let places = there.iter().map(|it| ("list", "modelcaches", "modelcache.dev", (*it).to_owned()));
         let others = [
-            ("jobs", "batch", self.node_jobs()),
-            ("nodes", "", String::new()),
-            ("leases", "coordination.k8s.io", self.namespace.into()),
+            ("list", "jobs", "batch", self.node_jobs()),
+            ("list", "nodes", "", String::new()),
+            ("patch", "nodes", "", String::new()),
+            ("create", "leases", "coordination.k8s.io", self.namespace.into()),
         ];
-        for (resource, group, namespace) in places.chain(others) {
-            let verb = if resource == "leases" { "create" } else { "list" };
+        for (verb, resource, group, namespace) in places.chain(others) {
             eventually(&format!("{verb} {resource} is allowed in {namespace}"), || {
                 let attributes = json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace});
                 let review = json!({
@@ -117,6 +117,7 @@ impl Tenant {
         command.arg("operator").args(["--namespaces", &self.serves.join(",")]);
         command.args(["--namespace", self.namespace, "--identity", "one", "--listen", "127.0.0.1:0"]);
         command.args(["--node-jobs-namespace", &self.node_jobs(), "--agent-image", "localhost/modelcache:dev"]);
+        command.args(["--track-use", "--label-nodes"]);
         command.current_dir(root()).env("KUBECONFIG", &file).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());

@@ -15,6 +15,7 @@ mod copies;
 mod documents;
 mod generated;
 mod kinds;
+mod labels;
 mod monitors;
 mod refused;
 mod rendered;

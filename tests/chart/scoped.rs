@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 pub const SCOPED: &str = "
 watch: {namespaces: [studio, team]}
 deleteGuard: {enabled: true}
+nodeLabels: {enabled: true}
+apiPriority: {enabled: true}
 pools:
   all: {gpu: NVIDIA, path: /mnt/nvme/modelcache, capacity: 500Gi}
   one: {gpu: NVIDIA, path: /mnt/nvme/modelcache-team, capacity: 500Gi, namespaces: {names: [team]}}
@@ -93,6 +95,7 @@ fn every_role_is_bound_to_the_operator_of_the_release_and_to_nobody_else() {
         bound.insert(format!("{} {namespace}{}", to["kind"].as_str().unwrap(), to["name"].as_str().unwrap()));
     }
     let expected = [
+        "ClusterRole modelcache-operator-node-labels.models",
         "ClusterRole modelcache-operator.models",
         "Role modelcache-node-jobs/modelcache-operator",
         "Role models/modelcache-operator-lease",
@@ -104,14 +107,10 @@ fn every_role_is_bound_to_the_operator_of_the_release_and_to_nobody_else() {
 
 #[test]
 fn two_releases_share_no_object_but_the_kinds_and_the_roles_for_people() {
-    let first = template("models", "watch: {namespaces: [studio]}").unwrap();
-    let others = "
-watch: {namespaces: [team]}
-nodeJobs: {namespace: other-node-jobs}
-crds: {enabled: false}
-rbac: {userRoles: false}
-";
-    let second = template("others", others).unwrap();
+    let more = "{deleteGuard: {enabled: true}, nodeLabels: {enabled: true}, apiPriority: {enabled: true}, watch:";
+    let first = template("models", &format!("{more} {{namespaces: [studio]}}}}")).unwrap();
+    let others = "nodeJobs: {namespace: other-node-jobs}, crds: {enabled: false}, rbac: {userRoles: false}";
+    let second = template("others", &format!("{more} {{namespaces: [team]}}, {others}}}")).unwrap();
     let names = |text: &str| all(text).iter().map(name).collect::<BTreeSet<String>>();
     let both: Vec<String> = names(&first).intersection(&names(&second)).cloned().collect();
     assert!(both.is_empty(), "{both:?}");
@@ -122,6 +121,9 @@ rbac: {userRoles: false}
 fn policies_about_pods_and_caches_look_at_the_namespaces_that_are_served_and_those_about_the_operator_everywhere() {
     let objects = rendered(SCOPED);
     let mut narrowed = BTreeSet::new();
+    let by_the_operator = "request.userInfo.username == 'system:serviceaccount:models:modelcache-operator'";
+    // Who else may label nodes is no question of a namespace.
+    let by_no_operator = "!request.userInfo.username.matches('^system:serviceaccount:[^:]+:modelcache-operator$')";
     for binding in objects.iter().filter(|it| it["kind"].as_str().unwrap().ends_with("AdmissionPolicyBinding")) {
         let policy = binding["spec"]["policyName"].as_str().unwrap();
         let kind = binding["kind"].as_str().unwrap().trim_end_matches("Binding");
@@ -130,8 +132,8 @@ fn policies_about_pods_and_caches_look_at_the_namespaces_that_are_served_and_tho
         match &binding["spec"]["matchResources"] {
             Value::Null => {
                 let conditions = &find(&objects, kind, policy)["spec"]["matchConditions"];
-                let said = conditions[0]["expression"].as_str().unwrap();
-                assert_eq!(said, "request.userInfo.username == 'system:serviceaccount:models:modelcache-operator'");
+                let of_all = policy == "modelcache-node-labels.models";
+                assert_eq!(conditions[0]["expression"], if of_all { by_no_operator } else { by_the_operator });
             }
             selected => {
                 assert_eq!(selected["namespaceSelector"]["matchExpressions"], expected);
@@ -146,6 +148,28 @@ fn policies_about_pods_and_caches_look_at_the_namespaces_that_are_served_and_tho
         "ValidatingAdmissionPolicyBinding modelcache-role-goes-last.models",
     ];
     assert_eq!(narrowed.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn labels_of_nodes_are_bound_to_the_namespaces_that_are_served_also_those_that_are_cut() {
+    let policy = "modelcache-operator-scope-nodes.models";
+    let long = ["n".repeat(63), format!("{}-{}", "m".repeat(48), "o".repeat(14))];
+    let values = format!("watch: {{namespaces: [studio, {}, {}]}}\nnodeLabels: {{remove: true}}", long[0], long[1]);
+    let objects = rendered(&values);
+    let variables = find(&objects, "ValidatingAdmissionPolicy", policy)["spec"]["variables"].clone();
+    let said = |name: &str| {
+        let found = variables.as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+        let list = found["expression"].as_str().unwrap().trim_matches(['[', ']']).to_owned();
+        list.split(", ").map(|it| it.trim_matches('\'').to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(said("served"), ["studio", &long[0], &long[1]]);
+    for (namespace, start) in said("served").iter().zip(said("starts")) {
+        let key = modelcache::api::name::node_label(namespace, &"c".repeat(63));
+        let cut = key.rsplit_once('/').unwrap().1;
+        assert!(cut.starts_with(&start) && namespace.starts_with(start.trim_end_matches('-')), "{cut} {start}");
+    }
+    let without = rendered("watch: {namespaces: [studio]}");
+    assert!(!without.iter().any(|it| name(it).contains("nodes")), "no right, no policy");
 }
 
 #[test]

@@ -31,9 +31,9 @@ pub(super) fn feeds(client: &Client, places: &[Place], track_use: bool, health: 
     let (replicas, see_replicas) = see_in(client, places, "modelcachereplicas", health);
     let (backups, see_backups) = see_in(client, places, "modelcachebackups", health);
     let (restores, see_restores) = see_in(client, places, "modelcacherestores", health);
-    let Users { users, used, see_users } = users(client, places, track_use, &caches, health);
+    let Users { pods, used, feed: see_pods } = users(client, places, track_use, &caches, health);
     let copies = future::join4(see_nodes, see_pools, see_caches, see_replicas);
     let records = future::join(see_backups, see_restores);
-    let feed = future::join3(copies, records, see_users).map(drop).boxed();
-    Feeds { stores: Stores { caches, replicas, backups, restores, pools, nodes, users }, used, feed }
+    let feed = future::join3(copies, records, see_pods).map(drop).boxed();
+    Feeds { stores: Stores { caches, replicas, backups, restores, pools, nodes, users: pods }, used, feed }
 }

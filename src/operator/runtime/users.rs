@@ -23,11 +23,11 @@ use std::sync::Arc;
 /// Who mounts claims, and what must be driven to know it.
 pub(super) struct Users {
     /// The pods, where use is tracked.
-    pub(super) users: Option<Seen<MountingPod>>,
+    pub(super) pods: Option<Seen<MountingPod>>,
     /// Caches that somebody begins or ends to use: for each place, in their order.
     pub(super) used: Vec<UnboundedReceiver<ObjectRef<ModelCache>>>,
     /// Sees them for as long as it is polled.
-    pub(super) see_users: BoxFuture<'static, ()>,
+    pub(super) feed: BoxFuture<'static, ()>,
 }
 
 /// Prepares the watches of pods in all these places, where use is tracked.
@@ -50,8 +50,8 @@ pub(super) fn users(
             stores.push(known);
         }
     }
-    let users = track_use.then(|| stores.into_iter().collect());
-    Users { users, used, see_users: future::join_all(drivers).map(drop).boxed() }
+    let pods = track_use.then(|| stores.into_iter().collect());
+    Users { pods, used, feed: future::join_all(drivers).map(drop).boxed() }
 }
 
 /// The changes of who mounts claims, for the store that is given.

@@ -46,7 +46,12 @@ impl Server {
         let (started, log) = (Instant::now(), format!("{}.log", directory.path().display()));
         while TcpStream::connect(address).is_err() {
             let log = || std::fs::read_to_string(&log).unwrap_or_default();
-            assert!(started.elapsed() < Duration::from_secs(240), "{program:?} is not there after 240 s: {}", log());
+            assert!(
+                started.elapsed() < Duration::from_secs(240),
+                "{} is not there after 240 s: {}",
+                program.display(),
+                log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         Self { address, directory, _guard: guard }

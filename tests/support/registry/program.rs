@@ -16,9 +16,9 @@ pub fn program(name: &str) -> PathBuf {
     lock.lock().unwrap();
     if !program.exists() {
         let new = directory.join(format!("{name}.new"));
-        let mut build = Command::new("go");
-        build.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(&new).arg(".");
-        let built = build.current_dir(&source).env("CGO_ENABLED", "0").output();
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(&new).arg(".");
+        let built = go.current_dir(&source).env("CGO_ENABLED", "0").output();
         let built = built.unwrap_or_else(|error| panic!("go cannot be run ({error}): install Go 1.26 or newer"));
         assert!(built.status.success(), "{name} was not built: {}", String::from_utf8_lossy(&built.stderr));
         fs::rename(new, &program).unwrap();

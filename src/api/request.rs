@@ -96,7 +96,8 @@ impl Scope {
     pub fn of(value: &str) -> Self {
         let (mut scope, mut list) = (Self::default(), None);
         for word in value.split_whitespace() {
-            let names = if word == DRY_RUN {
+            // However somebody writes it: nothing is removed that was meant to be looked at.
+            let names = if word.trim_start_matches('-').starts_with(DRY_RUN) {
                 scope.dry_run = true;
                 list = None;
                 continue;
@@ -228,7 +229,9 @@ mod tests {
             assert_eq!(scope.value("now"), text);
             assert_eq!(Scope::of(text), scope);
         }
-        assert!(Scope::of("dry-run").dry_run, "who writes nothing else wants nothing removed");
+        for text in ["dry-run", "now, dry-run, nodes=a", "now --dry-run", "dry-run=true volumes=v"] {
+            assert!(Scope::of(text).dry_run, "{text}: who writes so wants nothing removed");
+        }
     }
 
     #[test]

@@ -206,8 +206,8 @@ async fn a_reset_asks_before_and_is_refused_where_a_pod_has_a_copy() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("pod `app` has here models on gpu-1 mounted, so nothing was asked"), "{said}");
 
-    let running = plugin.start(&["reset", "here", "--yes", "--node", "gpu-2", "--wait"]);
     let before = plugin.field("here", RESET);
+    let running = plugin.start(&["reset", "here", "--yes", "--node", "gpu-2", "--wait"]);
     let asked = eventually("another request", || async {
         let value = plugin.field("here", RESET);
         if value == before { Err(value) } else { Ok(value) }

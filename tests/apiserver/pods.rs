@@ -254,6 +254,49 @@ async fn a_claim_of_the_pods_own_and_the_annotation_of_another_pod_are_not_taken
 }
 
 #[tokio::test]
+async fn a_container_that_others_add_to_a_pod_afterwards_does_not_have_it_refused() {
+    let client = ready().await;
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": "zz-sidecar"},
+        "spec": {
+            "reinvocationPolicy": "Never",
+            "matchConstraints": {
+                "objectSelector": {"matchLabels": {"sidecar": "yes"}},
+                "resourceRules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"], "scope": "Namespaced"
+                }]
+            },
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression":
+                "[JSONPatch{op: 'add', path: '/spec/containers/-', value: Object.spec.containers{name: 'proxy', image: 'proxy', \
+                 securityContext: Object.spec.containers.securityContext{allowPrivilegeEscalation: false, \
+                 capabilities: Object.spec.containers.securityContext.capabilities{drop: ['ALL']}}}}]"
+            }}]
+        }
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "zz-sidecar"}, "spec": {"policyName": "zz-sidecar"}
+    });
+    for (kind, document) in [("policies", policy), ("policybindings", binding)] {
+        let path =
+            format!("/apis/admissionregistration.k8s.io/v1/mutatingadmission{kind}/zz-sidecar?fieldManager=pods");
+        send(&client, "PATCH", &path, &document).await.unwrap();
+    }
+    let mut asking = asking("plain", json!({}), bare());
+    asking["metadata"]["labels"]["sidecar"] = json!("yes");
+    let pod = eventually("the other policy is in force", || async {
+        let pod = create(&client, &asking).await?;
+        let containers = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
+        if containers == 2 { Ok(pod) } else { Err(format!("{containers} containers")) }
+    })
+    .await;
+    let given: Vec<bool> =
+        pod["spec"]["containers"].as_array().unwrap().iter().map(|it| it.get("envFrom").is_some()).collect();
+    assert!(given.contains(&true), "{pod}");
+}
+
+#[tokio::test]
 async fn a_pod_that_was_given_everything_is_given_nothing_again() {
     let client = ready().await;
     for spec in [bare(), furnished()] {

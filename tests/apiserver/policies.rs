@@ -388,9 +388,13 @@ async fn a_persistent_volume_of_the_operator_is_a_leaf_below_its_pool_and_of_its
         ),
         ("/spec/persistentVolumeReclaimPolicy", json!("Delete"), &["the reclaim policy must be Retain"]),
         ("/spec/storageClassName", json!("fast"), &["storageClassName must be empty"]),
-        ("/spec/claimRef", Value::Null, &["claimRef must name the claim"]),
+        ("/spec/claimRef", Value::Null, &["claimRef must name the claim", "the claim must be there"]),
         ("/spec/claimRef/name", json!("studio-other"), &["claimRef must be the claim <cache>-<volume>"]),
-        ("/spec/claimRef/namespace", json!("default"), &["in the namespace of the label", foreign]),
+        (
+            "/spec/claimRef/namespace",
+            json!("default"),
+            &["in the namespace of the label", foreign, "the claim must be there"],
+        ),
         (MANAGED_BY, Value::Null, &["must carry the label"]),
         ("/metadata/labels/modelcache.dev~1pool", Value::Null, &["must name its NodeCachePool"]),
         (
@@ -403,6 +407,11 @@ async fn a_persistent_volume_of_the_operator_is_a_leaf_below_its_pool_and_of_its
         let message = answer.expect_err(&format!("{pointer} = {value} was admitted"));
         assert!(expected.iter().any(|it| message.contains(it)), "{pointer} = {value}: {message}");
     }
+    let nowhere = changed(&volume, "/spec/claimRef/namespace", json!("not-yet-there"));
+    let nowhere = changed(&nowhere, "/metadata/labels/modelcache.dev~1namespace", json!("not-yet-there"));
+    let message =
+        create(&operator, "persistentvolumes", &nowhere).await.expect_err("another's directory was given away");
+    assert!(message.contains("the path is that of the namespace tenant: the claim must be there"), "{message}");
     let host_path = changed(&volume, "/spec/local", Value::Null);
     let host_path = changed(&host_path, "/spec/hostPath", json!({"path": "/"}));
     let message = create(&operator, "persistentvolumes", &host_path).await.expect_err("a hostPath volume was admitted");

@@ -93,6 +93,8 @@ impl ControlPlane {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.kubectl);
         command.args(arguments).current_dir(repository()).env("KUBECONFIG", &self.kubeconfig).stdin(Stdio::null());
+        // What kubectl remembers of an address is of an earlier control plane: it would not see that a kind has changed.
+        command.env("KUBECACHEDIR", self.kubeconfig.with_file_name("kubectl-cache"));
         command
     }
 

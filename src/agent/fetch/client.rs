@@ -1,18 +1,15 @@
 //! Who talks HTTP: one TLS set-up, proxies from the environment, and no redirect followed behind our back.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc};
 
-use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
 
 use super::{
-    connector::Connector,
+    connector::{CONNECT_TIMEOUT, Connector, NAME},
     hosts::Hosts,
-    http::{Http, NAME},
+    http::Http,
 };
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How clients reach their origins.
 #[derive(Clone, Debug)]
@@ -71,7 +68,7 @@ impl HttpClient {
         let tls = tls(options)?;
         let proxy_from_env = options.proxy_from_env;
         let proxies = proxy_from_env.then(|| Arc::new(Matcher::from_env()));
-        let connector = Connector::new(Arc::new(tls.clone()), proxies, HeaderValue::from_static(NAME));
+        let connector = Connector::new(Arc::new(tls.clone()), proxies);
         let api = Http::new(connector.clone());
         Ok(Self { shared: Arc::new(Shared { tls, proxy_from_env, connector, api, hosts: Hosts::default() }) })
     }
@@ -108,7 +105,7 @@ fn build(tls: &ClientConfig, proxy_from_env: bool) -> Result<reqwest::Client, Cl
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .pool_max_idle_per_host(1)
-        .user_agent(concat!("modelcache/", env!("CARGO_PKG_VERSION")));
+        .user_agent(NAME);
     let builder = if proxy_from_env { builder } else { builder.no_proxy() };
     builder.build().map_err(|error| ClientError::Setup(error.to_string()))
 }

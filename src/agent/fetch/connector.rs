@@ -23,11 +23,14 @@ use rustls::ClientConfig;
 use tower_service::Service;
 
 /// How long names, handshakes and proxies may take, all together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that is gone without a word is noticed by the kernel, after so long and so many questions.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Who we say we are, to origins and to proxies.
+pub(super) const NAME: &str = concat!("modelcache/", env!("CARGO_PKG_VERSION"));
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,20 +40,21 @@ pub(super) struct Connector {
     direct: HttpsConnector<HttpConnector>,
     tls: Arc<ClientConfig>,
     proxies: Option<Arc<Matcher>>,
-    user_agent: HeaderValue,
 }
 
 impl Connector {
     /// `proxies` says which hosts are reached through a proxy, if any are.
-    pub(super) fn new(tls: Arc<ClientConfig>, proxies: Option<Arc<Matcher>>, user_agent: HeaderValue) -> Self {
+    pub(super) fn new(tls: Arc<ClientConfig>, proxies: Option<Arc<Matcher>>) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        // Divided over the addresses of a host: one that does not answer leaves time for the next.
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        Self { direct: HttpsConnector::from((tcp, Arc::clone(&tls))), tls, proxies, user_agent }
+        Self { direct: HttpsConnector::from((tcp, Arc::clone(&tls))), tls, proxies }
     }
 
     /// The proxy that a host is reached through.
@@ -75,7 +79,7 @@ impl Connector {
         if let Some(login) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(login.clone());
         }
-        tunnel = tunnel.with_headers(HeaderMap::from_iter([(USER_AGENT, self.user_agent)]));
+        tunnel = tunnel.with_headers(HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(NAME))]));
         let mut inside = HttpsConnector::from((tunnel, self.tls));
         Ok(Stream { io: Box::new(inside.call(to).await?), by_proxy: false })
     }

@@ -1,9 +1,10 @@
 //! One GET over HTTP/1.1, its answer read piece by piece, with a buffer that does not grow.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, PROXY_AUTHORIZATION, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, PROXY_AUTHORIZATION, USER_AGENT},
     uri::{InvalidUri, Scheme},
 };
 use http_body_util::{BodyExt as _, Empty};
@@ -14,13 +15,11 @@ use hyper_util::{
 };
 use url::Url;
 
-use super::connector::Connector;
+use super::connector::{Connector, NAME};
 
 /// What a connection reads at a time, in bytes. By itself hyper's buffer grows with what the socket holds, to 400 KiB and
 /// more for each connection.
 const READ: usize = 128 * 1024;
-/// Who we say we are.
-pub(super) const NAME: &str = concat!("modelcache/", env!("CARGO_PKG_VERSION"));
 
 /// Makes requests. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -63,6 +62,11 @@ impl Http {
         let mut request = Request::new(Empty::new());
         *request.headers_mut() = headers;
         let fields = request.headers_mut();
+        if !fields.contains_key(AUTHORIZATION)
+            && let Some(login) = login(url)
+        {
+            fields.insert(AUTHORIZATION, login);
+        }
         fields.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         fields.entry(USER_AGENT).or_insert(HeaderValue::from_static(NAME));
         if uri.scheme() == Some(&Scheme::HTTP)
@@ -76,7 +80,20 @@ impl Http {
     }
 }
 
-/// The address without what is not sent: names and passwords in it, and what stands behind `#`.
+/// Name and password of an address, as a redirect may have them, in the way that they are sent (RFC 7617).
+fn login(url: &Url) -> Option<HeaderValue> {
+    let decoded = |it: &str| percent_encoding::percent_decode_str(it).collect::<Vec<u8>>();
+    let (name, password) = (decoded(url.username()), url.password().map(decoded));
+    if name.is_empty() && password.is_none() {
+        return None;
+    }
+    let both = [name, password.unwrap_or_default()].join(&b':');
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(both))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The address without what is no part of the request's line: names and passwords, and what stands behind `#`.
 fn address(url: &Url) -> Result<Uri, InvalidUri> {
     let mut url = url.clone();
     url.set_fragment(None);
@@ -131,6 +148,18 @@ mod tests {
             ("http://[::1]:80", "http://[::1]/"),
         ] {
             assert_eq!(address(&Url::parse(url).unwrap()).unwrap().to_string(), sent);
+        }
+    }
+
+    #[test]
+    fn a_name_and_a_password_in_an_address_are_sent_as_a_login() {
+        for (url, sent) in [
+            ("http://hub/a", None),
+            ("http://me:s%2Fecret@hub/a", Some("Basic bWU6cy9lY3JldA==")),
+            ("http://me@hub/a", Some("Basic bWU6")),
+        ] {
+            let login = login(&Url::parse(url).unwrap());
+            assert_eq!(login.as_ref().map(|it| it.to_str().unwrap()), sent, "{url}");
         }
     }
 }

@@ -19,11 +19,15 @@ use crate::operator::job::{JobState, Problem};
 use crate::operator::placement::copy_of;
 use crate::operator::retry::whole_seconds;
 use jiff::Timestamp;
+use kube::ResourceExt;
 
 impl Situation<'_> {
     /// The step of a copy that is complete and whose clean-up is asked for.
     pub(super) fn clean_on_request(&self, before: Option<&Attempt>) -> Option<Step> {
         let asked = self.asked.clean.as_ref()?;
+        if self.again_after_eviction().is_some_and(|due| due > self.now) {
+            return None;
+        }
         let Some(why) = &self.own_claim_busy else { return Some(self.begin(before, AttemptStage::Clean)) };
         // It may be long until the claim is free: said once.
         let failure = Some(due::failure(None, Reason::VolumePending, why.clone(), self.now));
@@ -49,10 +53,20 @@ impl Situation<'_> {
         Some(Step::RecordRequested(None, Box::new(answer)))
     }
 
-    /// When to look again at a claim that is busy: another pod's wakes nobody.
+    /// When to look again at a claim that is busy, since another pod's wakes nobody, or to begin again.
     pub(super) fn next_requested(&self) -> Option<Timestamp> {
-        let waits = self.asked.clean.is_some() && self.own_claim_busy.is_some();
-        self.now.checked_add(BUSY).ok().filter(|_| waits)
+        self.asked.clean.as_ref()?;
+        let again = self.again_after_eviction().filter(|due| *due > self.now);
+        let look = self.now.checked_add(BUSY).ok().filter(|_| self.own_claim_busy.is_some());
+        again.or(look)
+    }
+
+    /// When what is asked for is begun again, if it was evicted: a node that turns every pod away is not asked without end.
+    fn again_after_eviction(&self) -> Option<Timestamp> {
+        let request = self.known_request().filter(|it| it.time.is_none())?;
+        let asked = self.asked.clean.as_ref().is_some_and(|it| it.request == request.request);
+        let failure = request.failure.as_ref().filter(|it| asked && it.reason == Reason::Evicted)?;
+        Some(self.retry.due(failure, &self.replica.name_any()))
     }
 
     fn known_request(&self) -> Option<&RequestedCleanup> {
@@ -98,7 +112,10 @@ impl Situation<'_> {
                 self.answer(attempt, request, problem.as_ref(), Some(outcome.as_ref()))
             }
             // It was not its fault: made again.
-            Some(JobState::Failed(problem)) if problem.reason == Reason::Evicted => over(attempt, request.clone()),
+            Some(JobState::Failed(problem)) if problem.reason == Reason::Evicted => {
+                let failure = Some(due::failure(None, problem.reason, problem.message.clone(), self.now));
+                over(attempt, RequestedCleanup { failure, ..request.clone() })
+            }
             Some(JobState::Failed(problem)) => self.answer(attempt, request, Some(problem), self.said.as_ref()),
         }
     }

@@ -148,7 +148,15 @@ fn what_was_refused_is_answered_with_its_plan_and_what_was_evicted_is_made_again
     let answer = case.answer();
     assert_eq!((answer.failure.unwrap().reason, answer.deeds.len()), (Reason::DeletionRefused, 1));
     case.work = Some(JobState::Failed(Problem::new(Reason::Evicted, "drained")));
-    assert_eq!(case.answer().time, None);
+    let again = case.answer();
+    assert_eq!(again.time, None);
+
+    // Not at once: a node that turns every pod away would be asked without end.
+    let status = case.replica.status.as_mut().unwrap();
+    status.attempt.as_mut().unwrap().stage = AttemptStage::Done;
+    status.requested_cleanup = Some(again);
+    case.work = None;
+    assert!(!matches!(case.step(), Step::Record(_)), "{:?}", case.step());
 }
 
 #[test]

@@ -91,12 +91,10 @@ pub async fn observe(
         };
         place = place.and_then(|here| both(here, other?, &claim));
     }
-    let readers = match &cache {
-        Some(it) if Asked::of(it, replica).reset.is_some() => {
-            readers::names(&cluster.mounting_pods(&namespace).await?, replica)
-        }
-        _ => vec![],
-    };
+    // One that has begun goes on although it is asked for no more.
+    let open = replica.status.as_ref().and_then(|it| it.requested_reset.as_ref()).is_some_and(|it| it.time.is_none());
+    let resets = open || cache.as_ref().is_some_and(|it| Asked::of(it, replica).reset.is_some());
+    let readers = if resets { readers::names(&cluster.mounting_pods(&namespace).await?, replica) } else { vec![] };
     Ok(Observed {
         readers,
         cache,

@@ -5,15 +5,18 @@
 //! ```
 //!
 //! A reset is done now or refused: one that waited for pods to end or for a node to return would come when nobody thinks of it any
-//! more. It waits only for its turn under `rollout` and the pool, and what it is about stays as it is until then.
+//! more. It waits only for its turn under `rollout` and the pool, and what it is about stays as it is until then. One that has begun
+//! and was evicted goes on when it can.
 
 use super::step::{Situation, Step};
+use super::verification::BUSY;
 use crate::api::model_cache_replica::{Attempt, AttemptStage};
 use crate::api::request::RequestedReset;
 use crate::api::{ModelCacheReplica, Reason};
 use crate::operator::due;
 use crate::operator::job::Problem;
 use crate::operator::retry::whole_seconds;
+use kube::ResourceExt;
 
 /// Pods that a refusal names.
 const NAMED: usize = 3;
@@ -21,24 +24,43 @@ const NAMED: usize = 3;
 impl Situation<'_> {
     /// The step of a copy at rest whose reset is asked for.
     pub(super) fn resets(&self, before: Option<&Attempt>) -> Option<Step> {
-        self.asked.reset.as_ref()?;
-        if let Some(problem) = self.keeps_from_reset() {
+        let request = self.asked.reset.as_ref()?;
+        let status = self.replica.status.as_ref();
+        let begun = status.and_then(|it| it.requested_reset.as_ref());
+        if begun.is_some_and(|it| it.time.is_none() && it.request == *request) {
+            if let Some(wait) = self.keeps_from_going_on() {
+                return Some(wait);
+            }
+        } else if let Some(problem) = self.keeps_from_reset() {
             return Some(self.refuse_reset(&problem));
         }
-        let status = self.replica.status.as_ref();
         let claim_uid = self.replica.spec.claim_uid.clone().filter(|_| {
             let holds = status.and_then(|it| it.holds.as_ref());
             holds.is_some_and(|it| it.claim_uid == self.replica.spec.claim_uid)
         });
         let number = before.map_or(0, |it| it.number) + 1;
         let Some(claim_uid) = claim_uid else {
-            // Nothing was ever complete in this claim: made from the beginning, with its directory.
+            // Nothing is complete in this claim: made from the beginning, with its directory.
             return Some(self.begin_warm_up(number));
         };
         // The slot first: a copy that only waits for its turn is not taken from anybody.
         let (plan, restored) = (self.wanted().map(str::to_owned), self.replica.spec.restored.clone());
         let (stage, claim_uid) = (AttemptStage::WarmUp, Some(claim_uid));
         Some(Step::AskForSlot(Attempt { number, stage, plan, claim_uid, restored }))
+    }
+
+    /// What a reset waits for that has begun and was evicted or stopped: something may be gone already, so that it is not refused
+    /// any more. It makes the pause of any attempt that failed.
+    fn keeps_from_going_on(&self) -> Option<Step> {
+        if let Some(failure) = self.failure() {
+            let due = self.retry.due(failure, &self.replica.name_any());
+            if due > self.now {
+                return Some(Step::Wait(Problem::new(failure.reason, failure.message.clone()), Some(due)));
+            }
+        }
+        let problem = self.keeps_from_reset()?;
+        // A pod that ends, or another's claim that gets free, wakes nobody.
+        Some(Step::Wait(problem, self.now.checked_add(BUSY).ok()))
     }
 
     /// What keeps the reset from being done now.

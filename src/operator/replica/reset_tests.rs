@@ -3,6 +3,7 @@
 use super::super::cleaning::CleanedHere;
 use super::super::requests::Asked;
 use super::*;
+use crate::api::model_cache::Failure;
 use crate::api::model_cache_replica::{Holding, ModelCacheReplicaStatus, PlanRef, ReplicaNode};
 use crate::api::timetable::Timetable;
 use crate::operator::modelcache::build::fixtures::{cache, settings, volume};
@@ -79,6 +80,27 @@ fn a_copy_that_was_never_complete_is_made_from_the_beginning() {
     case.replica.status.as_mut().unwrap().holds = None;
     let Step::Record(recording) = case.step() else { panic!("{:?}", case.step()) };
     assert_eq!((recording.attempt.number, recording.attempt.stage), (5, AttemptStage::Prepare));
+}
+
+#[test]
+fn a_reset_that_was_evicted_goes_on_after_a_pause_and_never_says_that_nothing_was_removed() {
+    let mut case = Case::new();
+    let status = case.replica.status.as_mut().unwrap();
+    status.holds = None;
+    status.requested_reset = Some(RequestedReset { request: "one".into(), attempt: 4, time: None, failure: None });
+    let time = Timestamp::UNIX_EPOCH.to_string();
+    status.failure = Some(Failure { reason: Reason::Evicted, message: "drained".into(), count: 0, time });
+    let Step::Wait(problem, Some(due)) = case.step() else { panic!("{:?}", case.step()) };
+    assert_eq!(problem.reason, Reason::Evicted);
+    assert!(due > Timestamp::UNIX_EPOCH);
+    case.replica.status.as_mut().unwrap().failure = None;
+    case.node = NodeState::Cordoned;
+    assert!(matches!(case.step(), Step::Wait(problem, Some(_)) if problem.reason == Reason::NodeCordoned));
+    case.node = NodeState::Ready;
+    case.readers = vec!["app".into()];
+    assert!(matches!(case.step(), Step::Wait(problem, Some(_)) if problem.reason == Reason::InUse));
+    case.readers = vec![];
+    assert!(matches!(case.step(), Step::Record(recording) if recording.attempt.number == 5));
 }
 
 #[test]

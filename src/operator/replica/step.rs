@@ -122,7 +122,7 @@ impl Situation<'_> {
         }
     }
 
-    fn failure(&self) -> Option<&Failure> {
+    pub(super) fn failure(&self) -> Option<&Failure> {
         self.replica.status.as_ref().and_then(|it| it.failure.as_ref())
     }
 

@@ -1,7 +1,9 @@
 //! Two operators in one cluster, each of namespaces of its own and with no rights beyond them: both work, and neither touches,
 //! nor asks for, what is another's.
 
-use crate::support::apiserver::{ControlPlane, OPERATOR, administrator, control_plane, eventually, send, user};
+use crate::support::apiserver::{
+    ControlPlane, DEADLINE, OPERATOR, administrator, control_plane, eventually, send, user,
+};
 use crate::tenants::Tenant;
 use kube::Client;
 use modelcache::api::name::node_label;
@@ -176,6 +178,20 @@ fn beyond(plane: &ControlPlane, tenant: &Tenant) -> BTreeSet<String> {
     found
 }
 
+/// The process ends by itself, and is started again, as a Deployment does.
+async fn begins_anew(tenant: &mut Tenant) {
+    let start = std::time::Instant::now();
+    let ended = loop {
+        if let Some(ended) = tenant.ended() {
+            break ended;
+        }
+        assert!(start.elapsed() < DEADLINE, "the operator has not seen the namespace: {}", tenant.log());
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    assert!(ended, "it ended by itself, and not by a failure: {}", tenant.log());
+    tenant.start();
+}
+
 #[tokio::test]
 async fn two_operators_of_different_namespaces_work_side_by_side_and_neither_asks_for_what_is_anothers() {
     let (plane, client) = (control_plane().await, &administrator().await);
@@ -264,19 +280,30 @@ async fn two_operators_of_different_namespaces_work_side_by_side_and_neither_ask
     plane.kubectl(&["create", "namespace", "scoped-late"]);
     first.grant(first.serves).await;
     make_caches(client, "scoped-late", &[]).await;
-    let start = std::time::Instant::now();
-    let ended = loop {
-        if let Some(ended) = first.ended() {
-            break ended;
-        }
-        assert!(start.elapsed() < crate::support::apiserver::DEADLINE, "the operator has not seen the namespace");
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    };
-    assert!(ended, "it ended by itself, and not by a failure: {}", first.log());
-    first.start();
+    begins_anew(&mut first).await;
     served(client, "scoped-late").await;
 
     // A namespace that is deleted takes the role with it, last: the operator lets the caches go before.
     plane.kubectl(&["delete", "namespace", "scoped-b", "--wait=false"]);
     gone(client, "/api/v1/namespaces/scoped-b").await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_has_no_role_yet_is_said_by_name_and_holds_up_no_other() {
+    let (plane, client) = (control_plane().await, &administrator().await);
+    let mut tenant = Tenant::install(plane, "operator-c", &["scoped-c", "scoped-bare"], &[]).await;
+    for namespace in tenant.serves {
+        plane.kubectl(&["create", "namespace", namespace]);
+        make_caches(client, namespace, &[]).await;
+    }
+    tenant.grant(&["scoped-c"]).await;
+    tenant.start();
+    served(client, "scoped-c").await;
+    let said = "the permission to list modelcaches in namespace scoped-bare is missing";
+    assert!(tenant.log().contains(said), "{}", tenant.log());
+    let waits = get(client, &cache_path("scoped-bare", "shared")).await;
+    assert_eq!(waits["metadata"]["finalizers"], Value::Null);
+    tenant.grant(tenant.serves).await;
+    begins_anew(&mut tenant).await;
+    served(client, "scoped-bare").await;
 }

@@ -181,3 +181,17 @@ fn the_operator_is_told_and_the_pools_of_the_release_admit_only_whom_it_serves()
     let admitted = |pool: &str| find(&objects, "NodeCachePool", pool)["spec"]["namespaces"]["names"].clone();
     assert_eq!((admitted("all"), admitted("one")), (json!(["studio", "team"]), json!(["team"])));
 }
+
+#[test]
+fn an_operator_that_is_down_is_told_of_although_another_one_leads() {
+    let down = |values: &str| {
+        let values = format!("{values}metrics: {{renderMode: alwaysRender, prometheusRule: {{enabled: true}}}}\n");
+        let objects = rendered(&values);
+        let groups = find(&objects, "PrometheusRule", "modelcache-operator")["spec"]["groups"].clone();
+        let rules = groups.as_array().unwrap().iter().flat_map(|it| it["rules"].as_array().unwrap().clone());
+        let found: Vec<_> = rules.filter(|it| it["alert"] == "ModelCacheOperatorDown").collect();
+        found[0]["expr"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(down(SCOPED), "absent(modelcache_leader{namespace=\"models\"} == 1)");
+    assert_eq!(down(""), "absent(modelcache_leader == 1)");
+}

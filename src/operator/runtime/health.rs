@@ -27,6 +27,14 @@ struct State_ {
     absent: BTreeSet<String>,
 }
 
+impl State_ {
+    /// The watches that fail where there is something to watch. What is not there is waited for, and keeps nobody from being served.
+    fn failing(&self) -> impl Iterator<Item = (&(&'static str, Place), &String)> {
+        let there = |place: &Place| !self.absent.iter().any(|absent| *place == Place::Namespace(absent.clone()));
+        self.watches.iter().filter(move |((_, place), _)| there(place))
+    }
+}
+
 impl Default for Health {
     fn default() -> Self {
         let state = State_ { obstacle: Some("starting".into()), watches: BTreeMap::new(), absent: BTreeSet::new() };
@@ -51,17 +59,18 @@ impl Health {
 
     /// Which of the namespaces that are to be served are not there. Whether that is news.
     pub(super) fn absent(&self, namespaces: &BTreeSet<String>) -> bool {
-        self.with(|it| std::mem::replace(&mut it.absent, namespaces.clone()) != *namespaces)
+        let (news, kinds) = self.with(|it| {
+            let kinds: BTreeSet<&'static str> = it.watches.keys().map(|(kind, _)| *kind).collect();
+            (std::mem::replace(&mut it.absent, namespaces.clone()) != *namespaces, kinds)
+        });
+        kinds.into_iter().for_each(|it| self.measure(it));
+        news
     }
 
     /// A watch delivers.
     pub(super) fn watch_works(&self, kind: &'static str, place: &Place) {
-        let others = self.with(|it| {
-            it.watches.remove(&(kind, place.clone()))?;
-            Some(it.watches.keys().any(|(other, _)| *other == kind))
-        });
-        if others == Some(false) {
-            self.metrics.watch(kind, true);
+        if self.with(|it| it.watches.remove(&(kind, place.clone()))).is_some() {
+            self.measure(kind);
         }
     }
 
@@ -69,18 +78,21 @@ impl Health {
     pub(super) fn watch_fails(&self, kind: &'static str, place: &Place, error: &str) {
         let known = self.with(|it| it.watches.insert((kind, place.clone()), error.to_owned()));
         if known.is_none() {
-            self.metrics.watch(kind, false);
+            self.measure(kind);
             tracing::warn!(kind, namespace = %place, error, "a watch fails");
         }
+    }
+
+    /// Counts a kind as one that can be watched, or as one that cannot.
+    fn measure(&self, kind: &'static str) {
+        let fails = self.with(|it| it.failing().any(|((other, _), _)| *other == kind));
+        self.metrics.watch(kind, !fails);
     }
 
     /// Why the process is not ready; nothing when it is.
     fn obstacles(&self) -> Vec<String> {
         self.with(|it| {
-            // What is not there is waited for, and keeps nobody from being served.
-            let there = |place: &Place| !it.absent.iter().any(|absent| *place == Place::Namespace(absent.clone()));
-            let failing = it.watches.iter().filter(|((_, place), _)| there(place));
-            let watches = failing.map(|((kind, place), error)| match place {
+            let watches = it.failing().map(|((kind, place), error)| match place {
                 Place::Everywhere => format!("cannot watch {kind}: {error}"),
                 Place::Namespace(namespace) => format!("cannot watch {kind} in namespace {namespace}: {error}"),
             });
@@ -123,9 +135,11 @@ mod tests {
         health.watch_fails("nodes", &Place::Everywhere, "no");
         health.watch_works("modelcaches", &place("team"));
         let expected = ["cannot watch modelcaches in namespace studio: no", "cannot watch nodes: no"];
-        assert_eq!(health.obstacles(), expected);
+        let counted = || health.metrics.encode().contains(r#"modelcache_watch_failing{kind="modelcaches"} 1"#);
+        assert_eq!((health.obstacles(), counted()), (expected.map(str::to_owned).to_vec(), true));
         assert!(health.absent(&BTreeSet::from(["studio".to_owned()])), "news");
         assert_eq!(health.obstacles(), expected[1..], "what is not there cannot be watched");
+        assert!(!counted(), "nor is it an alert");
         assert!(!health.absent(&BTreeSet::from(["studio".to_owned()])), "no news");
         health.watch_works("nodes", &Place::Everywhere);
         health.watch_works("modelcaches", &place("studio"));

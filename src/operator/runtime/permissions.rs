@@ -1,7 +1,7 @@
 //! Is everything there that the operator needs: its kinds, and its permissions? What is missing is said by name.
 //!
-//! A missing one is a reason not to be ready, never a crash. A namespace that is to be served and is not there is none: the
-//! others are served.
+//! A missing one is a reason not to be ready, never a crash. What is missing in one of several namespaces holds up no other: that
+//! one is served as soon as it is mended. A namespace that is to be served and is not there is no reason.
 
 use super::health::Health;
 use super::needs::{Need, READS, Read, WRITES};
@@ -20,43 +20,83 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(2);
 /// Between two looks while nothing is: reads only, so that an idle operator writes nothing.
 const RECHECK: Duration = Duration::from_secs(20);
+/// Looks at which a namespace may lack something before the others are served without it: roles that were made a moment ago are
+/// not known at once.
+const PATIENCE: usize = 5;
+/// Namespaces of which all is read at each look; with more of them it is read less often.
+const READ_AT_ONCE: usize = 5;
 
-/// Returns when nothing is missing: the namespaces that are to be served, and there.
+/// Something that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Missing {
+    /// The served namespace where it is. What is missing elsewhere is missing for all of them.
+    namespace: Option<String>,
+    what: String,
+}
+
+impl Missing {
+    const fn everywhere(what: String) -> Self {
+        Self { namespace: None, what }
+    }
+}
+
+/// Returns the namespaces that are there and where nothing is missing, once nothing is missing for all of them.
 pub(super) async fn wait(client: &Client, health: &Health, options: &OperatorOptions) -> BTreeSet<String> {
+    let mut looks = 0;
     loop {
+        looks += 1;
         let (there, mut missing) = namespaces(client, &options.namespaces).await;
         missing.extend(missing_reads(client, &there, options).await);
         missing.extend(missing_writes(client, &there, options).await);
+        say_absent(health, &options.namespaces, &there);
         if missing.is_empty() {
             return there;
         }
         say(health, &missing);
+        if let Some(whole) = whole(&there, &missing).filter(|it| looks >= PATIENCE && !it.is_empty()) {
+            return whole;
+        }
         tokio::time::sleep(RETRY).await;
     }
 }
 
-/// Keeps looking for as long as the process leads, and returns when a namespace that was not there is: nothing watches it yet.
+/// The namespaces where nothing is missing. `None` while something is missing for all of them.
+fn whole(there: &BTreeSet<String>, missing: &[Missing]) -> Option<BTreeSet<String>> {
+    let lacking: Option<BTreeSet<String>> = missing.iter().map(|it| it.namespace.clone()).collect();
+    Some(there.difference(&lacking?).cloned().collect())
+}
+
+/// Keeps looking for as long as the process leads, and returns when another namespace can be served: nothing watches it yet.
 pub(super) async fn keep_checking(
     client: Client,
     health: Arc<Health>,
     options: &OperatorOptions,
     served: &BTreeSet<String>,
 ) {
-    say_absent(&health, &options.namespaces, served);
-    loop {
+    let rarely = 1 + served.len() / READ_AT_ONCE;
+    let mut known: Vec<Missing> = vec![];
+    for look in 0.. {
         tokio::time::sleep(RECHECK).await;
         let (there, mut missing) = namespaces(&client, &options.namespaces).await;
         if missing.is_empty() {
             say_absent(&health, &options.namespaces, &there);
-            let new: BTreeSet<String> = there.difference(served).cloned().collect();
-            // Its roles come after it: until then the others are worked for.
-            if !new.is_empty() && missing_reads(&client, &new, options).await.is_empty() {
-                tracing::info!(?new, "a namespace that is to be served is there now: ends, to begin anew with it");
+        }
+        let new: BTreeSet<String> = there.difference(served).cloned().collect();
+        if !new.is_empty() {
+            let mut lacking = missing_reads(&client, &new, options).await;
+            if whole(&new, &lacking).is_some_and(|it| !it.is_empty()) {
+                lacking.extend(missing_writes(&client, &new, options).await);
+            }
+            if let Some(whole) = whole(&new, &lacking).filter(|it| !it.is_empty()) {
+                tracing::info!(namespaces = ?whole, "can be served now: ends, to begin anew with them");
                 return;
             }
+            missing.extend(lacking);
         }
-        let watched = there.intersection(served).cloned().collect();
-        missing.extend(missing_reads(&client, &watched, options).await);
+        if look % rarely == 0 || !known.is_empty() {
+            known = missing_reads(&client, &there.intersection(served).cloned().collect(), options).await;
+        }
+        missing.extend(known.iter().cloned());
         if missing.is_empty() {
             health.ready();
         } else {
@@ -65,8 +105,9 @@ pub(super) async fn keep_checking(
     }
 }
 
-fn say(health: &Health, missing: &[String]) {
-    let text = missing.join("\n");
+fn say(health: &Health, missing: &[Missing]) {
+    let once: BTreeSet<&str> = missing.iter().map(|it| it.what.as_str()).collect();
+    let text = once.into_iter().collect::<Vec<_>>().join("\n");
     if health.not_ready(text.clone()) {
         tracing::warn!(missing = text, "something is missing in the cluster");
     }
@@ -82,7 +123,7 @@ fn say_absent(health: &Health, scope: &Scope, there: &BTreeSet<String>) {
 }
 
 /// Which namespaces of a scope are there, and what keeps us from knowing.
-async fn namespaces(client: &Client, scope: &Scope) -> (BTreeSet<String>, Vec<String>) {
+async fn namespaces(client: &Client, scope: &Scope) -> (BTreeSet<String>, Vec<Missing>) {
     let api: Api<Namespace> = Api::all(client.clone());
     let (mut there, mut missing) = (BTreeSet::new(), vec![]);
     for name in scope.names().into_iter().flatten() {
@@ -90,15 +131,16 @@ async fn namespaces(client: &Client, scope: &Scope) -> (BTreeSet<String>, Vec<St
             Ok(Some(_)) => _ = there.insert(name.clone()),
             Ok(None) => {}
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
-                missing.push(format!("the permission to get namespace {name} is missing: apply the chart's roles"));
+                let what = format!("the permission to get namespace {name} is missing: apply the chart's roles");
+                missing.push(Missing { namespace: Some(name.clone()), what });
             }
-            Err(error) => missing.push(format!("cannot get namespace {name}: {error}")),
+            Err(error) => missing.push(Missing::everywhere(format!("cannot get namespace {name}: {error}"))),
         }
     }
     (there, missing)
 }
 
-async fn missing_reads(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<String> {
+async fn missing_reads(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<Missing> {
     let mut missing = vec![];
     for Read { group, version, kind, plural, reach } in READS {
         let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
@@ -110,54 +152,62 @@ async fn missing_reads(client: &Client, there: &BTreeSet<String>, options: &Oper
             match api.list_metadata(&ListParams::default().limit(1)).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.is_not_found() => {
-                    missing.push(format!(
+                    missing.push(Missing::everywhere(format!(
                         "the CustomResourceDefinition {plural}.{group} is missing: apply the files in crds/"
-                    ));
+                    )));
                 }
                 Err(kube::Error::Api(status)) if status.is_forbidden() => {
-                    missing.push(permission("list", plural, namespace));
+                    missing.push(permission("list", plural, namespace, options));
                 }
-                Err(error) => missing.push(format!("cannot list {plural}: {error}")),
+                Err(error) => missing.push(Missing::everywhere(format!("cannot list {plural}: {error}"))),
             }
         }
     }
-    missing.dedup();
     missing
 }
 
-fn permission(verb: &str, resource: &str, namespace: Option<&str>) -> String {
-    match namespace {
-        None => format!("the permission to {verb} {resource} is missing: apply config/rbac"),
-        Some(namespace) => format!(
-            "the permission to {verb} {resource} in namespace {namespace} is missing: the chart gives it to those in watch.namespaces"
-        ),
+fn permission(verb: &str, resource: &str, namespace: Option<&str>, options: &OperatorOptions) -> Missing {
+    match namespace.filter(|_| options.namespaces.names().is_some()) {
+        None => Missing::everywhere(format!("the permission to {verb} {resource} is missing: apply config/rbac")),
+        Some(namespace) => Missing {
+            namespace: Some(namespace.to_owned()).filter(|it| options.namespaces.serves(it)),
+            what: format!(
+                "the permission to {verb} {resource} in namespace {namespace} is missing: apply the chart's roles with watch.namespaces"
+            ),
+        },
     }
 }
 
-async fn missing_writes(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<String> {
+async fn missing_writes(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<Missing> {
     let mut missing = vec![];
     for Need { group, resource, verbs, reach } in WRITES {
         for namespace in reach.namespaces(&options.namespaces, there, options) {
             for verb in *verbs {
-                missing.extend(denied(client, group, resource, verb, namespace).await);
+                missing.extend(denied(client, (group, resource, verb), namespace, options).await);
             }
         }
     }
-    if options.label_nodes && denied(client, "", "nodes", "patch", None).await.is_some() {
-        missing.push(
+    if options.label_nodes && denied(client, ("", "nodes", "patch"), None, options).await.is_some() {
+        missing.push(Missing::everywhere(
             "the permission to patch nodes is missing, which labels of nodes take: apply config/policy/node-labels (in the chart \
              nodeLabels.enabled), or leave MODELCACHE_LABEL_NODES out"
                 .to_owned(),
-        );
+        ));
     }
     for verb in ["get", "create", "patch"] {
-        missing.extend(denied(client, "coordination.k8s.io", "leases", verb, Some(&options.namespace)).await);
+        let lease = ("coordination.k8s.io", "leases", verb);
+        missing.extend(denied(client, lease, Some(&options.namespace), options).await);
     }
     missing
 }
 
 /// Asks the API server whether we may. `None` when we may.
-async fn denied(client: &Client, group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> Option<String> {
+async fn denied(
+    client: &Client,
+    (group, resource, verb): (&str, &str, &str),
+    namespace: Option<&str>,
+    options: &OperatorOptions,
+) -> Option<Missing> {
     let (plain, subresource) =
         resource.split_once('/').map_or((resource, None), |(plain, sub)| (plain, Some(sub.to_owned())));
     let name = (plain == "leases" && verb != "create").then(|| crate::operator::cluster::LEASE.to_owned());
@@ -177,15 +227,35 @@ async fn denied(client: &Client, group: &str, resource: &str, verb: &str, namesp
         ..SelfSubjectAccessReview::default()
     };
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    match api.create(&PostParams::default(), &review).await {
-        Ok(answer) if answer.status.as_ref().is_some_and(|it| it.allowed) => None,
-        Ok(_) if plain == "leases" => {
-            Some(format!("the permission to {verb} {resource} is missing: apply config/rbac"))
+    let why = match api.create(&PostParams::default(), &review).await {
+        Ok(answer) if answer.status.as_ref().is_some_and(|it| it.allowed) => return None,
+        Ok(_) => return Some(permission(verb, resource, namespace, options)),
+        Err(kube::Error::Api(status)) => status.message,
+        Err(error) => error.to_string(),
+    };
+    Some(Missing::everywhere(format!("cannot ask whether {verb} {resource} is allowed: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_in_a_namespace_holds_up_no_other_and_what_is_missing_outside_holds_up_all() {
+        let there = BTreeSet::from(["studio".to_owned(), "team".to_owned()]);
+        let missing = |namespaces: &[Option<&str>]| -> Vec<Missing> {
+            let each = namespaces.iter().map(|it| Missing { namespace: it.map(str::to_owned), what: "x".into() });
+            each.collect()
+        };
+        for (lacks, expected) in [
+            (&[][..], Some(vec!["studio", "team"])),
+            (&[Some("team")], Some(vec!["studio"])),
+            (&[Some("gone")], Some(vec!["studio", "team"])),
+            (&[Some("team"), Some("studio")], Some(vec![])),
+            (&[Some("team"), None], None),
+        ] {
+            let found = whole(&there, &missing(lacks)).map(|it| it.into_iter().collect::<Vec<_>>());
+            assert_eq!(found, expected.map(|it| it.into_iter().map(str::to_owned).collect()), "{lacks:?}");
         }
-        Ok(_) => Some(permission(verb, resource, namespace)),
-        Err(kube::Error::Api(status)) => {
-            Some(format!("cannot ask whether {verb} {resource} is allowed: {}", status.message))
-        }
-        Err(error) => Some(format!("cannot ask whether {verb} {resource} is allowed: {error}")),
     }
 }

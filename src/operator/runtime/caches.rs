@@ -7,13 +7,14 @@ use super::seen::Seen;
 use super::throttle::Throttle;
 use crate::api::{JobRole, ModelCache, ModelCacheBackup, ModelCacheReplica, ModelCacheRestore, NodeCachePool, label};
 use crate::operator::modelcache;
+use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Controller;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +22,12 @@ use std::time::Duration;
 /// A cache is woken by everything that its copies do.
 const INTERVAL: Duration = Duration::from_millis(300);
 
-/// The caches of a place. Those of the other places are watched too: they share pools.
+/// The caches of a place. `woken` are those of them that something beyond it concerns.
 pub(super) async fn run(
     client: &Client,
     place: &Place,
-    places: &[Place],
     caches: &Seen<ModelCache>,
-    used: impl Stream<Item = ObjectRef<ModelCache>> + Send + 'static,
+    woken: impl Stream<Item = ObjectRef<ModelCache>> + Send + 'static,
     context: Arc<Context>,
 ) {
     let by_label = |object: PartialMeta| -> Option<ObjectRef<ModelCache>> {
@@ -44,18 +44,9 @@ pub(super) async fn run(
     let (on_pool, on_node, on_restore) = (here(caches), here(caches), here(caches));
     let on_volume = caches.clone();
     let throttle = Arc::new(Throttle::new(INTERVAL));
-    let mut controller =
-        Controller::new(place.api::<ModelCache>(client), watcher::Config::default()).with_config(config());
-    // A cache that goes gives its reservation to those that wait for it.
-    for other in places {
-        let on_cache = here(caches);
-        controller = controller.watches(other.api::<ModelCache>(client), watcher::Config::default(), move |it| {
-            on_cache(&|waits| it.metadata.deletion_timestamp.is_some() && waits.uid() != it.uid())
-        });
-    }
-    controller
-        // Who begins or ends to use its claims, where that is tracked.
-        .reconcile_on(used)
+    Controller::new(place.api::<ModelCache>(client), watcher::Config::default())
+        .with_config(config())
+        .reconcile_on(woken)
         .owns(place.api::<ModelCacheReplica>(client), watcher::Config::default())
         .owns(place.meta::<Job>(client), ours())
         .watches(place.meta::<Pod>(client), of_roles(&[JobRole::Resolve, JobRole::Refresh]), move |it| {
@@ -93,6 +84,67 @@ pub(super) async fn run(
         .await;
 }
 
+/// Where the caches of a place are woken.
+pub(super) type Wake = (Place, UnboundedSender<ObjectRef<ModelCache>>);
+
+/// A cache that goes gives what it had reserved to those that wait for it, in whatever place they are: all are woken.
+pub(super) async fn freed(client: &Client, place: &Place, caches: &Seen<ModelCache>, wake: &[Wake]) {
+    let touched = watcher(place.meta::<ModelCache>(client), watcher::Config::default());
+    let goes = |it: watcher::Result<PartialObjectMeta<ModelCache>>| {
+        if let Some(it) = it.ok().filter(|it| it.metadata.deletion_timestamp.is_some()) {
+            wake_others(it.uid().as_deref(), caches, wake);
+        }
+        future::ready(())
+    };
+    touched.default_backoff().touched_objects().for_each(goes).await;
+}
+
+fn wake_others(uid: Option<&str>, caches: &Seen<ModelCache>, wake: &[Wake]) {
+    for cache in caches.state().iter().filter(|it| it.uid().as_deref() != uid) {
+        for (_, here) in wake.iter().filter(|(place, _)| place.has(cache.metadata.namespace.as_deref())) {
+            // Nobody listens any more when the process ends.
+            let _ = here.unbounded_send(ObjectRef::from_obj(cache.as_ref()));
+        }
+    }
+}
+
 fn volumes(client: &Client) -> Api<PartialObjectMeta<PersistentVolume>> {
     Api::all(client.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+    use kube::runtime::reflector::store;
+    use kube::runtime::watcher::Event;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_cache_that_goes_wakes_all_others_where_they_are_and_not_itself() {
+        let (mut stores, mut wake, mut woken) = (vec![], vec![], vec![]);
+        for namespace in ["studio", "team"] {
+            let (known, mut writer) = store();
+            for name in ["a", "b"] {
+                let mut cache = crate::operator::modelcache::build::fixtures::cache();
+                cache.metadata.name = Some(name.into());
+                cache.metadata.namespace = Some(namespace.into());
+                cache.metadata.uid = Some(format!("{namespace}-{name}"));
+                writer.apply_watcher_event(&Event::Apply(cache));
+            }
+            let (to, from) = unbounded();
+            stores.push(known);
+            wake.push((Place::Namespace(namespace.into()), to));
+            woken.push(from);
+        }
+        wake_others(Some("team-b"), &stores.into_iter().collect(), &wake);
+        drop(wake);
+        let names = |from: UnboundedReceiver<ObjectRef<ModelCache>>| -> BTreeSet<(Option<String>, String)> {
+            futures::executor::block_on(from.map(|it| (it.namespace, it.name)).collect())
+        };
+        let all: Vec<_> = woken.into_iter().map(names).collect();
+        let of = |namespace: &str, name: &str| (Some(namespace.to_owned()), name.to_owned());
+        assert_eq!(all[0], BTreeSet::from([of("studio", "a"), of("studio", "b")]));
+        assert_eq!(all[1], BTreeSet::from([of("team", "a")]));
+    }
 }

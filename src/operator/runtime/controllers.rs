@@ -6,6 +6,7 @@
 //!                                                   labels of nodes (by the caches of these namespaces)
 //! ```
 
+use super::caches::Wake;
 use super::context::{Context, Stores};
 use super::feeds::{Feeds, feeds};
 use super::health::Health;
@@ -21,7 +22,8 @@ use crate::operator::node_label::plan::Ours;
 use crate::operator::options::Settings;
 use crate::operator::replica::slots::Slots;
 use crate::operator::{pool, replica, tombstone};
-use futures::{StreamExt, future};
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::{StreamExt, future, stream};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, Pod};
 use kube::core::PartialObjectMeta;
@@ -69,9 +71,11 @@ pub(super) async fn run(
         stores.wait_until_ready().await;
         health.ready();
         tracing::info!(namespaces = %scope, "has seen everything, and works");
-        let in_places = places.iter().zip(used).map(|(place, used)| {
-            let copies = future::join(
-                caches::run(&client, place, &places, caches, used, context.clone()),
+        let (wake, freed): (Vec<Wake>, Vec<_>) = places.iter().map(wake).unzip();
+        let in_places = places.iter().zip(used).zip(freed).map(|((place, used), freed)| {
+            let copies = future::join3(
+                caches::run(&client, place, caches, stream::select(used, freed), context.clone()),
+                caches::freed(&client, place, caches, &wake),
                 replica_controller(&client, place, replicas, context.clone()),
             );
             let data = future::join(
@@ -89,6 +93,11 @@ pub(super) async fn run(
         future::join(Box::pin(in_places), Box::pin(of_cluster)).await;
     };
     future::join(feed, Box::pin(work)).await;
+}
+
+fn wake(place: &Place) -> (Wake, UnboundedReceiver<ObjectRef<ModelCache>>) {
+    let (to, from) = unbounded();
+    ((place.clone(), to), from)
 }
 
 async fn replica_controller(client: &Client, place: &Place, replicas: &Seen<ModelCacheReplica>, context: Arc<Context>) {

@@ -63,7 +63,9 @@ impl Health {
             let kinds: BTreeSet<&'static str> = it.watches.keys().map(|(kind, _)| *kind).collect();
             (std::mem::replace(&mut it.absent, namespaces.clone()) != *namespaces, kinds)
         });
-        kinds.into_iter().for_each(|it| self.measure(it));
+        for kind in kinds {
+            self.measure(kind);
+        }
         news
     }
 

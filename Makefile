@@ -30,7 +30,7 @@ generate: ## Write crds/ and docs/reference/ anew from src/api, and the chart fr
 	UPDATE_DOCS=1 cargo test --quiet --test documentation the_reference
 	UPDATE_CHART=1 cargo test --quiet --test chart -- generated copies
 
-book: ## The pages of docs/ as a book: target/book/docs/index.html
+book: ## The pages of docs/ as a book, with every link checked: target/book/docs/index.html
 	@scripts/book
 
 image: ## The image as an archive, without a container tool: target/image.tar

@@ -140,6 +140,12 @@ pub fn node_label(namespace: &str, cache: &str) -> String {
     format!("{}{name}", label::CACHED)
 }
 
+/// The namespace of the cache that a label of a node is about. `None` for one that was cut, which does not say it. A namespace's
+/// name has no dot (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>).
+pub fn node_label_namespace(key: &str) -> Option<&str> {
+    Some(key.strip_prefix(label::CACHED)?.split_once('.')?.0)
+}
+
 /// The first 32 bits of a SHA-256 over the parts, kept apart by a byte that is in none of them, as eight hex digits.
 pub fn short_hash(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();
@@ -236,6 +242,8 @@ mod tests {
             prop_assert!(name.ends_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
             prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.'), "{name}");
             prop_assert_eq!(key == node_label(&b.0, &b.1), a == b);
+            let whole = a.0.len() + a.1.len() < 63;
+            prop_assert_eq!(node_label_namespace(&key), whole.then_some(a.0.as_str()));
         }
     }
 

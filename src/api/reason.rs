@@ -62,7 +62,7 @@ pub enum Reason {
     NoMatchingNodes,
     /// There is no `NodeCachePool` of that name.
     PoolNotFound,
-    /// The `NodeCachePool` does not admit this namespace.
+    /// The `NodeCachePool` does not admit this namespace, or admits some that this operator does not serve.
     PoolForbidden,
     /// The pool's directory lies on the kubelet's own file system and the pool does not allow it.
     PoolPathForbidden,

@@ -12,6 +12,7 @@
 //! - [`pool`]: what a pool has and gives.
 //! - [`node_label`]: which nodes say that they hold a cache.
 //! - [`tombstone`]: data that is to be removed from nodes, as they answer.
+//! - [`scope`]: which namespaces are served.
 //! - [`cluster`]: the only room that writes to the API server.
 //! - [`runtime`]: watches, leadership, health, metrics.
 
@@ -35,6 +36,7 @@ pub mod restore;
 pub mod retry;
 pub mod run;
 pub mod runtime;
+pub mod scope;
 pub mod tombstone;
 
 pub use options::OperatorOptions;

@@ -1,5 +1,6 @@
 //! What can be set about the operator?
 
+use super::scope::Scope;
 use crate::api::pod_template::PodTemplate;
 use clap::Args;
 use std::net::SocketAddr;
@@ -15,6 +16,11 @@ pub struct OperatorOptions {
     /// Namespace of the prepare and purge Jobs, the only pods with a hostPath.
     #[arg(long, env = "MODELCACHE_NODE_JOBS_NAMESPACE", default_value = "modelcache-node-jobs")]
     pub node_jobs_namespace: String,
+
+    /// Namespaces that are served, separated by commas; all when empty. Nothing else is asked for, watched or written, but what
+    /// lies outside namespaces: nodes, pools, PersistentVolumes. A pool is used when it admits these namespaces only.
+    #[arg(long, env = "MODELCACHE_NAMESPACES", default_value = "", hide_default_value = true, value_parser = Scope::parse)]
+    pub namespaces: Scope,
 
     /// Namespace of the operator: its Lease is there.
     #[arg(long, env = "POD_NAMESPACE", default_value = "modelcache-system")]
@@ -46,8 +52,8 @@ pub struct OperatorOptions {
     #[arg(long, env = "MODELCACHE_UNREACHABLE_GRACE_SECONDS", default_value_t = 60)]
     pub unreachable_grace_seconds: u32,
 
-    /// Say in `status.inUse` of each cache whether a pod mounts a volume of it. Costs a watch of all pods, of which those are
-    /// kept in memory that mount a claim, at about a kilobyte each.
+    /// Say in `status.inUse` of each cache whether a pod mounts a volume of it. Costs a watch of all pods of the namespaces that
+    /// are served, of which those are kept in memory that mount a claim, at about a kilobyte each.
     #[arg(long, env = "MODELCACHE_TRACK_USE")]
     pub track_use: bool,
 
@@ -86,6 +92,8 @@ pub struct Settings {
     pub pod_template: PodTemplate,
     /// Whether `status.inUse` is kept.
     pub track_use: bool,
+    /// Which namespaces are served.
+    pub scope: Scope,
     /// Whether nodes are labelled with the caches that they hold.
     pub label_nodes: bool,
 }
@@ -105,6 +113,7 @@ impl OperatorOptions {
             unreachable_grace: seconds(self.unreachable_grace_seconds),
             pod_template: self.pod_template.clone().unwrap_or_default(),
             track_use: self.track_use,
+            scope: self.namespaces.clone(),
             label_nodes: self.label_nodes,
         }
     }

@@ -1,9 +1,11 @@
-//! What does a real API server make of our kinds, samples, policies and roles?
+//! What does a real API server make of our kinds, samples, policies and roles? And of operators of some namespaces?
 //!
 //! Needs Go and nothing else: the control plane is built from modules and started by `tests/cluster/cluster`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../support/helm/mod.rs"]
+mod helm;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -18,3 +20,5 @@ mod pods;
 mod policies;
 mod rejections;
 mod samples;
+mod scoped;
+mod tenants;

@@ -26,9 +26,61 @@ fn what_is_misspelt_or_wrong_is_refused_by_name() {
         ("apiPriority: {precedence: 9000}", "/apiPriority/precedence"),
         ("nodeLabels: {enable: true}", "'enable'"),
         ("leaderElection: {leaseSeconds: 1}", "/leaderElection/leaseSeconds"),
+        ("watch: {namespace: [studio]}", "'namespace'"),
+        ("watch: {namespaces: [Studio]}", "/watch/namespaces/0"),
+        ("watch: {namespaces: [a, a]}", "/watch/namespaces"),
     ] {
         let said = template("modelcache-system", values).expect_err(values);
         assert!(said.contains(expected), "{values}: {said}");
+    }
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_refused_with_what_to_do() {
+    let pool = |more: &str| format!("pools: {{gpu: {{gpu: Any, path: /mnt/modelcache, capacity: 1Gi, {more}}}}}");
+    let object = |kind: &str, namespace: &str| {
+        let metadata = format!("{{name: mine{namespace}}}");
+        format!("extraObjects: [{{apiVersion: modelcache.dev/v1alpha1, kind: {kind}, metadata: {metadata}}}]")
+    };
+    let text = "extraObjects: [\"# One\\n---\\nkind: ModelCache\\nmetadata: {name: mine, namespace: '{{ .Release.Namespace }}'}\"]";
+    let served = "watch: {namespaces: [studio]}\n";
+    for (values, expected) in [
+        ("nodeJobs: {namespace: models}".to_owned(), "nodeJobs.namespace: models is the release's own"),
+        ("watch: {namespaces: [studio, models]}".into(), "watch.namespaces: models is the operator's own"),
+        (
+            "watch: {namespaces: [modelcache-node-jobs]}".into(),
+            "watch.namespaces: modelcache-node-jobs is the operator's own",
+        ),
+        (pool("namespaces: {names: [models]}"), "pools.gpu.namespaces.names: no cache is served in models"),
+        (
+            format!("{served}{}", pool("namespaces: {names: [team]}")),
+            "pools.gpu.namespaces.names: team is not in watch",
+        ),
+        (
+            format!("{served}{}", pool("namespaces: {selector: {matchLabels: {a: b}}}")),
+            "pools.gpu.namespaces.selector: with",
+        ),
+        (object("ModelCache", ""), "the ModelCache mine is in models"),
+        (object("ModelCacheBackup", ", namespace: models"), "the ModelCacheBackup mine is in models"),
+        (
+            object("ModelCacheRestore", ", namespace: modelcache-node-jobs"),
+            "the ModelCacheRestore mine is in modelcache-node",
+        ),
+        (text.into(), "the ModelCache mine is in models"),
+        (
+            format!("{served}{}", object("ModelCache", ", namespace: team")),
+            "mine is in team, which is not in watch.namespaces",
+        ),
+    ] {
+        let said = template("models", &values).expect_err(&values);
+        assert!(said.contains(expected), "{values}: {said}");
+    }
+    for fits in [
+        object("ModelCache", ", namespace: team"),
+        object("ConfigMap", ""),
+        format!("{served}{}", object("ModelCache", ", namespace: studio")),
+    ] {
+        template("models", &fits).unwrap_or_else(|said| panic!("{fits}: {said}"));
     }
 }
 

@@ -38,7 +38,7 @@ fn words(line: &str) -> Vec<String> {
 fn ours(line: &str) -> Option<Vec<String>> {
     let line = line.trim_start().trim_start_matches("$ ");
     let line = line.replace("kubectl modelcache ", "kubectl-modelcache ");
-    let line = line.split_once("$(modelcache ").map_or(line.to_owned(), |(_, rest)| format!("modelcache {rest}"));
+    let line = line.split_once("$(modelcache ").map_or_else(|| line.clone(), |(_, rest)| format!("modelcache {rest}"));
     let words = words(&line);
     let assigns = |it: &String| {
         it.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))

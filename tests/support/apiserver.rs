@@ -24,6 +24,7 @@ static CONTROL_PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start
 pub struct ControlPlane {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
+    audit_log: PathBuf,
     /// Its death takes the control plane down.
     _guard: Child,
 }
@@ -63,7 +64,12 @@ impl ControlPlane {
         let description: Value = serde_json::from_str(&described).unwrap();
         let path =
             |key: &str| PathBuf::from(description[key].as_str().unwrap_or_else(|| panic!("no {key} in {described}")));
-        let plane = Self { kubeconfig: path("kubeconfig"), kubectl: path("kubectl"), _guard: guard };
+        let plane = Self {
+            kubeconfig: path("kubeconfig"),
+            kubectl: path("kubectl"),
+            audit_log: path("auditLog"),
+            _guard: guard,
+        };
         plane.kubectl(&["apply", "--server-side", "-k", "config/default"]);
         plane.kubectl(&["wait", "--for=condition=Established", "--timeout=240s", "crd", "--all"]);
         plane.wait_for_kinds();
@@ -105,6 +111,11 @@ impl ControlPlane {
     /// The kubectl of the server's version.
     pub fn kubectl_program(&self) -> &Path {
         &self.kubectl
+    }
+
+    /// Who asked for what, one event in JSON on each line.
+    pub fn audit_log(&self) -> &Path {
+        &self.audit_log
     }
 
     async fn client(&self, user: Option<(&str, Vec<String>)>) -> Client {

@@ -56,7 +56,9 @@ labels. As text, and not read and written anew: every number and every expressio
 {{- $pull := list -}}
 {{- range $common.imagePullSecrets | default list }}{{ $pull = append $pull (printf "'%s'" .name) }}{{ end -}}
 {{- $text = replace "name: commonPullSecrets\n    expression: \"[]\"" (printf "name: commonPullSecrets\n    expression: \"[%s]\"" (join ", " $pull)) $text -}}
+{{- $scoped := $context.Values.watch.namespaces -}}
 {{- range $document := splitList "\n---\n" $text }}
+{{- if $scoped }}{{ $document = include "modelcache.scoped" (dict "context" $context "text" $document) }}{{ end }}
 ---
 {{- if regexMatch "(?m)^  labels:$" $document }}
 {{ regexReplaceAllLiteral "(?m)^  labels:$" $document (printf "  labels:\n%s" $labels) | trim }}
@@ -64,6 +66,29 @@ labels. As text, and not read and written anew: every number and every expressio
 {{ regexReplaceAllLiteral "(?m)^metadata:$" $document (printf "metadata:\n  labels:\n%s" $labels) | trim }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* What ends the name of an object outside namespaces where only some are served: each release has its own. */}}
+{{- define "modelcache.suffix" -}}
+{{- with .Values.watch.namespaces }}.{{ $.Release.Namespace }}{{ end -}}
+{{- end }}
+
+{{/*
+A document where only some namespaces are served. Roles and policies of ours lie outside namespaces: each release has its own,
+named by its namespace. Policies about pods and caches look nowhere else. Labels of nodes may be set by the operators of all
+releases: scoped-node-labels.yaml says which by which.
+*/}}
+{{- define "modelcache.scoped" -}}
+{{- $text := .text -}}
+{{- $names := .context.Values.watch.namespaces -}}
+{{- $suffix := include "modelcache.suffix" .context -}}
+{{- $text = regexReplaceAll "(?m)^  name: modelcache-operator-node-labels$" $text (printf "${0}%s" $suffix) -}}
+{{- $text = replace (printf "expression: request.userInfo.username != 'system:serviceaccount:%s:modelcache-operator'" .context.Release.Namespace) "expression: \"!request.userInfo.username.matches('^system:serviceaccount:[^:]+:modelcache-operator$')\"" $text -}}
+{{- if regexMatch "(?m)^kind: (ValidatingAdmission|MutatingAdmission)Policy" $text -}}
+{{- $text = regexReplaceAll "(?m)^  (name|policyName): (modelcache-[a-z-]+)$" $text (printf "  ${1}: ${2}%s" $suffix) -}}
+{{- $text = regexReplaceAll "(?m)^  (policyName: modelcache-(pods|delete-guard)\\..*)$" $text (printf "  ${1}\n  matchResources:\n    namespaceSelector:\n      matchExpressions:\n      - {key: kubernetes.io/metadata.name, operator: In, values: %s}" (toJson $names)) -}}
+{{- end -}}
+{{ $text }}
 {{- end }}
 
 {{/* What every cache's podTemplate is laid over, as JSON; empty where nothing is said. */}}

@@ -197,6 +197,13 @@ fn per_node_place(
             format!("NodeCachePool `{pool_name}` does not admit namespace `{namespace}`: see its `spec.namespaces`");
         return Err(Problem::new(Reason::PoolForbidden, message));
     }
+    if !observed.scope.has_whole(&pool) {
+        let message = format!(
+            "NodeCachePool `{pool_name}` may be used from namespaces that this operator does not serve, so it cannot know what is reserved of the disks: name none but {} in the pool's `spec.namespaces.names`",
+            observed.scope
+        );
+        return Err(Problem::new(Reason::PoolForbidden, message));
+    }
     reserve(cache, volume, &pool, observed)?;
     if observed.namespace_uid.is_empty() {
         // Directories and PersistentVolumes are keyed by it: without it two namespaces would share one.

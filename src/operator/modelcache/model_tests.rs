@@ -137,6 +137,24 @@ fn a_pool_admits_by_name_or_by_label_and_an_empty_admission_admits_nobody() {
 }
 
 #[test]
+fn an_operator_of_some_namespaces_uses_no_pool_that_others_may_fill_without_its_knowledge() {
+    let obstacle = |served: &str, namespaces: serde_json::Value| {
+        let mut pool = pool();
+        pool.spec.namespaces = serde_json::from_value(namespaces).unwrap();
+        let mut observed = Observed::empty().with_pool(pool).with_node(node_object("a"));
+        observed.scope = crate::operator::scope::Scope::parse(served).unwrap();
+        only(&cache(), &observed).place.err().map(|it| (it.reason, it.message))
+    };
+    assert_eq!(obstacle("team,studio", json!({"names": ["team"]})), None);
+    assert_eq!(obstacle("", json!(null)), None);
+    for admits in [json!(null), json!({"names": ["team", "elsewhere"]}), json!({"names": ["team"], "selector": {}})] {
+        let (reason, message) = obstacle("team,studio", admits).unwrap();
+        assert_eq!(reason, Reason::PoolForbidden);
+        assert!(message.contains("name none but studio, team in the pool's `spec.namespaces.names`"), "{message}");
+    }
+}
+
+#[test]
 fn a_volume_that_does_not_fit_the_pool_says_what_is_left_and_what_can_be_done() {
     let mut small = pool();
     small.spec.capacity.0 = "100Gi".into();

@@ -12,7 +12,8 @@ use crate::operator::mounting_pod::MountingPod;
 use crate::operator::options::Settings;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::replica::observe::beside;
-use crate::operator::runtime::Stores;
+use crate::operator::runtime::{Seen, Stores};
+use crate::operator::scope::Scope;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim};
 use kube::ResourceExt;
@@ -62,6 +63,8 @@ pub struct Observed {
     pub tracks_use: bool,
     /// Whether nodes are labelled with the caches that they hold.
     pub labels_nodes: bool,
+    /// Which namespaces the operator serves.
+    pub scope: Scope,
 }
 
 impl Observed {
@@ -154,6 +157,7 @@ pub async fn observe(
         pods: pods(cluster, stores, &namespace, deleting).await?,
         tracks_use: stores.users.is_some(),
         labels_nodes: settings.label_nodes,
+        scope: settings.scope.clone(),
     })
 }
 
@@ -167,7 +171,7 @@ async fn pods(
     if deleting {
         return Ok(cluster.mounting_pods(namespace).await?.into_iter().map(Arc::new).collect());
     }
-    let users = stores.users.iter().flat_map(kube::runtime::reflector::Store::state);
+    let users = stores.users.iter().flat_map(Seen::state);
     Ok(users.filter(|it| it.namespace().as_deref() == Some(namespace)).collect())
 }
 

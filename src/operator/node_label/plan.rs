@@ -6,6 +6,7 @@
 
 use crate::api::condition::{ConditionType, find};
 use crate::api::{ModelCache, ModelCacheReplica, label, name};
+use crate::operator::scope::Scope;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,39 @@ enum Known {
     Complete,
 }
 
+/// Which labels of nodes an operator answers for. One of all namespaces: all that say what a node holds. One of some: those whose
+/// key names such a namespace; a long key is cut and names none, so it is left alone unless it is that of a cache that was seen.
+#[derive(Debug)]
+pub struct Ours {
+    scope: Scope,
+    /// Keys that name no namespace, of the caches that were seen. A cache goes before its label does.
+    cut: BTreeSet<String>,
+}
+
+impl Ours {
+    /// Those of an operator that serves these namespaces, and has seen no cache yet.
+    pub const fn new(scope: Scope) -> Self {
+        Self { scope, cut: BTreeSet::new() }
+    }
+
+    /// Remembers which of the keys that name no namespace are of these caches.
+    pub fn see(&mut self, caches: &[Arc<ModelCache>]) {
+        if self.scope.names().is_some() {
+            let keys = caches.iter().map(|it| name::node_label(&it.namespace().unwrap_or_default(), &it.name_any()));
+            self.cut.extend(keys.filter(|it| name::node_label_namespace(it).is_none()));
+        }
+    }
+
+    /// Whether a label is one of these.
+    fn has(&self, key: &str) -> bool {
+        let served = || match name::node_label_namespace(key) {
+            Some(namespace) => self.scope.serves(namespace),
+            None => self.cut.contains(key),
+        };
+        key.starts_with(label::CACHED) && (self.scope.names().is_none() || served())
+    }
+}
+
 /// The label of the nodes that hold a cache. `None` for a cache that is on no node: all of its volumes are shared.
 pub fn key(cache: &ModelCache) -> Option<String> {
     per_node(cache).next()?;
@@ -31,12 +65,13 @@ pub fn key(cache: &ModelCache) -> Option<String> {
 }
 
 /// What is to be changed about the labels of a node, by key: a value to set, or none to take it off. Empty when they are as they
-/// should be; without caches all of ours are taken off.
+/// should be; without caches all of ours are taken off, and those that are not ours never are.
 pub fn change(
     node_uid: &str,
     labels: &BTreeMap<String, String>,
     caches: &[Arc<ModelCache>],
     replicas: &[Arc<ModelCacheReplica>],
+    ours: &Ours,
 ) -> BTreeMap<String, Option<&'static str>> {
     let copies = copies(node_uid, replicas);
     let (mut held, mut kept) = (BTreeSet::new(), BTreeSet::new());
@@ -50,8 +85,8 @@ pub fn change(
             _ => {}
         }
     }
-    let ours = labels.keys().filter(|it| it.starts_with(label::CACHED));
-    let gone = ours.filter(|it| !held.contains(*it) && !kept.contains(*it)).map(|it| (it.clone(), None));
+    let gone = labels.keys().filter(|it| ours.has(it));
+    let gone = gone.filter(|it| !held.contains(*it) && !kept.contains(*it)).map(|it| (it.clone(), None));
     let new = held.iter().filter(|it| labels.get(*it).map(String::as_str) != Some(HELD));
     let new = new.map(|it| (it.clone(), Some(HELD)));
     gone.chain(new).collect()

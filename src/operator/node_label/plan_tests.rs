@@ -44,10 +44,20 @@ fn complete(cache: &str, volume: &str) -> ModelCacheReplica {
 }
 
 fn decided(labels: &[(&str, &str)], caches: Vec<ModelCache>, replicas: Vec<ModelCacheReplica>) -> Value {
+    decided_by(&Ours::new(Scope::default()), labels, caches, replicas)
+}
+
+/// What an operator decides that answers for these.
+fn decided_by(
+    ours: &Ours,
+    labels: &[(&str, &str)],
+    caches: Vec<ModelCache>,
+    replicas: Vec<ModelCacheReplica>,
+) -> Value {
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let (caches, replicas): (Vec<_>, Vec<_>) =
         (caches.into_iter().map(Arc::new).collect(), replicas.into_iter().map(Arc::new).collect());
-    json!(change(NODE, &labels, &caches, &replicas))
+    json!(change(NODE, &labels, &caches, &replicas, ours))
 }
 
 #[test]
@@ -131,6 +141,29 @@ fn labels_of_others_are_left_and_a_value_of_ours_that_somebody_changed_is_mended
     assert_eq!(stale, json!({"cached.modelcache.dev/team.gone": null, "cached.modelcache.dev/x": null}));
 }
 
+#[test]
+fn an_operator_of_some_namespaces_takes_off_no_label_that_another_may_have_set() {
+    let long = "c".repeat(63);
+    let cut = name::node_label("team", &long);
+    let stale = [
+        ("cached.modelcache.dev/team.gone", "true"),
+        ("cached.modelcache.dev/other.gone", "true"),
+        ("cached.modelcache.dev/teams.gone", "true"),
+        ("cached.modelcache.dev/x", "true"),
+        (cut.as_str(), "true"),
+    ];
+    let mut ours = Ours::new(Scope::parse("team,studio").unwrap());
+    // Whose cut one it is, is not known before its cache was seen; and then it stays known when the cache is gone.
+    assert_eq!(decided_by(&ours, &stale, vec![], vec![]), json!({"cached.modelcache.dev/team.gone": null}));
+    ours.see(&[Arc::new(with_volumes(&long, &["models"])), Arc::new(with_volumes("studio", &["models"]))]);
+    let expected = json!({"cached.modelcache.dev/team.gone": null, cut.as_str(): null});
+    assert_eq!(decided_by(&ours, &stale, vec![], vec![]), expected);
+    // It sets its own as any other does.
+    let cache = || vec![with_volumes(&long, &["models"])];
+    assert_eq!(decided_by(&ours, &[], cache(), vec![complete(&long, "models")]), json!({cut.as_str(): "true"}));
+    assert_eq!(decided_by(&ours, &[(&cut, "true")], cache(), vec![complete(&long, "models")]), json!({}));
+}
+
 proptest! {
     #[test]
     fn what_was_changed_needs_no_further_change(
@@ -150,7 +183,7 @@ proptest! {
         let mut labels: BTreeMap<String, String> =
             labels.iter().map(|it| (name::node_label("team", names[*it]), "true".to_owned())).collect();
         labels.insert("zone".into(), "a".into());
-        let change_of = |labels: &BTreeMap<String, String>| change(NODE, labels, &caches, &replicas);
+        let change_of = |labels: &BTreeMap<String, String>| change(NODE, labels, &caches, &replicas, &Ours::new(Scope::default()));
         for (key, value) in change_of(&labels) {
             match value {
                 Some(value) => labels.insert(key, value.to_owned()),

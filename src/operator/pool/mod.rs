@@ -18,6 +18,10 @@ use std::sync::Arc;
 
 /// Says what a pool has and what is reserved of it.
 pub async fn reconcile(pool: Arc<NodeCachePool>, context: Arc<Context>) -> Result<Action, Error> {
+    // Another operator's, or nobody's: two that wrote its status would never agree.
+    if !context.settings.scope.has_whole(&pool) {
+        return Ok(Action::await_change());
+    }
     let api = context.cluster.global::<NodeCachePool>();
     let status = status(&pool, &context.stores.nodes.state(), &context.stores.caches.state(), Timestamp::now());
     context.cluster.apply_status(&api, pool.as_ref(), pool.status.as_ref(), &status).await?;

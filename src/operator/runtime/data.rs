@@ -1,7 +1,9 @@
 //! Who wakes the reconciles of backups and restores?
 
 use super::context::Context;
-use super::controllers::{config, meta, observed, of_roles, ours, pause};
+use super::place::{Place, of_roles, ours};
+use super::reconciles::{config, observed, pause};
+use super::seen::Seen;
 use crate::api::{
     JobRole, ModelCache, ModelCacheBackup, ModelCacheBackupStatus, ModelCacheReplica, ModelCacheRestore,
     ModelCacheRestoreStatus, label, name,
@@ -13,22 +15,22 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Controller;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use std::sync::Arc;
 
 /// Backups, and the records of scheduled ones.
-pub(super) async fn backups(client: &Client, backups: &Store<ModelCacheBackup>, context: Arc<Context>) {
+pub(super) async fn backups(client: &Client, place: &Place, backups: &Seen<ModelCacheBackup>, context: Arc<Context>) {
     let (on_cache, on_job, on_pod) = (backups.clone(), backups.clone(), backups.clone());
-    let runs = Controller::new(Api::<ModelCacheBackup>::all(client.clone()), watcher::Config::default())
+    let runs = Controller::new(place.api::<ModelCacheBackup>(client), watcher::Config::default())
         .with_config(config())
-        .owns(meta::<Job>(client), ours())
+        .owns(place.meta::<Job>(client), ours())
         // A scheduled one's Job belongs to the CronJob.
-        .watches(meta::<Job>(client), of_roles(&[JobRole::Backup]), move |it| unfinished(&on_job, &it))
-        .watches(meta::<Pod>(client), of_roles(&[JobRole::Backup]), move |it| unfinished(&on_pod, &it))
+        .watches(place.meta::<Job>(client), of_roles(&[JobRole::Backup]), move |it| unfinished(&on_job, &it))
+        .watches(place.meta::<Pod>(client), of_roles(&[JobRole::Backup]), move |it| unfinished(&on_pod, &it))
         // `suspend` and `backup` are the cache's.
-        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |cache| {
+        .watches(place.api::<ModelCache>(client), watcher::Config::default(), move |cache| {
             let of_it = |it: &Arc<ModelCacheBackup>| {
                 it.spec.cache == cache.name_any() && it.namespace() == cache.namespace() && !is_complete(it)
             };
@@ -36,7 +38,7 @@ pub(super) async fn backups(client: &Client, backups: &Store<ModelCacheBackup>, 
         })
         .run(|object, context| observed("modelcachebackup", backup::reconcile, object, context), pause, context.clone())
         .for_each(|_| future::ready(()));
-    let records = Controller::new(meta::<Job>(client), of_roles(&[JobRole::Backup]))
+    let records = Controller::new(place.meta::<Job>(client), of_roles(&[JobRole::Backup]))
         .with_config(config())
         .run(|object, context| observed("scheduledbackup", backup::record::reconcile, object, context), pause, context)
         .for_each(|_| future::ready(()));
@@ -44,21 +46,26 @@ pub(super) async fn backups(client: &Client, backups: &Store<ModelCacheBackup>, 
 }
 
 /// Restores.
-pub(super) async fn restores(client: &Client, restores: &Store<ModelCacheRestore>, context: Arc<Context>) {
+pub(super) async fn restores(
+    client: &Client,
+    place: &Place,
+    restores: &Seen<ModelCacheRestore>,
+    context: Arc<Context>,
+) {
     let by_label = |it: PartialObjectMeta<Pod>| {
         let name = it.labels().get(label::RESTORE)?;
         Some(ObjectRef::<ModelCacheRestore>::new(name).within(it.metadata.namespace.as_deref()?))
     };
     let (on_cache, on_replica) = (restores.clone(), restores.clone());
-    Controller::new(Api::<ModelCacheRestore>::all(client.clone()), watcher::Config::default())
+    Controller::new(place.api::<ModelCacheRestore>(client), watcher::Config::default())
         .with_config(config())
-        .owns(meta::<Job>(client), ours())
-        .watches(meta::<Pod>(client), of_roles(&[JobRole::Restore]), by_label)
-        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |it| {
+        .owns(place.meta::<Job>(client), ours())
+        .watches(place.meta::<Pod>(client), of_roles(&[JobRole::Restore]), by_label)
+        .watches(place.api::<ModelCache>(client), watcher::Config::default(), move |it| {
             open_in(&on_cache, it.metadata.namespace.as_ref())
         })
         // A warm-up that ends leaves the volume to the restore that waits for it.
-        .watches(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default(), move |it| {
+        .watches(place.api::<ModelCacheReplica>(client), watcher::Config::default(), move |it| {
             open_in(&on_replica, it.metadata.namespace.as_ref())
         })
         .run(|object, context| observed("modelcacherestore", restore::reconcile, object, context), pause, context)
@@ -67,7 +74,7 @@ pub(super) async fn restores(client: &Client, restores: &Store<ModelCacheRestore
 }
 
 /// The backups that a Job or a pod may be of: the one that it names, and those of its cache that were scheduled and are open.
-fn unfinished<K>(backups: &Store<ModelCacheBackup>, object: &PartialObjectMeta<K>) -> Vec<ObjectRef<ModelCacheBackup>>
+fn unfinished<K>(backups: &Seen<ModelCacheBackup>, object: &PartialObjectMeta<K>) -> Vec<ObjectRef<ModelCacheBackup>>
 where
     PartialObjectMeta<K>: Resource<DynamicType = ()>,
 {
@@ -87,7 +94,7 @@ fn is_complete(backup: &ModelCacheBackup) -> bool {
 }
 
 /// The restores of a namespace that are not over.
-fn open_in(restores: &Store<ModelCacheRestore>, namespace: Option<&String>) -> Vec<ObjectRef<ModelCacheRestore>> {
+fn open_in(restores: &Seen<ModelCacheRestore>, namespace: Option<&String>) -> Vec<ObjectRef<ModelCacheRestore>> {
     let open = |it: &Arc<ModelCacheRestore>| {
         it.metadata.namespace.as_ref() == namespace
             && !it.status.as_ref().is_some_and(ModelCacheRestoreStatus::is_complete)

@@ -1,5 +1,6 @@
 //! Watches, leadership, health, metrics: what makes a process of the reconciles.
 
+mod caches;
 mod context;
 mod controllers;
 mod data;
@@ -7,13 +8,18 @@ mod feeds;
 mod health;
 mod log;
 mod metrics;
+mod needs;
 mod nodes;
 mod permissions;
+mod place;
+mod reconciles;
+mod seen;
 mod throttle;
 mod users;
 
 pub use context::{Context, Stores};
 pub use log::log;
+pub use seen::Seen;
 
 use crate::operator::cluster::{Cluster, Leadership};
 use crate::operator::options::OperatorOptions;
@@ -34,6 +40,11 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// A namespace is to be served that the operator itself, or what it does on nodes, needs alone.
+    #[error(
+        "--namespaces names {0}, which is the operator's own or that of its node Jobs: caches have namespaces of their own"
+    )]
+    OwnNamespace(String),
     /// Leadership was lost: another process may write now.
     #[error("the Lease was lost: another process may lead now, so this one ends")]
     LeaseLost,
@@ -41,6 +52,10 @@ pub enum RunError {
 
 /// Runs the operator until it is told to end or loses its Lease.
 pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
+    let own = [&options.namespace, &options.node_jobs_namespace];
+    if let Some(own) = options.namespaces.names().and_then(|names| own.into_iter().find(|it| names.contains(*it))) {
+        return Err(RunError::OwnNamespace(own.clone()));
+    }
     let client = kube::Client::try_default().await.map_err(|source| RunError::NoCluster(Box::new(source)))?;
     let health = Arc::new(Health::default());
     let listener = tokio::net::TcpListener::bind(options.listen)
@@ -50,10 +65,10 @@ pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
 
     let shutdown = shutdown_signal();
     tokio::pin!(shutdown);
-    tokio::select! {
-        () = permissions::wait(&client, &health, &options) => {}
+    let mut there = tokio::select! {
+        there = permissions::wait(&client, &health, &options) => there,
         () = &mut shutdown => return Ok(()),
-    }
+    };
     tracing::info!(identity = options.identity, "waits for the Lease");
     // Ready to take over.
     health.ready();
@@ -73,10 +88,21 @@ pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
         }
     };
     tracing::info!("leads");
+    if options.namespaces.names().is_some() {
+        // It may have waited for long, and a namespace may be there by now.
+        tokio::select! {
+            now = permissions::wait(&client, &health, &options) => there = now,
+            () = leadership.lost() => return Err(RunError::LeaseLost),
+            () = &mut shutdown => {
+                leadership.release().await;
+                return Ok(());
+            }
+        }
+    }
     let cluster = Cluster::new(client.clone(), &options.identity);
     let result = tokio::select! {
-        () = controllers::run(client.clone(), cluster, options.settings(), health.clone()) => Ok(()),
-        () = permissions::keep_checking(client, health.clone()) => Ok(()),
+        () = controllers::run(client.clone(), cluster, options.settings(), &there, health.clone()) => Ok(()),
+        () = permissions::keep_checking(client, health.clone(), &options, &there) => Ok(()),
         () = leadership.lost() => Err(RunError::LeaseLost),
         () = &mut shutdown => Ok(()),
     };

@@ -1,7 +1,8 @@
 //! Who wakes the reconcile of a node's labels?
 
 use super::context::Context;
-use super::controllers::{config, meta, pause, throttled};
+use super::place::Place;
+use super::reconciles::{config, pause, throttled};
 use super::throttle::Throttle;
 use crate::api::{ModelCache, ModelCacheReplica};
 use crate::operator::node_label;
@@ -19,22 +20,25 @@ use std::time::Duration;
 /// A node is woken by whatever happens to a copy on it, and few of that changes a label.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps the labels of nodes where that is wanted, and takes off what is left of them where it is not.
-pub(super) async fn labels(client: &Client, context: Arc<Context>) {
+/// Keeps the labels of nodes where that is wanted, and takes off what is left of them where it is not: of the caches in these
+/// places.
+pub(super) async fn labels(client: &Client, places: &[Place], context: Arc<Context>) {
     if !context.settings.label_nodes {
         return node_label::take_off(context).await;
     }
     let throttle = Arc::new(Throttle::new(INTERVAL));
-    let on_cache = context.clone();
-    Controller::new(meta::<Node>(client), watcher::Config::default())
-        .with_config(config())
-        .watches(Api::<ModelCacheReplica>::all(client.clone()), watcher::Config::default(), |it| {
-            Some(ObjectRef::new(&it.spec.node?.name))
-        })
-        // One that is deleted, or has another volume now.
-        .watches(Api::<ModelCache>::all(client.clone()), watcher::Config::default(), move |it| {
-            concerned(&on_cache, &it)
-        })
+    let nodes: Api<PartialObjectMeta<Node>> = Api::all(client.clone());
+    let mut controller = Controller::new(nodes, watcher::Config::default()).with_config(config());
+    for place in places {
+        let on_cache = context.clone();
+        controller = controller
+            .watches(place.api::<ModelCacheReplica>(client), watcher::Config::default(), |it| {
+                Some(ObjectRef::new(&it.spec.node?.name))
+            })
+            // One that is deleted, or has another volume now.
+            .watches(place.api::<ModelCache>(client), watcher::Config::default(), move |it| concerned(&on_cache, &it));
+    }
+    controller
         .run(
             move |object, context| throttled(throttle.clone(), "nodelabel", node_label::reconcile, object, context),
             pause,

@@ -1,14 +1,18 @@
 //! Is everything there that the operator needs: its kinds, and its permissions? What is missing is said by name.
 //!
-//! A missing one is a reason not to be ready, never a crash.
+//! A missing one is a reason not to be ready, never a crash. What is missing in one of several namespaces holds up no other: that
+//! one is served as soon as it is mended. A namespace that is to be served and is not there is no reason.
 
 use super::health::Health;
-use crate::api::{GROUP, VERSION};
+use super::needs::{Need, READS, Read, WRITES};
 use crate::operator::options::OperatorOptions;
+use crate::operator::scope::Scope;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,61 +20,83 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(2);
 /// Between two looks while nothing is: reads only, so that an idle operator writes nothing.
 const RECHECK: Duration = Duration::from_secs(20);
+/// Looks at which a namespace may lack something before the others are served without it: roles that were made a moment ago are
+/// not known at once.
+const PATIENCE: usize = 5;
+/// Namespaces of which all is read at each look; with more of them it is read less often.
+const READ_AT_ONCE: usize = 5;
 
-/// What is written: group, resource, verbs.
-const WRITES: &[(&str, &str, &[&str])] = &[
-    ("", "persistentvolumes", &["create", "patch", "delete"]),
-    ("", "persistentvolumeclaims", &["create", "patch", "delete"]),
-    ("", "configmaps", &["create", "patch", "delete"]),
-    ("batch", "jobs", &["create", "delete"]),
-    ("batch", "cronjobs", &["create", "patch", "delete"]),
-    ("events.k8s.io", "events", &["create", "patch"]),
-    (GROUP, "modelcaches", &["patch"]),
-    (GROUP, "modelcaches/status", &["patch"]),
-    (GROUP, "modelcachereplicas", &["create", "patch", "delete"]),
-    (GROUP, "modelcachereplicas/status", &["patch"]),
-    (GROUP, "modelcachebackups", &["create", "delete"]),
-    (GROUP, "modelcachebackups/status", &["patch"]),
-    (GROUP, "modelcacherestores/status", &["patch"]),
-    (GROUP, "nodecachepools/status", &["patch"]),
-];
+/// Something that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Missing {
+    /// The served namespace where it is. What is missing elsewhere is missing for all of them.
+    namespace: Option<String>,
+    what: String,
+}
 
-/// What is read: group, version, kind, plural.
-const READS: &[(&str, &str, &str, &str)] = &[
-    (GROUP, VERSION, "ModelCache", "modelcaches"),
-    (GROUP, VERSION, "ModelCacheReplica", "modelcachereplicas"),
-    (GROUP, VERSION, "ModelCacheBackup", "modelcachebackups"),
-    (GROUP, VERSION, "ModelCacheRestore", "modelcacherestores"),
-    (GROUP, VERSION, "NodeCachePool", "nodecachepools"),
-    ("", "v1", "Node", "nodes"),
-    ("", "v1", "Namespace", "namespaces"),
-    ("", "v1", "Pod", "pods"),
-    ("", "v1", "Event", "events"),
-    ("", "v1", "PersistentVolume", "persistentvolumes"),
-    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
-    ("", "v1", "ConfigMap", "configmaps"),
-    ("batch", "v1", "Job", "jobs"),
-    ("batch", "v1", "CronJob", "cronjobs"),
-];
+impl Missing {
+    const fn everywhere(what: String) -> Self {
+        Self { namespace: None, what }
+    }
+}
 
-/// Returns when nothing is missing.
-pub(super) async fn wait(client: &Client, health: &Health, options: &OperatorOptions) {
+/// Returns the namespaces that are there and where nothing is missing, once nothing is missing for all of them.
+pub(super) async fn wait(client: &Client, health: &Health, options: &OperatorOptions) -> BTreeSet<String> {
+    let mut looks = 0;
     loop {
-        let mut missing = missing_reads(client).await;
-        missing.extend(missing_writes(client, options).await);
+        looks += 1;
+        let (there, mut missing) = namespaces(client, &options.namespaces).await;
+        missing.extend(missing_reads(client, &there, options).await);
+        missing.extend(missing_writes(client, &there, options).await);
+        say_absent(health, &options.namespaces, &there);
         if missing.is_empty() {
-            return;
+            return there;
         }
         say(health, &missing);
+        if let Some(whole) = whole(&there, &missing).filter(|it| looks >= PATIENCE && !it.is_empty()) {
+            return whole;
+        }
         tokio::time::sleep(RETRY).await;
     }
 }
 
-/// Keeps looking for as long as the process leads.
-pub(super) async fn keep_checking(client: Client, health: Arc<Health>) {
-    loop {
+/// The namespaces where nothing is missing. `None` while something is missing for all of them.
+fn whole(there: &BTreeSet<String>, missing: &[Missing]) -> Option<BTreeSet<String>> {
+    let lacking: Option<BTreeSet<String>> = missing.iter().map(|it| it.namespace.clone()).collect();
+    Some(there.difference(&lacking?).cloned().collect())
+}
+
+/// Keeps looking for as long as the process leads, and returns when another namespace can be served: nothing watches it yet.
+pub(super) async fn keep_checking(
+    client: Client,
+    health: Arc<Health>,
+    options: &OperatorOptions,
+    served: &BTreeSet<String>,
+) {
+    let rarely = 1 + served.len() / READ_AT_ONCE;
+    let mut known: Vec<Missing> = vec![];
+    for look in 0.. {
         tokio::time::sleep(RECHECK).await;
-        let missing = missing_reads(&client).await;
+        let (there, mut missing) = namespaces(&client, &options.namespaces).await;
+        if missing.is_empty() {
+            say_absent(&health, &options.namespaces, &there);
+        }
+        let new: BTreeSet<String> = there.difference(served).cloned().collect();
+        if !new.is_empty() {
+            let mut lacking = missing_reads(&client, &new, options).await;
+            if whole(&new, &lacking).is_some_and(|it| !it.is_empty()) {
+                lacking.extend(missing_writes(&client, &new, options).await);
+            }
+            if let Some(whole) = whole(&new, &lacking).filter(|it| !it.is_empty()) {
+                tracing::info!(namespaces = ?whole, "can be served now: ends, to begin anew with them");
+                return;
+            }
+            missing.extend(lacking);
+        }
+        if look % rarely == 0 || !known.is_empty() {
+            known = missing_reads(&client, &there.intersection(served).cloned().collect(), options).await;
+        }
+        missing.extend(known.iter().cloned());
         if missing.is_empty() {
             health.ready();
         } else {
@@ -79,56 +105,109 @@ pub(super) async fn keep_checking(client: Client, health: Arc<Health>) {
     }
 }
 
-fn say(health: &Health, missing: &[String]) {
-    let text = missing.join("\n");
+fn say(health: &Health, missing: &[Missing]) {
+    let once: BTreeSet<&str> = missing.iter().map(|it| it.what.as_str()).collect();
+    let text = once.into_iter().collect::<Vec<_>>().join("\n");
     if health.not_ready(text.clone()) {
         tracing::warn!(missing = text, "something is missing in the cluster");
     }
 }
 
-async fn missing_reads(client: &Client) -> Vec<String> {
-    let mut missing = vec![];
-    for (group, version, kind, plural) in READS {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        match api.list_metadata(&ListParams::default().limit(1)).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
-                missing.push(format!(
-                    "the CustomResourceDefinition {plural}.{group} is missing: apply the files in crds/"
-                ));
-            }
+fn say_absent(health: &Health, scope: &Scope, there: &BTreeSet<String>) {
+    let absent: BTreeSet<String> =
+        scope.names().into_iter().flatten().filter(|it| !there.contains(*it)).cloned().collect();
+    let names = absent.iter().cloned().collect::<Vec<_>>().join(", ");
+    if health.absent(&absent) && !names.is_empty() {
+        tracing::warn!(namespaces = names, "to be served, and not there: served from when they are made");
+    }
+}
+
+/// Which namespaces of a scope are there, and what keeps us from knowing.
+async fn namespaces(client: &Client, scope: &Scope) -> (BTreeSet<String>, Vec<Missing>) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let (mut there, mut missing) = (BTreeSet::new(), vec![]);
+    for name in scope.names().into_iter().flatten() {
+        match api.get_metadata_opt(name).await {
+            Ok(Some(_)) => _ = there.insert(name.clone()),
+            Ok(None) => {}
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
-                missing.push(format!("the permission to list {plural} is missing: apply config/rbac"));
+                let what = format!("the permission to get namespace {name} is missing: apply the chart's roles");
+                missing.push(Missing { namespace: Some(name.clone()), what });
             }
-            Err(error) => missing.push(format!("cannot list {plural}: {error}")),
+            Err(error) => missing.push(Missing::everywhere(format!("cannot get namespace {name}: {error}"))),
+        }
+    }
+    (there, missing)
+}
+
+async fn missing_reads(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<Missing> {
+    let mut missing = vec![];
+    for Read { group, version, kind, plural, reach } in READS {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        for namespace in reach.namespaces(&options.namespaces, there, options) {
+            let api: Api<DynamicObject> = match namespace {
+                None => Api::all_with(client.clone(), &resource),
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            };
+            match api.list_metadata(&ListParams::default().limit(1)).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.is_not_found() => {
+                    missing.push(Missing::everywhere(format!(
+                        "the CustomResourceDefinition {plural}.{group} is missing: apply the files in crds/"
+                    )));
+                }
+                Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                    missing.push(permission("list", plural, namespace, options));
+                }
+                Err(error) => missing.push(Missing::everywhere(format!("cannot list {plural}: {error}"))),
+            }
         }
     }
     missing
 }
 
-async fn missing_writes(client: &Client, options: &OperatorOptions) -> Vec<String> {
+fn permission(verb: &str, resource: &str, namespace: Option<&str>, options: &OperatorOptions) -> Missing {
+    match namespace.filter(|_| options.namespaces.names().is_some()) {
+        None => Missing::everywhere(format!("the permission to {verb} {resource} is missing: apply config/rbac")),
+        Some(namespace) => Missing {
+            namespace: Some(namespace.to_owned()).filter(|it| options.namespaces.serves(it)),
+            what: format!(
+                "the permission to {verb} {resource} in namespace {namespace} is missing: apply the chart's roles with watch.namespaces"
+            ),
+        },
+    }
+}
+
+async fn missing_writes(client: &Client, there: &BTreeSet<String>, options: &OperatorOptions) -> Vec<Missing> {
     let mut missing = vec![];
-    for (group, resource, verbs) in WRITES {
-        for verb in *verbs {
-            missing.extend(denied(client, group, resource, verb, None).await);
+    for Need { group, resource, verbs, reach } in WRITES {
+        for namespace in reach.namespaces(&options.namespaces, there, options) {
+            for verb in *verbs {
+                missing.extend(denied(client, (group, resource, verb), namespace, options).await);
+            }
         }
     }
-    if options.label_nodes && denied(client, "", "nodes", "patch", None).await.is_some() {
-        missing.push(
+    if options.label_nodes && denied(client, ("", "nodes", "patch"), None, options).await.is_some() {
+        missing.push(Missing::everywhere(
             "the permission to patch nodes is missing, which labels of nodes take: apply config/policy/node-labels (in the chart \
              nodeLabels.enabled), or leave MODELCACHE_LABEL_NODES out"
                 .to_owned(),
-        );
+        ));
     }
     for verb in ["get", "create", "patch"] {
-        missing.extend(denied(client, "coordination.k8s.io", "leases", verb, Some(&options.namespace)).await);
+        let lease = ("coordination.k8s.io", "leases", verb);
+        missing.extend(denied(client, lease, Some(&options.namespace), options).await);
     }
     missing
 }
 
 /// Asks the API server whether we may. `None` when we may.
-async fn denied(client: &Client, group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> Option<String> {
+async fn denied(
+    client: &Client,
+    (group, resource, verb): (&str, &str, &str),
+    namespace: Option<&str>,
+    options: &OperatorOptions,
+) -> Option<Missing> {
     let (plain, subresource) =
         resource.split_once('/').map_or((resource, None), |(plain, sub)| (plain, Some(sub.to_owned())));
     let name = (plain == "leases" && verb != "create").then(|| crate::operator::cluster::LEASE.to_owned());
@@ -148,12 +227,35 @@ async fn denied(client: &Client, group: &str, resource: &str, verb: &str, namesp
         ..SelfSubjectAccessReview::default()
     };
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    match api.create(&PostParams::default(), &review).await {
-        Ok(answer) if answer.status.as_ref().is_some_and(|it| it.allowed) => None,
-        Ok(_) => Some(format!("the permission to {verb} {resource} is missing: apply config/rbac")),
-        Err(kube::Error::Api(status)) => {
-            Some(format!("cannot ask whether {verb} {resource} is allowed: {}", status.message))
+    let why = match api.create(&PostParams::default(), &review).await {
+        Ok(answer) if answer.status.as_ref().is_some_and(|it| it.allowed) => return None,
+        Ok(_) => return Some(permission(verb, resource, namespace, options)),
+        Err(kube::Error::Api(status)) => status.message,
+        Err(error) => error.to_string(),
+    };
+    Some(Missing::everywhere(format!("cannot ask whether {verb} {resource} is allowed: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_in_a_namespace_holds_up_no_other_and_what_is_missing_outside_holds_up_all() {
+        let there = BTreeSet::from(["studio".to_owned(), "team".to_owned()]);
+        let missing = |namespaces: &[Option<&str>]| -> Vec<Missing> {
+            let each = namespaces.iter().map(|it| Missing { namespace: it.map(str::to_owned), what: "x".into() });
+            each.collect()
+        };
+        for (lacks, expected) in [
+            (&[][..], Some(vec!["studio", "team"])),
+            (&[Some("team")], Some(vec!["studio"])),
+            (&[Some("gone")], Some(vec!["studio", "team"])),
+            (&[Some("team"), Some("studio")], Some(vec![])),
+            (&[Some("team"), None], None),
+        ] {
+            let found = whole(&there, &missing(lacks)).map(|it| it.into_iter().collect::<Vec<_>>());
+            assert_eq!(found, expected.map(|it| it.into_iter().map(str::to_owned).collect()), "{lacks:?}");
         }
-        Err(error) => Some(format!("cannot ask whether {verb} {resource} is allowed: {error}")),
     }
 }

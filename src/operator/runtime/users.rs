@@ -1,27 +1,65 @@
-//! Who uses a claim of a cache? Watched where use is tracked: of all pods, those are kept that mount a claim and are not over.
+//! Who uses a claim of a cache? Watched where use is tracked: of all pods of the namespaces that are served, those are kept that
+//! mount a claim and are not over.
 //!
 //! ```text
 //! all pods ──► those that mount claims, stripped ──► what is new of that ──► store ──► the caches it is about are woken
 //! ```
 
+use super::health::Health;
+use super::place::Place;
+use super::seen::{Seen, drive};
 use crate::api::ModelCache;
 use crate::operator::cluster::PODS;
 use crate::operator::mounting_pod::MountingPod;
-use futures::channel::mpsc::UnboundedSender;
-use futures::{Stream, StreamExt, future};
-use kube::runtime::reflector::{ObjectRef, Store};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::{self, BoxFuture};
+use futures::{FutureExt, Stream, StreamExt};
+use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::sync::Arc;
 
-/// The changes of who mounts claims, for the store that is given.
-pub(super) fn watched(
+/// Who mounts claims, and what must be driven to know it.
+pub(super) struct Users {
+    /// The pods, where use is tracked.
+    pub(super) pods: Option<Seen<MountingPod>>,
+    /// Caches that somebody begins or ends to use: for each place, in their order.
+    pub(super) used: Vec<UnboundedReceiver<ObjectRef<ModelCache>>>,
+    /// Sees them for as long as it is polled.
+    pub(super) feed: BoxFuture<'static, ()>,
+}
+
+/// Prepares the watches of pods in all these places, where use is tracked.
+pub(super) fn users(
     client: &Client,
+    places: &[Place],
+    track_use: bool,
+    caches: &Seen<ModelCache>,
+    health: &Arc<Health>,
+) -> Users {
+    let (mut stores, mut used, mut drivers) = (vec![], vec![], vec![]);
+    for place in places {
+        let (wake, woken) = unbounded();
+        used.push(woken);
+        if track_use {
+            let (known, writer) = store();
+            let events = watched(place.api(client), known.clone()).reflect(writer);
+            let told = telling(events, place.clone(), caches.clone(), wake);
+            drivers.push(drive(told, "pods", place.clone(), health.clone()));
+            stores.push(known);
+        }
+    }
+    let pods = track_use.then(|| stores.into_iter().collect());
+    Users { pods, used, feed: future::join_all(drivers).map(drop).boxed() }
+}
+
+/// The changes of who mounts claims, for the store that is given.
+fn watched(
+    pods: Api<MountingPod>,
     known: Store<MountingPod>,
 ) -> impl Stream<Item = watcher::Result<Event<MountingPod>>> + use<> {
-    let config = watcher::Config::default().page_size(PODS);
-    let pods = watcher(Api::<MountingPod>::all(client.clone()), config).default_backoff();
+    let pods = watcher(pods, watcher::Config::default().page_size(PODS)).default_backoff();
     pods.filter_map(move |event| future::ready(event.map(|it| news(it, &known)).transpose()))
 }
 
@@ -45,10 +83,11 @@ fn news(event: Event<MountingPod>, known: &Store<MountingPod>) -> Option<Event<M
     }
 }
 
-/// Passes the events on, once the store has them, and wakes the caches that they are about.
-pub(super) fn telling<S>(
+/// Passes the events of a place on, once the store has them, and wakes the caches that they are about.
+fn telling<S>(
     events: S,
-    caches: Store<ModelCache>,
+    place: Place,
+    caches: Seen<ModelCache>,
     wake: UnboundedSender<ObjectRef<ModelCache>>,
 ) -> impl Stream<Item = watcher::Result<Event<MountingPod>>>
 where
@@ -56,7 +95,9 @@ where
 {
     events.inspect(move |event| {
         let Ok(event) = event else { return };
-        for cache in caches.state().iter().filter(|it| concerns(event, it)) {
+        let caches = caches.state();
+        let here = caches.iter().filter(|it| place.has(it.metadata.namespace.as_deref()));
+        for cache in here.filter(|it| concerns(event, it)) {
             // Nobody listens any more when the process ends.
             let _ = wake.unbounded_send(ObjectRef::from_obj(cache.as_ref()));
         }
@@ -105,13 +146,19 @@ mod tests {
 
     /// What the store has, and how often the cache was woken, after these events.
     fn after(events: Vec<Event<MountingPod>>) -> (Vec<String>, usize) {
+        after_in(&Place::Everywhere, events)
+    }
+
+    /// The same of a watch that looks here.
+    fn after_in(place: &Place, events: Vec<Event<MountingPod>>) -> (Vec<String>, usize) {
         let (users, writer) = store();
         let (caches, mut caches_writer) = store();
         caches_writer.apply_watcher_event(&Event::Apply(cache()));
         let (wake, woken) = unbounded();
         let known = users.clone();
         let events = futures::stream::iter(events).filter_map(move |it| future::ready(news(it, &known).map(Ok)));
-        futures::executor::block_on(telling(events.reflect(writer), caches, wake).for_each(|_| future::ready(())));
+        let told = telling(events.reflect(writer), place.clone(), Seen::from_iter([caches]), wake);
+        futures::executor::block_on(told.for_each(|_| future::ready(())));
         let mut kept: Vec<String> = users.state().iter().map(|it| it.name_any()).collect();
         kept.sort();
         (kept, futures::executor::block_on(woken.collect::<Vec<_>>()).len())
@@ -129,6 +176,14 @@ mod tests {
             Event::InitDone,
         ];
         assert_eq!(after(listed), (vec!["user".to_owned()], 1), "the cache is woken once, when all is known");
+    }
+
+    #[test]
+    fn a_list_that_is_read_anew_wakes_the_caches_of_its_namespace_and_no_other() {
+        let listed = || vec![Event::Init, Event::InitApply(pod("user", &json!({}))), Event::InitDone];
+        for (namespace, woken) in [("team", 1), ("other", 0)] {
+            assert_eq!(after_in(&Place::Namespace(namespace.into()), listed()).1, woken, "{namespace}");
+        }
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub async fn reconcile(volume: Arc<PersistentVolume>, context: Arc<Context>) -> 
     if !volume.labels().contains_key(label::TOMBSTONE) || volume.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    // Another operator's: it alone knows whether somebody still reads the data.
+    if !context.settings.scope.answers_for(volume.labels().get(label::NAMESPACE).map(String::as_str)) {
+        return Ok(Action::await_change());
+    }
     if !lists_nodes(&volume) {
         // Taken for an empty list, it would let the volume go and its data stay.
         tracing::warn!(volume = volume.name_any(), "the annotation {} cannot be read: mend it", annotation::NODES);

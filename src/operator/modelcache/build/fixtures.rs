@@ -107,6 +107,7 @@ pub(crate) fn settings() -> Settings {
         unreachable_grace: Duration::from_secs(60),
         pod_template: crate::api::pod_template::PodTemplate::default(),
         track_use: false,
+        scope: crate::operator::scope::Scope::default(),
         label_nodes: false,
     }
 }

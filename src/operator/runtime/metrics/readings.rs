@@ -3,14 +3,15 @@
 //! Labels are the namespace and the name of a cache, or the name of a pool, and one more of a closed list. Never a node, a
 //! volume or a source: their number has no bound that an administrator sets.
 
+use super::super::seen::Seen as Watched;
 use super::tallies::{Runs, Tallies, Tally};
 use crate::api::backup::Backup;
 use crate::api::condition::{ConditionType, find};
 use crate::api::model_cache::{ModelCacheStatus, ReplicaCounts};
 use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool, Reason, quantity};
 use crate::operator::pool::reserve;
+use crate::operator::scope::Scope;
 use jiff::Timestamp;
-use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
@@ -25,9 +26,11 @@ use std::sync::{Arc, OnceLock};
 /// Where the objects are seen.
 #[derive(Clone, Debug)]
 pub(in crate::operator::runtime) struct Sources {
-    pub(in crate::operator::runtime) caches: Store<ModelCache>,
-    pub(in crate::operator::runtime) replicas: Store<ModelCacheReplica>,
-    pub(in crate::operator::runtime) pools: Store<NodeCachePool>,
+    pub(in crate::operator::runtime) caches: Watched<ModelCache>,
+    pub(in crate::operator::runtime) replicas: Watched<ModelCacheReplica>,
+    pub(in crate::operator::runtime) pools: Watched<NodeCachePool>,
+    /// Of a pool that is not whole nobody here knows what is reserved.
+    pub(in crate::operator::runtime) scope: Scope,
 }
 
 /// The collector.
@@ -267,7 +270,7 @@ impl Readings {
 
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
-        let Some(Sources { caches, replicas, pools }) = self.sources.get() else { return Ok(()) };
+        let Some(Sources { caches, replicas, pools, scope }) = self.sources.get() else { return Ok(()) };
         let (caches, replicas) = (caches.state(), replicas.state());
         let names: BTreeSet<(&str, &str)> = caches.iter().map(|it| name(it.as_ref())).collect();
         let tallies = self.tallies.kept(|namespace, cache| names.contains(&(namespace, cache)));
@@ -285,7 +288,8 @@ impl Collector for Readings {
                 }
             }
         }
-        of_pools(&mut encoder, &pools.state(), &caches)
+        let pools: Vec<_> = pools.state().into_iter().filter(|it| scope.has_whole(it)).collect();
+        of_pools(&mut encoder, &pools, &caches)
     }
 }
 

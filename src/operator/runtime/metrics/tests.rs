@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::{ModelCache, ModelCacheReplica, NodeCachePool};
+use crate::operator::runtime::Seen;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{Lookup, store};
 use kube::runtime::watcher::Event;
@@ -25,7 +26,12 @@ impl World {
     fn new() -> Self {
         let ((caches, cache_writer), (replicas, replica_writer), (pools, pool_writer)) = (store(), store(), store());
         let metrics = Metrics::default();
-        metrics.leads(Sources { caches, replicas, pools });
+        metrics.leads(Sources {
+            caches: Seen::from_iter([caches]),
+            replicas: Seen::from_iter([replicas]),
+            pools: Seen::from_iter([pools]),
+            scope: crate::operator::scope::Scope::default(),
+        });
         Self { metrics, caches: cache_writer, replicas: replica_writer, pools: pool_writer }
     }
 

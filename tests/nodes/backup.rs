@@ -12,8 +12,8 @@ use crate::wait::until;
 use crate::world::{SOON, World};
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
-use modelcache::api::{ConditionType, ModelCacheBackup, annotation};
 use modelcache::api::condition::{find, is_true};
+use modelcache::api::{ConditionType, ModelCacheBackup, annotation};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -21,7 +21,9 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario!(a_backup_brings_back_lost_volumes_fills_a_claim_and_outlives_its_namespace),
         scenario!(a_backup_that_cannot_be_written_says_why_and_is_made_once_that_is_mended),
-        scenario!(a_scheduled_backup_of_a_per_node_cache_is_made_where_a_copy_is_and_restores_every_node_without_its_origin),
+        scenario!(
+            a_scheduled_backup_of_a_per_node_cache_is_made_where_a_copy_is_and_restores_every_node_without_its_origin
+        ),
         scenario!(alone a_backup_that_was_due_while_no_operator_ran_is_made_all_the_same_and_recorded_once),
     ]
 }
@@ -193,7 +195,9 @@ async fn a_backup_that_cannot_be_written_says_why_and_is_made_once_that_is_mende
 /// What the hub's own client finds, without a network.
 const LOADED: &str = "from huggingface_hub import snapshot_download; import os; print('LOADED', sorted(os.listdir(snapshot_download('org/backed-up'))))";
 
-async fn a_scheduled_backup_of_a_per_node_cache_is_made_where_a_copy_is_and_restores_every_node_without_its_origin(world: Arc<World>) {
+async fn a_scheduled_backup_of_a_per_node_cache_is_made_where_a_copy_is_and_restores_every_node_without_its_origin(
+    world: Arc<World>,
+) {
     let namespace = "copies";
     world.namespace(namespace);
     let (hub, bucket) = (world.hub(), bucket(&world));

@@ -111,6 +111,10 @@ pub struct Restore {
     #[arg(long, value_name = "N", requires = "owner")]
     attempt: Option<u64>,
 
+    /// What sources name is mounted, a directory for each source, as in a warm-up's pod: no variable stands in for it.
+    #[arg(long, hide = true)]
+    mounted_inputs: bool,
+
     #[command(flatten)]
     network: Network,
     #[command(flatten)]

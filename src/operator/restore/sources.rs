@@ -21,8 +21,9 @@ fn of(wanted: &Wanted) -> impl Iterator<Item = &Source> {
 /// The claims that sources would be copied from again. Of claims only a backup with `content: Manifest` has no bytes; what one
 /// has at a location is known to its reader alone. Without need no claim is named: it may be gone, or in use on another node.
 pub fn claims(restore: &ModelCacheRestore, wanted: &Wanted) -> BTreeSet<String> {
-    let bare = wanted.backup.effective_content() == BackupContent::Manifest || restore.spec.from.location.is_some();
-    of(wanted).filter(|_| bare).filter_map(|it| Some(it.claim.as_ref()?.claim_name.clone())).collect()
+    let may_lack_bytes =
+        wanted.backup.effective_content() == BackupContent::Manifest || restore.spec.from.location.is_some();
+    of(wanted).filter(|_| may_lack_bytes).filter_map(|it| Some(it.claim.as_ref()?.claim_name.clone())).collect()
 }
 
 /// The sources that can be given what they name: all but those whose claim is not among `claims`. Of a missing Secret or
@@ -58,6 +59,7 @@ mod tests {
             which: Which::Latest,
             per_node: vec![],
             onto: Onto::Volumes(vec![("models".into(), "studio-models".into())]),
+            bare: false,
         }
     }
 

@@ -31,6 +31,7 @@ impl Restore {
         if self.verify {
             return Ok(vec![self.verified(&repository, &snapshot).await?]);
         }
+        let cache = cache.filter(|_| !self.volumes_of_snapshot);
         let then = spec_of(&snapshot)?;
         let began = Instant::now();
         output.line(&format!(

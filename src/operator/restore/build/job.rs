@@ -96,6 +96,7 @@ fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<
         Which::AsOf(time) => arguments.push(format!("--as-of={time}")),
         Which::Snapshot(id) => arguments.push(format!("--snapshot={id}")),
     }
+    arguments.extend(wanted.bare.then(|| "--volumes-of-snapshot".to_owned()));
     arguments.extend(wanted.per_node.iter().map(|it| format!("--pins-of={it}")));
     arguments.extend(restore.spec.include.iter().map(|it| format!("--include={it}")));
     arguments.extend(restore.spec.exclude.iter().map(|it| format!("--exclude={it}")));
@@ -142,6 +143,7 @@ mod tests {
             which: Which::Snapshot("3f9c".into()),
             per_node: vec![],
             onto,
+            bare: false,
         }
     }
 
@@ -179,6 +181,15 @@ mod tests {
         let arguments = job.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
         assert!(arguments.contains(&"--include=-x".to_owned()), "{arguments:?}");
         assert!(arguments.contains(&"/volumes/target/old/studio".to_owned()), "{arguments:?}");
+    }
+
+    #[test]
+    fn without_a_cache_in_the_cluster_the_volumes_are_those_of_the_snapshot() {
+        let claim = RestoreClaim { claim_name: "nas".into(), path: None };
+        let wanted = Wanted { bare: true, ..wanted(Onto::Directory(claim)) };
+        let (_, job) = job(&restore(), 1, &wanted, &BTreeSet::new(), &Beside::Anywhere, vec![], &settings());
+        let arguments = job.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
+        assert!(arguments.contains(&"--volumes-of-snapshot".to_owned()), "{arguments:?}");
     }
 
     #[test]

@@ -131,6 +131,10 @@ pub struct ModelCacheBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub removed_time: Option<String>,
+    /// Why this run removed no older backup, where `retention` asks for that: what `kept` and `verifiedTime` of the older ones say
+    /// is then as old as it was. The backup itself is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_failure: Option<Failure>,
     /// The last failure. Absent once an attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

@@ -35,8 +35,8 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("self == oldSelf")
         .message("`spec` is immutable: a restore happens once; make another ModelCacheRestore"),
-    validation = Rule::new("!has(self.from.location) || (has(self.to) && has(self.to.cache))")
-        .message("a restore from a `location` must name a cache in `to`: it says which volumes there are"),
+    validation = Rule::new("!has(self.from.location) || has(self.to)")
+        .message("a restore from a `location` must say in `to` where to: a cache, or a claim"),
     validation = Rule::new("has(self.from.backup) || has(self.from.location) || has(self.from.latest.cache) || (has(self.to) && has(self.to.cache))")
         .message("`from.latest.cache` must say whose backup, unless `to.cache` does")
 )]

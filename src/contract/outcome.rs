@@ -131,6 +131,19 @@ pub struct Backup {
     /// Whether `kept` is all there is: what is not in it is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept_all: bool,
+    /// Why no older one was removed, where a retention was to be kept to: what is said of them is as old as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_pruned: Option<NotPruned>,
+}
+
+/// Why a retention was not kept to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotPruned {
+    /// Why.
+    pub reason: Reason,
+    /// What happened and what to do, at most 512 bytes.
+    pub message: String,
 }
 
 /// A backup that stays at its destination.
@@ -348,6 +361,7 @@ mod tests {
                 manifest: "m".repeat(64),
                 kept: kept(count),
                 kept_all: true,
+                not_pruned: None,
             };
             let outcome = Outcome { backup: Some(backup), ..Outcome::success(Reason::BackedUp, "w".repeat(3000)) };
             let text = outcome.to_json();
@@ -403,6 +417,7 @@ mod tests {
             manifest: "m".repeat(64),
             kept: vec![],
             kept_all: false,
+            not_pruned: Some(NotPruned { reason: Reason::DeletionRefused, message: "w".repeat(512) }),
         });
         for outcome in [cleaned, checked, backed_up] {
             assert!(outcome.to_json().len() < LIMIT - 512);

@@ -1,15 +1,20 @@
 //! The same in a bucket of a real S3 server.
 
 use super::bench::{Ran, ran};
-use super::{Place, Writers, bytes, minio, whole};
+use super::killing::Killing;
+use super::{Place, Writers, bytes, memory, minio, whole};
 use modelcache::agent::backup::access::BackupAccess;
+use modelcache::agent::backup::check::{self, Check};
+use modelcache::agent::backup::repository::Repository;
 use modelcache::agent::backup::repository::marker::Owner;
 use modelcache::agent::backup::repository::place::Directories;
+use modelcache::agent::backup::repository::seal::Seal;
 use modelcache::agent::backup::repository::store::Store;
 use modelcache::agent::fetch::{ClientOptions, HttpClient};
 use modelcache::agent::source::Origins;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 fn destination(bucket: &minio::Bucket) -> Value {
     let mut s3 = bucket.s3();
@@ -95,21 +100,46 @@ fn a_log_that_is_always_written_to_is_in_a_bucket_as_it_was_when_it_was_first_re
     assert!(kept.len() >= before.len() && kept.len() < now.len() && now.starts_with(kept));
 }
 
+/// Kills at work.
+const KILLS: u32 = 50;
+
 #[test]
-fn killed_on_its_way_to_a_bucket_it_leaves_no_snapshot_and_the_next_run_is_whole() {
-    let (place, bucket) = (Place::new(), minio::bucket());
+fn killed_at_fifty_points_on_its_way_to_a_bucket_it_leaves_no_snapshot_that_lacks_something() {
+    let (place, bucket) = (Place::at(memory::directory()), minio::bucket());
     place.cache(&destination(&bucket));
-    for round in 0..8_u64 {
-        place.put(&format!("{}.bin", round % 2), &bytes(round, 12 << 20));
+    // Larger than a part: some are killed between two of them.
+    let change = |round: u64| {
+        place.put(&format!("{}.bin", round % 2), &bytes(round, 9 << 20));
         place.put("small", &bytes(round, 100));
-        let mut child = command(&place).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(100 + 150 * round));
-        let _ = child.kill();
-        child.wait().unwrap();
+    };
+    change(1001);
+    change(1000);
+    let begun = Instant::now();
+    backup(&place);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut killing = Killing::new(KILLS, 0xb0c4e7, begun.elapsed());
+    let mut last = 0;
+    while let Some(round) = killing.next() {
+        last = u64::from(round);
+        change(last);
+        killing.kill(command(&place).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        assert_eq!(runtime.block_on(lacking(store(&place))), Vec::<String>::new(), "round {round}");
     }
     backup(&place);
     let found = whole::read(store(&place), "studio", None);
-    assert_eq!(found.last().unwrap().1["1.bin"], bytes(7, 12 << 20));
+    assert_eq!(found.last().unwrap().1[&format!("{}.bin", last % 2)], bytes(last, 9 << 20));
+}
+
+/// What snapshots name and is not there.
+async fn lacking(store: Store) -> Vec<String> {
+    let owner = Owner { namespace: "default".into(), cache: "studio".into() };
+    let repository = Repository::open(store, &owner, Seal::default()).await.unwrap();
+    let mut check = Check::new(&repository, &check::all(&repository).await.unwrap());
+    let mut found = vec![];
+    for snapshot in repository.snapshots().await.unwrap() {
+        found.extend(check.quick(&snapshot).await.unwrap());
+    }
+    found.into_iter().map(|it| format!("{}: {}", it.path, it.why)).collect()
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod bench;
 #[path = "../support/hub/mod.rs"]
 #[allow(dead_code, reason = "as above")]
 mod hub;
+#[path = "../support/killing.rs"]
+mod killing;
 #[path = "../support/memory.rs"]
 mod memory;
 #[path = "../support/minio/mod.rs"]

@@ -3,27 +3,15 @@
 use crate::bench::{Bench, bare, paths};
 use crate::desk::{Desk, aged, lines, numbered};
 use crate::hub::Hub;
+use crate::killing::Killing;
 use crate::memory;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Kills of each kind of rule.
 const KILLS: u32 = 50;
-
-/// A number below a bound; another one for each call, the same ones for each run of the tests.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u128) -> u64 {
-        // <https://en.wikipedia.org/wiki/Xorshift>
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        u64::try_from(u128::from(self.0) % bound.max(1)).unwrap()
-    }
-}
 
 /// What every file in the directory of a log says together, also what a killed run left beside it.
 fn every_line(log: &Path) -> BTreeSet<String> {
@@ -74,21 +62,12 @@ fn no_line_and_no_file_is_lost_and_none_is_there_twice_in_the_end() {
     fill(&desk);
     let begun = Instant::now();
     desk.clean();
-    let mut usual = begun.elapsed();
-    let (mut dice, mut killed) = (Dice(0x5eed), 0);
+    let mut killing = Killing::new(KILLS, 0x5eed, begun.elapsed());
     let mut images = 25;
-    for round in 0..KILLS {
+    while let Some(round) = killing.next() {
         let total = fill(&desk);
         images += 25;
-        let mut child = desk.start(&["clean"]);
-        std::thread::sleep(Duration::from_nanos(dice.below(usual.as_nanos())));
-        child.kill().unwrap();
-        if child.wait().unwrap().success() {
-            // The first run was slower than those to come: the next kill is sooner.
-            usual = usual * 3 / 4;
-        } else {
-            killed += 1;
-        }
+        killing.kill(desk.start(&["clean"]));
         let expected: BTreeSet<String> = numbered(0, total).lines().map(str::to_owned).collect();
         for log in &logs {
             let missing: Vec<String> = expected.difference(&every_line(log)).cloned().collect();
@@ -105,7 +84,6 @@ fn no_line_and_no_file_is_lost_and_none_is_there_twice_in_the_end() {
         let thrown = thrown.iter().filter(|it| it.contains("/files/images/")).count();
         assert_eq!(there + thrown, images, "round {round}: a file is neither here nor in the trash");
     }
-    assert!(killed * 3 > KILLS, "only {killed} runs were killed before their end");
     desk.clean();
     desk.clean();
     let expected: Vec<String> = numbered(0, written).lines().map(str::to_owned).collect();
@@ -115,7 +93,6 @@ fn no_line_and_no_file_is_lost_and_none_is_there_twice_in_the_end() {
     let aside = desk.files().into_iter().filter(|it| it.contains("/.")).collect::<Vec<_>>();
     assert!(aside.is_empty(), "{aside:?}");
     assert!(desk.files().iter().all(|it| !it.starts_with("images/")), "the rest went with the last run");
-    println!("{killed} of {KILLS} killed within {usual:?}");
 }
 
 /// Links of a volume that lead to nothing.
@@ -146,24 +123,14 @@ fn no_link_leads_to_nothing_and_what_the_spec_wants_stays_whole() {
     move_on();
     let begun = Instant::now();
     assert_eq!(bench.run(&["clean"]).code, 0);
-    let mut usual = begun.elapsed();
-    let (mut dice, mut killed) = (Dice(0xca5e), 0);
-    for round in 0..KILLS {
+    let mut killing = Killing::new(KILLS, 0xca5e, begun.elapsed());
+    while let Some(round) = killing.next() {
         move_on();
-        let mut child = bench.start(&["clean"]);
-        std::thread::sleep(Duration::from_nanos(dice.below(usual.as_nanos())));
-        child.kill().unwrap();
-        if child.wait().unwrap().success() {
-            // The first run was slower than those to come: the next kill is sooner.
-            usual = usual * 3 / 4;
-        } else {
-            killed += 1;
-        }
+        killing.kill(bench.start(&["clean"]));
         assert_eq!(dangling(&bench.volume()), Vec::<String>::new(), "round {round}");
         let verified = bench.run(&["verify"]);
         assert_eq!(verified.code, 0, "round {round}: {:?}", verified.results);
     }
-    assert!(killed * 3 > KILLS, "only {killed} runs were killed before their end");
     let ran = bench.run(&["clean"]);
     assert_eq!(ran.code, 0, "{:?}", ran.results);
     let hub = bench.volume().join("huggingface/hub/models--org--x");
@@ -173,5 +140,4 @@ fn no_link_leads_to_nothing_and_what_the_spec_wants_stays_whole() {
     let used = bare(&["du", "-o", "json", "--volume"]).arg(bench.volume()).output().unwrap();
     let usage: Value = serde_json::from_slice(&used.stdout).unwrap();
     assert_eq!(usage[0]["foreign"], json!([]), "nothing is left that nobody lists");
-    println!("{killed} of {KILLS} killed within {usual:?}");
 }

@@ -13,6 +13,8 @@ mod bench;
 #[path = "../support/hub/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests of the agent, which use all of it")]
 mod hub;
+#[path = "../support/killing.rs"]
+mod killing;
 #[path = "../support/memory.rs"]
 mod memory;
 #[path = "../support/samples.rs"]

@@ -161,8 +161,8 @@ impl Ground {
         self.block_on(self.write(&repository, time.parse().unwrap(), entries))
     }
 
-    /// A snapshot of what `prefetch` put on the volume, with our manifests and pins. `bytes`: of every file; otherwise they come
-    /// from their origin again.
+    /// A snapshot of what `prefetch` put on the volume, with our manifests and pins. `bytes`: of every file; otherwise what
+    /// sources list comes from their origin again.
     pub fn of_volume(&self, time: &str, source: &Value, bytes: bool) -> String {
         self.of_sources(time, std::slice::from_ref(source), bytes)
     }
@@ -187,14 +187,16 @@ impl Ground {
                 if let Some(target) = content.strip_prefix(b"-> ") {
                     let target = String::from_utf8(target.to_vec()).unwrap();
                     entries.push(Entry { path, mode: 0o777, what: What::Link { target } });
-                } else if bytes {
+                    continue;
+                }
+                let source = named.iter().find(|name| !bytes && lists(name, &path));
+                if let Some(source) = source {
+                    entries.push(file(&path, &content, At::Origin { source: (*source).into() }));
+                } else {
                     let at = At::Blob { form, stored: content.len() as u64 };
                     let blob = names::blob(&sha256(&content), form);
                     repository.store.put_new(&blob, content.clone().into()).await.unwrap();
                     entries.push(file(&path, &content, at));
-                } else {
-                    let source = named.iter().find(|name| lists(name, &path)).unwrap();
-                    entries.push(file(&path, &content, At::Origin { source: (*source).into() }));
                 }
             }
             let mut volume = VolumeSnapshot { name: "data".into(), ..Default::default() };
@@ -347,7 +349,8 @@ impl Ran {
     }
 }
 
-fn ran(output: Output) -> Ran {
+/// What a command has said.
+pub fn ran(output: Output) -> Ran {
     let Output { status, stdout, stderr } = output;
     let results = serde_json::from_slice(&stdout).unwrap_or_default();
     let text = |it: Vec<u8>| String::from_utf8_lossy(&it).into_owned();

@@ -4,6 +4,8 @@
 
 #[path = "../support/hub/mod.rs"]
 mod hub;
+#[path = "../support/killing.rs"]
+mod killing;
 #[path = "../support/memory.rs"]
 mod memory;
 
@@ -11,8 +13,10 @@ mod ground;
 
 mod archives;
 mod damage;
+mod inputs;
 mod killed;
 mod models;
 mod nodes;
 mod prune;
+mod room;
 mod whole;

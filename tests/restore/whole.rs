@@ -120,6 +120,16 @@ fn with_no_objects_left_the_place_alone_is_enough() {
 }
 
 #[test]
+fn a_document_that_says_only_where_the_backups_are_is_enough_for_all_volumes() {
+    let (ground, ..) = ground();
+    let mut spec = Ground::spec();
+    spec["volumes"] = serde_json::json!([{"name": "target", "existingClaim": {"claimName": "nas"}}]);
+    ground.write_cache(&spec);
+    ground.done(&["restore", "--volumes-of-snapshot"]);
+    assert_eq!(ground.on_volume(), second());
+}
+
+#[test]
 fn a_volume_that_is_too_small_is_told_so_before_anything_is_written() {
     let (ground, ..) = ground();
     ground.run(&["restore", "--min-free", "99999999999999"]).failed(40, "InsufficientSpace", &["nothing was written"]);

@@ -14,6 +14,7 @@
 use super::check::{self, Check};
 use super::repository::at_work::{AtWork, RENEWED, Work};
 use super::repository::list::At;
+use super::repository::renewing::Renewing;
 use super::repository::seal::Form;
 use super::repository::snapshot::Snapshot;
 use super::repository::store::Found;
@@ -121,7 +122,7 @@ impl Renewed {
 struct Turn {
     at_work: AtWork,
     renewed: Arc<Mutex<Renewed>>,
-    renewing: tokio::task::JoinHandle<()>,
+    renewing: Renewing,
 }
 
 impl Turn {
@@ -129,9 +130,9 @@ impl Turn {
         let at_work = AtWork::begin(repository, Work::Prune, &names::unique()?).await?;
         let renewed = Arc::new(Mutex::new(Renewed::now()));
         let (marker, fresh) = (at_work.clone(), Arc::clone(&renewed));
-        let renewing = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(RENEWED).await;
+        let renewing = Renewing::every(RENEWED, move || {
+            let (marker, fresh) = (marker.clone(), Arc::clone(&fresh));
+            async move {
                 let begun = Renewed::now();
                 match marker.renew().await {
                     Ok(()) => *fresh.lock().unwrap_or_else(PoisonError::into_inner) = begun,
@@ -153,7 +154,7 @@ impl Turn {
     }
 
     async fn end(self) -> Result<(), Failure> {
-        self.renewing.abort();
+        self.renewing.end().await;
         self.at_work.end().await
     }
 }

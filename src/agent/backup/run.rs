@@ -13,6 +13,7 @@ use super::origin::again;
 use super::owned::Owned;
 use super::repository::at_work::{AtWork, RENEWED, Work};
 use super::repository::marker::{Owner, VERSION};
+use super::repository::renewing::Renewing;
 use super::repository::snapshot::{Snapshot, VolumeSnapshot};
 use super::repository::upload::Upload;
 use super::repository::{Repository, internal, names};
@@ -110,19 +111,17 @@ pub async fn run(
     let volumes = volumes(request, say).await?;
     let id = names::unique()?.chars().take(16).collect::<String>();
     let at_work = AtWork::begin(repository, Work::Backup, &id).await?;
-    let renewing = {
-        let at_work = at_work.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(RENEWED).await;
-                if let Err(failure) = at_work.renew().await {
-                    tracing::warn!(%failure, "the marker of this backup was not renewed");
-                }
+    let marker = at_work.clone();
+    let renewing = Renewing::every(RENEWED, move || {
+        let marker = marker.clone();
+        async move {
+            if let Err(failure) = marker.renew().await {
+                tracing::warn!(%failure, "the marker of this backup was not renewed");
             }
-        })
-    };
+        }
+    });
     let result = guarded(repository, request, volumes, &id, &at_work, progress, say).await;
-    renewing.abort();
+    renewing.end().await;
     // What was not removed is stale after a while.
     let ended = at_work.end().await;
     let snapshot = result?;

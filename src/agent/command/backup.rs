@@ -15,6 +15,7 @@ use crate::agent::backup::run::{Progress, Request, dry_run, run};
 use crate::agent::failure::Failure;
 use crate::agent::local;
 use crate::api::backup::{BackupContent, BackupFormat, Retention};
+use crate::api::condition::truncate;
 use crate::api::quantity::human;
 use crate::api::schedule::{InvalidSchedule, zone};
 use crate::api::{ModelCache, Reason};
@@ -231,6 +232,10 @@ fn kept(pruned: &Pruned) -> Vec<outcome::Kept> {
     stays.map(one).collect()
 }
 
+fn not_pruned(failure: &Failure) -> outcome::NotPruned {
+    outcome::NotPruned { reason: failure.reason, message: truncate(&failure.message, 512) }
+}
+
 fn outcome(snapshot: &Snapshot, pruned: Option<&Result<Pruned, Failure>>) -> Outcome {
     let not_covered = snapshot.not_covered();
     let mut parts = vec![format!(
@@ -257,6 +262,7 @@ fn outcome(snapshot: &Snapshot, pruned: Option<&Result<Pruned, Failure>>) -> Out
         manifest: snapshot.digest.clone(),
         kept: pruned.and_then(|it| it.as_ref().ok()).map(kept).unwrap_or_default(),
         kept_all: matches!(pruned, Some(Ok(_))),
+        not_pruned: pruned.and_then(|it| it.as_ref().err()).map(not_pruned),
     };
     match pruned {
         None => {}

@@ -8,6 +8,7 @@ use crate::agent::fetch::Writer;
 use crate::agent::local;
 use crate::agent::restore::choice::Choice;
 use crate::agent::restore::own_state::Target;
+use crate::agent::restore::room;
 use crate::agent::restore::volume::VolumeRestore;
 use crate::agent::restore::which::{self, Which};
 use crate::api::Reason;
@@ -86,7 +87,9 @@ impl Seed {
             // Every node has another copy, or the origin: nothing is kept for a rollback.
             keep_until: Timestamp::now(),
         };
-        let staged = work.stage().await?;
+        let prepared = work.prepare().await?;
+        room::check(std::iter::once((&work, &prepared))).await?;
+        let staged = work.stage(prepared).await?;
         let (written, files) = (staged.written, staged.files);
         let lacks = if staged.damaged.is_empty() {
             String::new()

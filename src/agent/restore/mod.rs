@@ -22,6 +22,7 @@ pub mod origin;
 mod own_archive;
 pub mod own_state;
 pub mod rollback;
+pub mod room;
 pub mod stage;
 pub mod switch;
 pub mod volume;

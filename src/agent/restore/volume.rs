@@ -22,7 +22,6 @@ use crate::agent::layout::safe_path::Root;
 use crate::agent::layout::{LayoutError, current, staging};
 use crate::api::Reason;
 use crate::api::model_cache::ModelCacheSpec;
-use crate::api::quantity::human;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -56,6 +55,13 @@ pub struct VolumeRestore<'a> {
     pub keep_until: Timestamp,
 }
 
+/// A volume that is looked at and locked, with nothing made yet.
+pub struct Prepared {
+    pub(super) root: Root,
+    lock: Staging,
+    pub(super) survey: Survey,
+}
+
 /// A volume whose content is aside, proven and on the disk. The volume is locked.
 pub struct Staged {
     root: Root,
@@ -76,12 +82,11 @@ pub struct Staged {
 }
 
 impl VolumeRestore<'_> {
-    /// Makes and proves everything aside. What is on the volume is not touched.
+    /// Takes the volume, and sees what is wanted of the snapshot. Whether there is room for it is for [`super::room`] to say.
     ///
     /// # Errors
-    /// `NoFiles` when nothing matches, `InsufficientSpace` before anything is written, `ListingMismatch` for names that are
-    /// never used, `ChecksumMismatch` when something is damaged and `keep_going` was not asked for.
-    pub async fn stage(&self) -> Result<Staged, Failure> {
+    /// `NoFiles` when nothing matches, `ListingMismatch` for names that are never used.
+    pub async fn prepare(&self) -> Result<Prepared, Failure> {
         let cache = &self.target.cache;
         let failed = |error: std::io::Error| Failure::from(LayoutError::new(self.to, error));
         std::fs::create_dir_all(self.to).map_err(failed)?;
@@ -89,7 +94,18 @@ impl VolumeRestore<'_> {
         let lock = Staging::open(self.to, Path::new(&staging(cache)), self.writer.clone())?;
         rollback::resume(&root, cache)?;
         let survey = self.survey().await?;
-        self.check_space(&root, &survey)?;
+        // What a killed run had made takes no room from this one.
+        stage_removed(&root, cache)?;
+        Ok(Prepared { root, lock, survey })
+    }
+
+    /// Makes and proves everything aside. What is on the volume is not touched.
+    ///
+    /// # Errors
+    /// `ChecksumMismatch` when something is damaged and `keep_going` was not asked for.
+    pub async fn stage(&self, prepared: Prepared) -> Result<Staged, Failure> {
+        let cache = &self.target.cache;
+        let Prepared { root, lock, survey } = prepared;
         let stage = Stage::new(&root, cache)?;
         let mut staged = Staged {
             journal: Journal::new(&self.snapshot.id, self.keep_until, vec![]),
@@ -190,26 +206,6 @@ impl VolumeRestore<'_> {
         Ok(survey)
     }
 
-    fn check_space(&self, root: &Root, survey: &Survey) -> Result<(), Failure> {
-        let free = root.free_bytes()?;
-        if survey.bytes <= free.saturating_sub(self.min_free) {
-            return Ok(());
-        }
-        let message = format!(
-            "{} are needed beside what is on the volume, and {} has {} left{}: free some space, or restore less; nothing was \
-             written",
-            human(survey.bytes),
-            self.to.display(),
-            human(free),
-            if self.min_free > 0 {
-                format!(", of which {} must stay free", human(self.min_free))
-            } else {
-                String::new()
-            }
-        );
-        Err(Failure::new(Reason::InsufficientSpace, message))
-    }
-
     /// Makes what is wanted of a piece of the list.
     fn fill(
         &self,
@@ -256,13 +252,13 @@ impl VolumeRestore<'_> {
 }
 
 /// Whether the very file is in its place: it is read and hashed, which takes neither room nor a network.
-fn is_there(root: &Root, wanted: &Wanted) -> Result<bool, Failure> {
+pub(super) fn is_there(root: &Root, wanted: &Wanted) -> Result<bool, Failure> {
     let Some(stat) = root.stat(&wanted.path)? else { return Ok(false) };
     Ok(stat.st_mode & 0o777 == wanted.mode & 0o777 && has_bytes(root, wanted)?)
 }
 
 /// Whether the bytes are in their place, whatever the mode.
-fn has_bytes(root: &Root, wanted: &Wanted) -> Result<bool, Failure> {
+pub(super) fn has_bytes(root: &Root, wanted: &Wanted) -> Result<bool, Failure> {
     if root.size(&wanted.path)? != Some(wanted.file.size) {
         return Ok(false);
     }

@@ -39,4 +39,7 @@ pub struct BackupSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_good_snapshot: Option<String>,
+    /// Why it removed no older backup, where `retention` asks for that. Absent when it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_failure: Option<Failure>,
 }

@@ -58,6 +58,7 @@ mod tests {
             manifest: "m".into(),
             kept: kept.iter().map(one).collect(),
             kept_all,
+            not_pruned: None,
         }
     }
 

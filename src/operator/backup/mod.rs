@@ -176,11 +176,18 @@ async fn say(backup: &ModelCacheBackup, observed: &Observed, step: &Step, contex
         }
         _ => return,
     };
+    let mut notes = vec![note];
+    if let Step::Succeed(_, outcome) = step
+        && let Some(it) = outcome.backup.as_ref().and_then(|it| it.not_pruned.as_ref())
+    {
+        let words = format!("backup `{name}` is complete, and no older one was removed: {}", it.message);
+        notes.push(Note::warning(it.reason, "Prune", words));
+    }
     let namespace = backup.namespace().unwrap_or_default();
-    context.metrics.told(std::slice::from_ref(&note));
+    context.metrics.told(&notes);
     context.metrics.backup_ended(&namespace, &backup.spec.cache, matches!(step, Step::Succeed(..)));
     if let Some(cache) = &observed.cache {
-        context.cluster.publish(vec![note.clone()], &cache.object_ref(&())).await;
+        context.cluster.publish(notes.clone(), &cache.object_ref(&())).await;
     }
-    context.cluster.publish(vec![note], &backup.object_ref(&())).await;
+    context.cluster.publish(notes, &backup.object_ref(&())).await;
 }

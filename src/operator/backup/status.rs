@@ -2,11 +2,12 @@
 
 use super::history::due;
 use super::kept;
+use super::summary::not_pruned;
 use crate::api::model_cache_backup::{ModelCacheBackup, ModelCacheBackupStatus, RunAttempt, RunStage};
 use crate::api::quantity::{human, signed};
 use crate::api::{Reason, condition};
-use crate::contract::outcome::Outcome;
-use crate::operator::retry::whole_seconds;
+use crate::contract::outcome::{NotPruned, Outcome};
+use crate::operator::retry::{next_failure, whole_seconds};
 use crate::operator::run::{Said, Step, statements};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -27,6 +28,8 @@ pub fn status(backup: &ModelCacheBackup, step: &Step, now: Timestamp) -> ModelCa
             take(&mut next, outcome);
             if let Some(run) = &outcome.backup {
                 next = kept::after(&next, run, now);
+                let failed = |it: &NotPruned| next_failure(None, it.reason, it.message.clone(), now);
+                next.prune_failure = run.not_pruned.as_ref().map(failed);
             }
         }
         Step::Fail(number, failure) => {
@@ -67,8 +70,9 @@ fn summary(status: &ModelCacheBackupStatus) -> String {
     let text = |it: &Option<String>| it.clone().unwrap_or_default();
     let left = status.not_covered.filter(|it| *it > 0);
     let left = left.map_or_else(String::new, |it| format!("; {it} files on the volumes are not covered"));
+    let stays = status.prune_failure.as_ref().map_or_else(String::new, |it| format!("; {}", not_pruned(it)));
     format!(
-        "{} files, {}, {} of them new at the destination{left}",
+        "{} files, {}, {} of them new at the destination{left}{stays}",
         status.files.unwrap_or(0),
         text(&status.size),
         text(&status.new_size)
@@ -109,8 +113,31 @@ mod tests {
             manifest: "d".repeat(64),
             kept: vec![Kept { snapshot: "3f9c".into(), why: "among the last".into(), whole: true }],
             kept_all: true,
+            not_pruned: None,
         });
         insta::assert_yaml_snapshot!(status(&object, &Step::Succeed(1, Box::new(outcome)), at(9)));
+    }
+
+    #[test]
+    fn a_backup_is_complete_though_its_retention_was_not_kept_to_and_says_so() {
+        let mut object = backup(&json!({}));
+        object.status = Some(status(&object, &Step::Begin(1), at(0)));
+        let made = |not_pruned: serde_json::Value| {
+            let mut outcome = Outcome::success(Reason::BackedUp, "done");
+            outcome.backup = serde_json::from_value(json!({
+                "snapshot": "3f9c", "files": 12, "bytes": 5, "newBytes": 1, "notCovered": 0, "seconds": 7, "manifest": "d",
+                "notPruned": not_pruned
+            }))
+            .unwrap();
+            Step::Succeed(1, Box::new(outcome))
+        };
+        let refused = json!({"reason": "DeletionRefused", "message": "9 of 10 would go"});
+        let said = status(&object, &made(refused), at(9));
+        assert_eq!(said.prune_failure.as_ref().map(|it| it.reason), Some(Reason::DeletionRefused));
+        let ready = said.conditions.iter().find(|it| it.type_ == "Ready").unwrap();
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("True", "BackedUp"));
+        assert!(ready.message.contains("no older backup was removed (DeletionRefused): 9 of 10"), "{}", ready.message);
+        assert_eq!(status(&object, &made(serde_json::Value::Null), at(9)).prune_failure, None);
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub fn summary(
         summary.last_good = Some(last.name_any());
         summary.last_good_time = status.completed;
         summary.last_good_snapshot = status.snapshot;
+        summary.prune_failure = status.prune_failure;
     }
     if summary.schedule != before.schedule || summary.last_time != before.last_time {
         summary.next = times.and_then(|it| it.next_after(now)).map(|it| it.to_string());
@@ -59,6 +60,11 @@ fn ended_at(backup: &ModelCacheBackup) -> Option<Timestamp> {
 fn is_newer(backup: &ModelCacheBackup, than: Option<&str>) -> bool {
     let than: Option<Timestamp> = than.and_then(|it| it.parse().ok());
     ended_at(backup) > than
+}
+
+/// What is said where a retention was not kept to.
+pub fn not_pruned(failure: &Failure) -> String {
+    format!("no older backup was removed ({}): {}", failure.reason, failure.message)
 }
 
 fn statement(summary: &BackupSummary, planned: &Planned) -> Statement {
@@ -77,7 +83,9 @@ fn statement(summary: &BackupSummary, planned: &Planned) -> Statement {
         }
         (None, Some(good)) => {
             let time = summary.last_good_time.as_deref().unwrap_or_default();
-            said(Truth::True, Reason::BackedUp, format!("backup `{good}` ended {time}"))
+            let not_pruned = summary.prune_failure.as_ref().map(|it| format!("; {}", not_pruned(it)));
+            let message = format!("backup `{good}` ended {time}{}", not_pruned.unwrap_or_default());
+            said(Truth::True, Reason::BackedUp, message)
         }
         (None, None) if planned.nowhere => {
             said(Truth::Unknown, Reason::Pending, "no backup yet: one begins once a node has a complete copy".into())

@@ -42,6 +42,23 @@ fn the_last_good_one_stays_in_view_when_a_later_one_fails_and_when_its_record_is
 }
 
 #[test]
+fn a_retention_that_was_not_kept_to_is_said_until_a_later_run_keeps_to_it() {
+    let refused = backup("a", 10, false);
+    let mut refused = ModelCacheBackup::clone(&refused);
+    refused.status.as_mut().unwrap().prune_failure =
+        Some(crate::operator::retry::next_failure(None, Reason::DeletionRefused, "9 of 10 would go", second(10)));
+    let (first, said) = summary(&cache(), &[Arc::new(refused)], &planned(), second(11));
+    assert_eq!((said.status, said.reason), (Truth::True, Reason::BackedUp), "the backup itself is there");
+    let words =
+        "backup `a` ended 1970-01-01T00:00:10Z; no older backup was removed (DeletionRefused): 9 of 10 would go";
+    assert_eq!(said.message, words);
+    let cache = with(cache(), first);
+    assert_eq!(summary(&cache, &[], &planned(), second(99)).1.message, words, "what is remembered stands");
+    let (_, said) = summary(&cache, &[backup("b", 20, false)], &planned(), second(21));
+    assert_eq!(said.message, "backup `b` ended 1970-01-01T00:00:20Z");
+}
+
+#[test]
 fn time_alone_changes_nothing_and_the_end_of_a_run_says_when_the_next_is_due() {
     let day = 86_400;
     let (first, _) = summary(&cache(), &[], &planned(), second(0));

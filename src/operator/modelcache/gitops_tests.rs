@@ -139,6 +139,7 @@ fn the_fixtures_of_a_backup_are_what_the_operator_says() {
         manifest: "d".repeat(64),
         kept: vec![],
         kept_all: true,
+        not_pruned: None,
     });
     let failure = |reason, message: &str| next_failure(None, reason, message, second(0));
     let suspended = Problem::new(Reason::Suspended, "`spec.suspend` of the cache is true: nothing new is started");

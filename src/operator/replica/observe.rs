@@ -152,7 +152,10 @@ async fn everywhere(
 }
 
 /// One pod mounts both claims.
-fn both(here: Beside, there: Beside, claim_name: &str) -> Result<Beside, String> {
+///
+/// # Errors
+/// In words, when that cannot be.
+pub fn both(here: Beside, there: Beside, claim_name: &str) -> Result<Beside, String> {
     match (here, there) {
         (Beside::Node(here), Beside::Node(there)) if here != there => Err(format!(
             "claim `{claim_name}` is in use on node `{there}`, and the volume's own claim on node `{here}`: one pod must mount \

@@ -5,6 +5,7 @@ pub mod cleaned;
 pub mod observe;
 pub mod pins;
 pub mod resolve;
+pub mod sources;
 pub mod status;
 
 use crate::api::model_cache_backup::RunStage;
@@ -26,11 +27,18 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use observe::Observed;
 use resolve::Wanted;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A pod that holds a claim, or a slot that is given back, need not wake us.
 const WAITING: Duration = Duration::from_secs(5);
+
+/// Where the pod runs, and the claims of sources that it reads.
+struct Pod {
+    beside: Beside,
+    claims: BTreeSet<String>,
+}
 
 /// Restores once, and records how that ended.
 ///
@@ -54,7 +62,9 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
     let observed = observe::observe(cluster, &context.stores, &restore).await?;
     let wanted = resolve::wanted(&restore, observed.named());
     let claims = wanted.as_ref().map(|it| it.onto.claims()).unwrap_or_default();
-    let place = observe::place(cluster, &namespace, &claims).await?;
+    let read = wanted.as_ref().map(|it| sources::claims(&restore, it)).unwrap_or_default();
+    let read = observe::there(cluster, &namespace, read).await?;
+    let place = observe::place(cluster, &namespace, claims.iter().chain(&read)).await?;
     let obstacle = wanted.as_ref().err().cloned();
     let busy = place.as_ref().err().map(|it| Problem::new(Reason::VolumePending, it.clone()));
     let mut step = next_step(&restore, &observed, obstacle.or(busy), &context, now);
@@ -82,7 +92,8 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
         return Err(error);
     }
     let place = place.unwrap_or_default();
-    Box::pin(carry_out(&restore, &observed, &step, wanted.as_ref().ok(), &place, &context)).await?;
+    let pod = Pod { beside: place, claims: read };
+    Box::pin(carry_out(&restore, &observed, &step, wanted.as_ref().ok(), &pod, &context)).await?;
     Ok(next_look(&step, WAITING, now))
 }
 
@@ -160,7 +171,7 @@ async fn carry_out(
     observed: &Observed,
     step: &Step,
     wanted: Option<&Wanted>,
-    beside: &Beside,
+    pod: &Pod,
     context: &Context,
 ) -> Result<(), Error> {
     let cluster = &context.cluster;
@@ -170,7 +181,9 @@ async fn carry_out(
                 let pools = context.stores.pools.state();
                 let tolerations = placement::pool_tolerations(&wanted.cache, pools.iter().map(AsRef::as_ref));
                 let settings = &context.settings;
-                let (config_map, job) = build::job::job(restore, *number, wanted, beside, tolerations, settings);
+                let Pod { beside, claims } = pod;
+                let (config_map, job) =
+                    build::job::job(restore, *number, wanted, claims, beside, tolerations, settings);
                 cluster.create_run(&config_map, &job).await?;
             }
         }

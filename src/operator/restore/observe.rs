@@ -6,10 +6,12 @@ use crate::operator::cluster::Cluster;
 use crate::operator::error::Error;
 use crate::operator::job::ObservedJob;
 use crate::operator::replica::build::warm_up_job::Beside;
-use crate::operator::replica::observe::beside;
+use crate::operator::replica::observe::{beside, both};
 use crate::operator::runtime::Stores;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What is there.
@@ -56,13 +58,28 @@ pub async fn clean_jobs(cluster: &Cluster, namespace: &str) -> Result<Vec<Job>, 
     cluster.list(&cluster.namespaced::<Job>(namespace), &labels).await
 }
 
-/// Where a pod that mounts these claims must run, or what it must wait for.
-pub async fn place(cluster: &Cluster, namespace: &str, claims: &[String]) -> Result<Result<Beside, String>, Error> {
+/// Those of these claims that there are.
+pub async fn there(cluster: &Cluster, namespace: &str, claims: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+    let api = cluster.namespaced::<PersistentVolumeClaim>(namespace);
+    let mut there = BTreeSet::new();
     for claim in claims {
-        match beside(cluster, namespace, claim).await? {
-            Ok(Beside::Anywhere) => {}
-            found => return Ok(found),
+        if cluster.get(&api, &claim).await?.is_some_and(|it| it.metadata.deletion_timestamp.is_none()) {
+            there.insert(claim);
         }
     }
-    Ok(Ok(Beside::Anywhere))
+    Ok(there)
+}
+
+/// Where a pod that mounts these claims must run, or what it must wait for.
+pub async fn place(
+    cluster: &Cluster,
+    namespace: &str,
+    claims: impl Iterator<Item = &String>,
+) -> Result<Result<Beside, String>, Error> {
+    let mut place = Ok(Beside::Anywhere);
+    for claim in claims {
+        let other = beside(cluster, namespace, claim).await?;
+        place = place.and_then(|here| both(here, other?, claim));
+    }
+    Ok(place)
 }

@@ -34,6 +34,8 @@ pub struct Wanted {
     pub per_node: Vec<String>,
     /// Where to.
     pub onto: Onto,
+    /// Whether `cache` is none of the cluster: then volumes and sources are those that the snapshot carries.
+    pub bare: bool,
 }
 
 /// Which backup.
@@ -98,9 +100,15 @@ pub fn wanted(restore: &ModelCacheRestore, named: Named<'_>) -> Result<Wanted, P
         (None, None) => return Err(Problem::new(Reason::InvalidSpec, "`from` must say which backup")),
     };
     if let Some(claim) = restore.spec.to.as_ref().and_then(|it| it.claim.clone()) {
+        if restore.spec.from.location.is_some() {
+            let cache = carried(&of.1, restore.namespace(), &claim.claim_name)?;
+            let onto = Onto::Directory(claim);
+            return Ok(Wanted { cache, backup, of, which, per_node: vec![], onto, bare: true });
+        }
         let name = source.unwrap_or_default();
         let cache = named.source.ok_or_else(|| missing(&name))?.clone();
-        return Ok(Wanted { cache, backup, of, which, per_node: vec![], onto: Onto::Directory(claim) });
+        let onto = Onto::Directory(claim);
+        return Ok(Wanted { cache, backup, of, which, per_node: vec![], onto, bare: false });
     }
     let name = target_name(restore, named.backup).unwrap_or_default();
     let cache = named.target.filter(|it| it.metadata.deletion_timestamp.is_none()).ok_or_else(|| missing(&name))?;
@@ -120,7 +128,8 @@ pub fn wanted(restore: &ModelCacheRestore, named: Named<'_>) -> Result<Wanted, P
     }
     let per_node = per_node.iter().map(|it| it.name.clone()).collect();
     let onto = shared.iter().map(|it| (it.name.clone(), it.claim_name(&cache.name_any()))).collect();
-    Ok(Wanted { cache: cache.clone(), backup, of, which, per_node, onto: Onto::Volumes(onto) })
+    let onto = Onto::Volumes(onto);
+    Ok(Wanted { cache: cache.clone(), backup, of, which, per_node, onto, bare: false })
 }
 
 /// Whether only some files are restored.
@@ -153,6 +162,16 @@ fn which(restore: &ModelCacheRestore, backup: Option<&ModelCacheBackup>) -> Resu
     let snapshot = from.location.as_ref().and_then(|it| it.snapshot.clone()).map(Which::Snapshot);
     let as_of = from.latest.as_ref().and_then(|it| it.as_of.clone()).map(Which::AsOf);
     Ok(snapshot.or(as_of).unwrap_or(Which::Latest))
+}
+
+/// A cache of which nothing is known but its name: the snapshot carries the rest.
+fn carried(name: &str, namespace: Option<String>, claim: &str) -> Result<ModelCache, Problem> {
+    let volume = serde_json::json!({"name": "target", "existingClaim": {"claimName": claim}});
+    let spec = serde_json::from_value(serde_json::json!({"volumes": [volume]}));
+    let spec = spec.map_err(|error| Problem::new(Reason::InvalidSpec, error.to_string()))?;
+    let mut cache = ModelCache::new(name, spec);
+    cache.metadata.namespace = namespace;
+    Ok(cache)
 }
 
 fn missing(name: &str) -> Problem {

@@ -51,6 +51,18 @@ fn from_a_location_nothing_of_the_cluster_is_needed_but_where_to() {
 }
 
 #[test]
+fn from_a_location_to_a_claim_no_cache_is_needed_at_all() {
+    let spec = json!({
+        "from": {"location": {"destination": {"s3": {"bucket": "backups"}}, "namespace": "gone", "cache": "old"}},
+        "to": {"claim": {"claimName": "nas"}}
+    });
+    let wanted = wanted(&restore(&spec), Named::default()).unwrap();
+    assert_eq!((wanted.of, wanted.which), (("gone".into(), "old".into()), Which::Latest));
+    assert_eq!((wanted.onto.claims(), wanted.bare), (vec!["nas".to_owned()], true));
+    assert_eq!((wanted.cache.name_any(), wanted.cache.namespace().as_deref()), ("old".into(), Some("ns")));
+}
+
+#[test]
 fn to_a_claim_the_volumes_are_those_that_were_backed_up() {
     let cache = backed_up(cache());
     let named = Named { source: Some(&cache), ..Named::default() };

@@ -107,6 +107,7 @@ mod tests {
             which: Which::Snapshot("3f9c".into()),
             per_node: vec![],
             onto: super::super::resolve::Onto::Volumes(vec![("models".into(), "studio-models".into())]),
+            bare: false,
         };
         let begun = status(&restore, Some(&wanted), &Step::Begin(1), at(0));
         assert_eq!(

@@ -67,9 +67,7 @@ async fn a_wrong_restore_is_refused_with_a_message_that_says_what_must_hold() {
     let whose = &["spec: Invalid value: `from.latest.cache` must say whose backup, unless `to.cache` does"];
     let location =
         || json!({"location": {"destination": {"s3": {"bucket": "backups"}}, "namespace": "old", "cache": "studio"}});
-    let where_to = &[
-        "spec: Invalid value: a restore from a `location` must name a cache in `to`: it says which volumes there are",
-    ];
+    let where_to = &["spec: Invalid value: a restore from a `location` must say in `to` where to: a cache, or a claim"];
     check_creates(
         RESTORES,
         &restore(),
@@ -78,6 +76,11 @@ async fn a_wrong_restore_is_refused_with_a_message_that_says_what_must_hold() {
             ("to where it came from", vec![Change("/spec/to", Value::Null)], FINE),
             ("from a backup", vec![Change("/spec/from", json!({"backup": "studio-202611210200"}))], FINE),
             ("from a location", vec![Change("/spec/from", location())], FINE),
+            (
+                "from a location to a claim",
+                vec![Change("/spec/from", location()), Change("/spec/to", json!({"claim": {"claimName": "nas"}}))],
+                FINE,
+            ),
             ("to a claim", vec![Change("/spec/to", json!({"claim": {"claimName": "nas", "path": "old/studio"}}))], FINE),
             ("at a time", vec![Change("/spec/from/latest/asOf", json!("2026-11-20T18:00:00+03:00"))], FINE),
             ("from nothing", vec![Change("/spec/from", json!({}))], one),

@@ -17,6 +17,7 @@ pub mod list;
 pub mod marker;
 pub mod names;
 pub mod place;
+pub mod renewing;
 pub mod seal;
 mod settle;
 pub mod snapshot;

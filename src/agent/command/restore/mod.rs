@@ -111,6 +111,14 @@ pub struct Restore {
     #[arg(long, value_name = "N", requires = "owner")]
     attempt: Option<u64>,
 
+    /// Take from --file only where the backups are: volumes and sources are those that the snapshot carries.
+    #[arg(long, hide = true, conflicts_with_all = ["to", "pins_of"])]
+    volumes_of_snapshot: bool,
+
+    /// What sources name is mounted, a directory for each source, as in a warm-up's pod: no variable stands in for it.
+    #[arg(long, hide = true)]
+    mounted_inputs: bool,
+
     #[command(flatten)]
     network: Network,
     #[command(flatten)]

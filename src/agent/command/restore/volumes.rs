@@ -9,7 +9,8 @@ use crate::agent::failure::Failure;
 use crate::agent::prefetch::report::Report;
 use crate::agent::restore::choice::Choice;
 use crate::agent::restore::origin::{self, Reach};
-use crate::agent::restore::volume::{Staged, VolumeRestore, damage};
+use crate::agent::restore::room;
+use crate::agent::restore::volume::{Prepared, Staged, VolumeRestore, damage};
 use crate::agent::source::Origins;
 use crate::agent::source::access::Access;
 use crate::api::Reason;
@@ -30,6 +31,7 @@ impl Restore {
         if self.verify {
             return Ok(vec![self.verified(&repository, &snapshot).await?]);
         }
+        let cache = cache.filter(|_| !self.volumes_of_snapshot);
         let then = spec_of(&snapshot)?;
         let began = Instant::now();
         output.line(&format!(
@@ -62,10 +64,15 @@ impl Restore {
             .collect();
         let pinned = self.pinned(&repository, &snapshot, &then, cache.as_ref(), began).await?;
         self.check_pins(&works, pinned.as_ref())?;
+        let mut prepared: Vec<Prepared> = Vec::new();
+        for work in &works {
+            prepared.push(work.prepare().await.map_err(|it| of_volume(&it, &work.from.name))?);
+        }
+        room::check(works.iter().zip(&prepared)).await?;
         // Everything of all volumes is aside and proven before the first of them is touched.
         let mut staged: Vec<Staged> = Vec::new();
-        for work in &works {
-            staged.push(work.stage().await.map_err(|it| of_volume(&it, &work.from.name))?);
+        for (work, prepared) in works.iter().zip(prepared) {
+            staged.push(work.stage(prepared).await.map_err(|it| of_volume(&it, &work.from.name))?);
         }
         let mut done = Vec::new();
         for (work, staged) in works.iter().zip(staged) {
@@ -97,6 +104,7 @@ impl Restore {
         if !wanted.is_empty() {
             let report = Report::default();
             let access = |source: &Source| match &self.file {
+                _ if self.mounted_inputs => self.network.mounted(source),
                 Some(file) => self.network.local(source, file),
                 None => Access::local(source, &|name| std::env::var(name).ok(), &|_| None),
             };

@@ -19,16 +19,14 @@ pub fn input_volumes(source: &Source) -> Vec<(Volume, VolumeMount)> {
 }
 
 /// The inputs of several sources in one pod, where a claim is one volume however many sources read it: the kubelet waits for
-/// ever for a claim that a pod names twice. One that is mounted already, as the volume `mounted`, is read through that.
-pub fn all_inputs<'a>(
-    sources: impl Iterator<Item = &'a Source>,
-    claim_name: &str,
-    mounted: &str,
-) -> (Vec<Volume>, Vec<VolumeMount>) {
+/// ever for a claim that a pod names twice. One that is among the pod's other volumes, `there`, is read through that.
+pub fn all_inputs<'a>(sources: impl Iterator<Item = &'a Source>, there: &[Volume]) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let claim_name = |it: &Volume| it.persistent_volume_claim.as_ref().map(|it| it.claim_name.clone());
     let (mut volumes, mut mounts) = (Vec::<Volume>::new(), Vec::new());
     for (volume, mut mount) in sources.flat_map(input_volumes) {
-        if volume.persistent_volume_claim.as_ref().is_some_and(|it| it.claim_name == claim_name) {
-            mounted.clone_into(&mut mount.name);
+        let claim = claim_name(&volume);
+        if let Some(same) = there.iter().find(|it| claim.is_some() && claim_name(it) == claim) {
+            same.name.clone_into(&mut mount.name);
         } else if !volumes.iter().any(|it| it.name == volume.name) {
             volumes.push(volume);
         }
@@ -140,6 +138,7 @@ mod tests {
             {"name": "own", "claim": {"claimName": "home"}},
         ]))
         .unwrap();
-        insta::assert_yaml_snapshot!(all_inputs(sources.iter(), "home", "volume"));
+        let (there, _) = crate::operator::pod::mounted_claim("volume", "home", "/volumes/models".into(), false);
+        insta::assert_yaml_snapshot!(all_inputs(sources.iter(), &[there]));
     }
 }

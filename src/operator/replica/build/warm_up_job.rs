@@ -56,10 +56,11 @@ pub fn warm_up_job(
     let spec = &replica.spec;
     let sources =
         cache.spec.sources.iter().filter(|it| cache.spec.volume_of(it).is_some_and(|it| it.name == spec.volume));
-    let (inputs, input_mounts) = all_inputs(sources, &spec.claim_name, "volume");
     let (own, mounts) = volume_and_plan(replica);
     let (backup, backup_mounts): (Vec<Volume>, Vec<VolumeMount>) =
         restored.into_iter().flat_map(|it| restored_from(it, &cache.name_any(), &spec.volume)).unzip();
+    let there: Vec<Volume> = own.iter().chain(&backup).cloned().collect();
+    let (inputs, input_mounts) = all_inputs(sources, &there);
     let mut labels = labels(replica);
     labels.extend(pool.map(|it| (label::POOL.to_owned(), it.name_any())));
     let job = AgentJob {

@@ -1,7 +1,6 @@
 //! The Job of one attempt at a restore, and the ConfigMap with the ModelCache that it works for.
 
-use crate::api::source::{Oci, Source};
-use crate::api::{JobRole, ModelCache, ModelCacheRestore, annotation, label, name};
+use crate::api::{JobRole, ModelCacheRestore, annotation, label, name};
 use crate::contract::mount;
 use crate::operator::backup::build::config_map::{data, mounted};
 use crate::operator::backup::build::pod::{destination, keys};
@@ -10,14 +9,14 @@ use crate::operator::modelcache::build::labels;
 use crate::operator::options::Settings;
 use crate::operator::placement;
 use crate::operator::pod::{AgentJob, agent_job, claim, mounted_claim, owner};
+use crate::operator::replica::build::inputs::all_inputs;
 use crate::operator::replica::build::warm_up_job::Beside;
 use crate::operator::restore::resolve::{Onto, Wanted, Which};
+use crate::operator::restore::sources;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, EnvVar, EnvVarSource, NodeAffinity, SecretKeySelector, Toleration, Volume, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{ConfigMap, NodeAffinity, Toleration, Volume, VolumeMount};
 use kube::ResourceExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds that a restore may run: a day, as a warm-up.
 const DEADLINE_SECONDS: i64 = 86_400;
@@ -25,10 +24,13 @@ const DEADLINE_SECONDS: i64 = 86_400;
 const TARGET: &str = "/volumes/target";
 
 /// Job and ConfigMap, both of one name.
+///
+/// `claims` are those of sources that are there to be read: a pod that names one that is not would never start.
 pub fn job(
     restore: &ModelCacheRestore,
     attempt: i64,
     wanted: &Wanted,
+    claims: &BTreeSet<String>,
     beside: &Beside,
     tolerations: Vec<Toleration>,
     settings: &Settings,
@@ -42,15 +44,16 @@ pub fn job(
         .chain([mounted(name.clone())])
         .chain(destination(&wanted.backup.destination))
         .chain(keys(&wanted.backup.secrets()));
-    let (volumes, mounts) = all.unzip();
+    let (there, there_mounts): (Vec<Volume>, Vec<VolumeMount>) = all.unzip();
+    // What a backup has no bytes of comes from its source again: with what that source names and no other, as in a warm-up.
+    let (inputs, input_mounts) = all_inputs(sources::readable(wanted, claims), &there);
     let job = AgentJob {
         name,
         namespace: restore.namespace().unwrap_or_default(),
         labels: own,
         args: arguments(restore, number, wanted),
-        volumes,
-        mounts,
-        env: stand_ins(&wanted.cache),
+        volumes: there.into_iter().chain(inputs).collect(),
+        mounts: there_mounts.into_iter().chain(input_mounts).collect(),
         affinity: affinity(wanted, beside),
         tolerations,
         deadline_seconds: DEADLINE_SECONDS,
@@ -85,7 +88,7 @@ fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<
     };
     let mut arguments: Vec<String> = ["restore", "-f", mount::CACHE, "--volumes-dir", &directory]
         .into_iter()
-        .chain(["--secrets-dir", mount::SECRETS, "--of", &of(wanted)])
+        .chain(["--mounted-inputs", "--secrets-dir", mount::SECRETS, "--of", &of(wanted)])
         .map(str::to_owned)
         .collect();
     match &wanted.which {
@@ -93,6 +96,7 @@ fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<
         Which::AsOf(time) => arguments.push(format!("--as-of={time}")),
         Which::Snapshot(id) => arguments.push(format!("--snapshot={id}")),
     }
+    arguments.extend(wanted.bare.then(|| "--volumes-of-snapshot".to_owned()));
     arguments.extend(wanted.per_node.iter().map(|it| format!("--pins-of={it}")));
     arguments.extend(restore.spec.include.iter().map(|it| format!("--include={it}")));
     arguments.extend(restore.spec.exclude.iter().map(|it| format!("--exclude={it}")));
@@ -101,25 +105,6 @@ fn arguments(restore: &ModelCacheRestore, attempt: u64, wanted: &Wanted) -> Vec<
     arguments.push(format!("--owner={}", restore.uid().unwrap_or_default()));
     arguments.push(format!("--attempt={attempt}"));
     arguments
-}
-
-/// What a backup has no bytes of comes from its source again: with a ModelCache in a file the agent takes the keys of sources
-/// from its environment. None of them holds up the pod.
-fn stand_ins(cache: &ModelCache) -> Vec<EnvVar> {
-    let mut all: Vec<EnvVar> = vec![];
-    for key in cache.spec.sources.iter().flat_map(Source::secrets).filter(|it| it.stand_in != Oci::STAND_IN) {
-        if all.iter().any(|it| it.name == key.stand_in) {
-            continue;
-        }
-        let selector = SecretKeySelector {
-            name: key.reference.name.clone(),
-            key: key.reference.key.clone(),
-            optional: Some(true),
-        };
-        let value_from = Some(EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() });
-        all.push(EnvVar { name: key.stand_in.to_owned(), value: None, value_from });
-    }
-    all
 }
 
 fn affinity(wanted: &Wanted, beside: &Beside) -> Option<NodeAffinity> {
@@ -158,13 +143,15 @@ mod tests {
             which: Which::Snapshot("3f9c".into()),
             per_node: vec![],
             onto,
+            bare: false,
         }
     }
 
     #[test]
     fn a_restore_writes_to_the_claims_of_the_volumes_and_is_fenced_by_its_attempt() {
         let wanted = wanted(Onto::Volumes(vec![("models".into(), "studio-models".into())]));
-        let (config_map, job) = job(&restore(), 2, &wanted, &Beside::Node("node-7".into()), vec![], &settings());
+        let (config_map, job) =
+            job(&restore(), 2, &wanted, &BTreeSet::new(), &Beside::Node("node-7".into()), vec![], &settings());
         assert_eq!(config_map.metadata.name, job.metadata.name);
         insta::assert_yaml_snapshot!(job);
     }
@@ -173,7 +160,7 @@ mod tests {
     fn of_per_node_volumes_only_the_pins_are_asked_for() {
         let mut wanted = wanted(Onto::Volumes(vec![]));
         wanted.per_node = vec!["models".into()];
-        let (_, job) = job(&restore(), 1, &wanted, &Beside::Anywhere, vec![], &settings());
+        let (_, job) = job(&restore(), 1, &wanted, &BTreeSet::new(), &Beside::Anywhere, vec![], &settings());
         let pod = job.spec.unwrap().template.spec.unwrap();
         assert!(pod.containers[0].args.as_ref().unwrap().contains(&"--pins-of=models".to_owned()));
         assert!(pod.volumes.unwrap().iter().all(|it| it.persistent_volume_claim.is_none()));
@@ -182,9 +169,58 @@ mod tests {
     #[test]
     fn a_pattern_that_begins_with_a_dash_is_no_option() {
         let claim = RestoreClaim { claim_name: "nas".into(), path: Some("old/studio".into()) };
-        let (_, job) = job(&restore(), 1, &wanted(Onto::Directory(claim)), &Beside::Anywhere, vec![], &settings());
+        let (_, job) = job(
+            &restore(),
+            1,
+            &wanted(Onto::Directory(claim)),
+            &BTreeSet::new(),
+            &Beside::Anywhere,
+            vec![],
+            &settings(),
+        );
         let arguments = job.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
         assert!(arguments.contains(&"--include=-x".to_owned()), "{arguments:?}");
         assert!(arguments.contains(&"/volumes/target/old/studio".to_owned()), "{arguments:?}");
+    }
+
+    #[test]
+    fn without_a_cache_in_the_cluster_the_volumes_are_those_of_the_snapshot() {
+        let claim = RestoreClaim { claim_name: "nas".into(), path: None };
+        let wanted = Wanted { bare: true, ..wanted(Onto::Directory(claim)) };
+        let (_, job) = job(&restore(), 1, &wanted, &BTreeSet::new(), &Beside::Anywhere, vec![], &settings());
+        let arguments = job.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
+        assert!(arguments.contains(&"--volumes-of-snapshot".to_owned()), "{arguments:?}");
+    }
+
+    #[test]
+    fn each_source_gets_what_it_names_itself_and_nothing_of_another() {
+        let mut wanted = wanted(Onto::Volumes(vec![("models".into(), "studio-models".into())]));
+        wanted
+            .cache
+            .spec
+            .volumes
+            .push(serde_json::from_value(json!({"name": "other", "perNode": {"pool": "gpu", "size": "1Gi"}})).unwrap());
+        let token = |name: &str| json!({"name": name, "key": "token"});
+        wanted.cache.spec.sources = serde_json::from_value(json!([
+            {"name": "hub", "volume": "models", "huggingFace": {"repo": "org/a", "tokenSecretRef": token("a")}},
+            {"name": "mirror", "volume": "models", "huggingFace": {
+                "repo": "org/b", "endpoint": "https://mirror.example", "tokenSecretRef": token("b")
+            }},
+            {"name": "image", "volume": "models", "oci": {
+                "reference": "registry.example/m:1", "pullSecretRef": {"name": "pull", "key": ".dockerconfigjson"}
+            }},
+            {"name": "wheels", "volume": "models", "pip": {"requirementsFrom": {"name": "lock", "key": "requirements.txt"}}},
+            {"name": "old", "volume": "models", "claim": {"claimName": "notebook"}},
+            {"name": "own", "volume": "models", "claim": {"claimName": "studio-models", "directory": "before"}},
+            {"name": "gone", "volume": "models", "claim": {"claimName": "gone"}},
+            {"name": "elsewhere", "volume": "other", "huggingFace": {"repo": "org/c", "tokenSecretRef": token("c")}}
+        ]))
+        .unwrap();
+        let claims = ["notebook", "studio-models"].map(str::to_owned).into();
+        let (_, job) = job(&restore(), 1, &wanted, &claims, &Beside::Anywhere, vec![], &settings());
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        let container = &pod.containers[0];
+        assert!(container.env.iter().flatten().all(|it| it.value_from.is_none()), "no key of one is seen by all");
+        insta::assert_yaml_snapshot!((&container.volume_mounts, &pod.volumes));
     }
 }

@@ -50,6 +50,9 @@ pub fn standing(
     let said: Vec<Copy> = copies.iter().map(|it| copy(deed, asked, it)).collect();
     let open = said.contains(&Copy::Open);
     for cache in caches {
+        if open || !is_seen(deed, asked, cache) {
+            still_asked(deed, asked, cache)?;
+        }
         let of_it = |it: &&ModelCacheReplica| it.spec.cache == cache.name_any();
         let waits = copies.iter().zip(&said).any(|(it, said)| of_it(&it) && *said == Copy::Open);
         let copies: Vec<&ModelCacheReplica> = copies.iter().filter(of_it).collect();
@@ -86,6 +89,15 @@ fn is_seen(deed: Deed, asked: &str, cache: &ModelCache) -> bool {
         Deed::Reset => status.last_handled_reset_request,
     };
     handled.as_deref() == Some(asked)
+}
+
+/// Fails where the request is no longer there: copies that have not begun will not hear of it.
+fn still_asked(deed: Deed, asked: &str, cache: &ModelCache) -> Result<(), Error> {
+    let annotation = deed.annotation();
+    if cache.annotations().get(annotation).is_some_and(|it| it == asked) {
+        return Ok(());
+    }
+    Err(Error::Withdrawn { cache: cache.name_any(), annotation })
 }
 
 /// Fails where nothing will be answered until a person acts.

@@ -18,6 +18,9 @@ fn copy_with(status: &Value) -> ModelCacheReplica {
 fn cache_with(status: &Value) -> ModelCache {
     let mut cache = ready();
     cache.metadata.name = Some("image-studio".into());
+    for deed in Deed::ALL {
+        cache.annotations_mut().insert(deed.annotation().into(), ASKED.into());
+    }
     cache.spec.cleanup = serde_json::from_value(json!({"rules": [{"name": "old", "cache": {}}]})).unwrap();
     let mut all = serde_json::to_value(cache.status.take().unwrap()).unwrap();
     all.as_object_mut().unwrap().extend(status.as_object().cloned().unwrap());
@@ -107,6 +110,7 @@ fn nobody_waits_for_a_suspended_cache_nor_for_one_that_is_stalled_by_what_a_requ
         }
     }
     let mut stalled = warming();
+    stalled.annotations_mut().insert(Deed::Warm.annotation().into(), ASKED.into());
     stalled.status.as_mut().unwrap().conditions = serde_json::from_value(json!([{
         "type": "Stalled", "status": "True", "reason": "PoolNotFound", "message": "no pool", "observedGeneration": 2,
         "lastTransitionTime": ASKED
@@ -115,4 +119,22 @@ fn nobody_waits_for_a_suspended_cache_nor_for_one_that_is_stalled_by_what_a_requ
     let (reason, message) = said(Deed::Warm, &stalled, vec![]).unwrap_err();
     assert_eq!(reason, Reason::PoolNotFound);
     assert!(message.contains("will not go on by itself"), "{message}");
+}
+
+#[test]
+fn nobody_waits_for_the_answer_to_a_request_that_was_taken_away_or_replaced() {
+    for deed in Deed::ALL {
+        for now in [None, Some("2026-11-21T12:00:01Z")] {
+            let mut cache = cache_with(&json!({}));
+            cache.annotations_mut().remove(deed.annotation());
+            cache.annotations_mut().extend(now.map(|it| (deed.annotation().to_owned(), it.to_owned())));
+            let answer = standing(deed, ASKED, std::slice::from_ref(&cache), vec![copy_with(&json!({}))]);
+            let Err(error @ Error::Withdrawn { .. }) = answer else { panic!("{deed:?} {now:?}") };
+            assert!(error.to_string().contains(deed.annotation()), "{error}");
+        }
+    }
+    // What was answered before is an answer.
+    let mut cache = cache_with(&json!({"lastHandledRequest": ASKED}));
+    cache.annotations_mut().clear();
+    assert!(said(Deed::Warm, &cache, vec![copy_with(&json!({"lastHandledRequest": ASKED}))]).is_ok());
 }

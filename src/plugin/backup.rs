@@ -52,10 +52,15 @@ impl Backup {
         let api = session.here::<ModelCacheBackup>();
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let made = api.create(&parameters, &backup).await?;
-        print::text(&format!("{} created\n", full_name("modelcachebackup", &name)))?;
+        print::made(session.format, &full_name("modelcachebackup", &name))?;
         let conditions = |it: &ModelCacheBackup| it.status.clone().unwrap_or_default().conditions;
-        let Some(done) = self.waiting.until_over(api, &made, conditions).await? else { return Ok(()) };
-        let status = done.status.unwrap_or_default();
+        let done = self.waiting.until_over(api, &made, conditions).await?;
+        if matches!(session.format, Format::Json | Format::Yaml) {
+            return print::document(session.format, done.as_ref().unwrap_or(&made));
+        }
+        let Some(status) = done.filter(|_| session.format != Format::Name).and_then(|it| it.status) else {
+            return Ok(());
+        };
         print::text(&format!(
             "snapshot {}: {} files, {}, {} new\n",
             status.snapshot.unwrap_or_default(),

@@ -25,6 +25,14 @@ pub enum Error {
         /// Where it was looked for.
         namespace: String,
     },
+    /// The annotation that asked is gone, or says something else.
+    #[error("`{cache}` is asked no more: somebody has taken `{annotation}` away, or has asked anew")]
+    Withdrawn {
+        /// The cache.
+        cache: String,
+        /// The annotation.
+        annotation: &'static str,
+    },
     /// What was waited for did not come in time.
     #[error("{0}")]
     TimedOut(String),
@@ -58,7 +66,7 @@ impl Error {
             Self::NoSuch { .. } => exit_code::of(Reason::NotFound),
             Self::TimedOut(_) => exit_code::of(Reason::DeadlineExceeded),
             Self::Failed { reason, .. } => exit_code::of(*reason),
-            Self::Io { .. } | Self::Print(_) => exit_code::FAILURE,
+            Self::Withdrawn { .. } | Self::Io { .. } | Self::Print(_) => exit_code::FAILURE,
         }
     }
 }

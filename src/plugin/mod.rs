@@ -43,5 +43,6 @@ pub use options::Plugin;
 pub const NAMES: [&str; 2] = ["kubectl-modelcache", "kubectl_modelcache"];
 /// The name under which kubectl asks it for completions.
 pub const COMPLETION_NAME: &str = "kubectl_complete-modelcache";
-/// Field manager of what the plugin writes.
-pub const FIELD_MANAGER: &str = "kubectl-modelcache";
+/// Field manager of what the plugin writes. It does not begin with `kubectl`: Flux takes over, and so undoes at its next sync, what
+/// managers of that prefix have set (<https://fluxcd.io/flux/faq/#why-are-kubectl-edits-rolled-back-by-flux>).
+pub const FIELD_MANAGER: &str = "modelcache-plugin";

@@ -92,6 +92,18 @@ pub struct Names {
     pub names: Vec<String>,
 }
 
+/// Caches that something is asked of: which ones is said, one way or the other.
+#[derive(Args, Clone, Debug)]
+pub struct Chosen {
+    /// Names of ModelCaches.
+    #[arg(value_name = "CACHE", required_unless_present = "all", add = ArgValueCandidates::new(cache_names))]
+    pub names: Vec<String>,
+
+    /// All caches of the namespace.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+}
+
 /// One cache.
 #[derive(Args, Clone, Debug)]
 pub struct Name {
@@ -229,6 +241,34 @@ Examples:
     Completion(completion::Completion),
 }
 
+/// What a command prints besides text for people. What it does not have is refused: a script that asks for JSON must not get a table.
+const fn formats(command: &Command) -> &'static [Format] {
+    use Format::{Json, Name, Wide, Yaml};
+    match command {
+        Command::Status(_) | Command::Get(_) | Command::Nodes(_) | Command::Backups(_) => &[Wide, Json, Yaml, Name],
+        Command::Clean(_) | Command::Backup(_) | Command::Restore(_) => &[Json, Yaml, Name],
+        Command::Describe(_) | Command::Du(_) | Command::Version(_) => &[Json, Yaml],
+        Command::Env(_) => &[Json],
+        Command::Wait(_)
+        | Command::Warm(_)
+        | Command::Verify(_)
+        | Command::Reset(_)
+        | Command::Logs(_)
+        | Command::Suspend(_)
+        | Command::Resume(_)
+        | Command::Report(_)
+        | Command::Install(_)
+        | Command::Completion(_) => &[],
+    }
+}
+
+fn no_such_format(asked: Format, there: &[Format]) -> String {
+    let name = |it: &Format| it.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default();
+    let names: Vec<String> = there.iter().map(name).collect();
+    let instead = if names.is_empty() { "leave out --output".into() } else { format!("it has {}", names.join(", ")) };
+    format!("this command has no output `{}`: {instead}", name(&asked))
+}
+
 impl Plugin {
     /// Runs the command.
     pub async fn run(self) -> ExitCode {
@@ -247,7 +287,10 @@ impl Plugin {
 }
 
 async fn dispatch(command: Command, global: &Global) -> Result<(), Error> {
-    // These two work without a cluster.
+    if let Some(asked) = global.output.filter(|it| !formats(&command).contains(it)) {
+        return Err(Error::Usage(no_such_format(asked, formats(&command))));
+    }
+    // These work without a cluster.
     match &command {
         Command::Completion(it) => return it.run(),
         Command::Install(it) => return it.run(global),

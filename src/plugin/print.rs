@@ -34,6 +34,15 @@ pub fn objects<T: Serialize>(format: Format, objects: &[T]) -> Result<(), Error>
     document(format, &serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))
 }
 
+/// Says that an object was made: at once to people and as a name, at the end as the object itself.
+pub fn made(format: Format, full_name: &str) -> Result<(), Error> {
+    match format {
+        Format::Json | Format::Yaml => Ok(()),
+        Format::Name => text(&format!("{full_name}\n")),
+        Format::Table | Format::Wide => text(&format!("{full_name} created\n")),
+    }
+}
+
 /// Whether there are colours: what the flag says, else on a terminal, unless NO_COLOR is set (<https://no-color.org>).
 pub fn paint_for(when: When) -> Paint {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());

@@ -2,7 +2,7 @@
 
 use super::answer::{Standing, standing};
 use super::error::Error;
-use super::options::Names;
+use super::options::Chosen;
 use super::session::{Session, full_name};
 use super::watch::{LOOK, Watch};
 use super::{FIELD_MANAGER, print};
@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 pub struct Request {
     #[command(flatten)]
-    names: Names,
+    chosen: Chosen,
 
     #[command(flatten)]
     asking: Asking,
@@ -50,7 +50,7 @@ impl Request {
     pub async fn run(self, deed: Deed, session: &Session) -> Result<(), Error> {
         self.asking.check(self.asking.wait)?;
         session.one_namespace()?;
-        let caches = session.caches(&self.names.names).await?;
+        let caches = session.caches(&self.chosen.names).await?;
         self.asking.are_there(session, &caches).await?;
         let asked = self.asking.ask(session, &caches, deed, false).await?;
         if !self.asking.wait {

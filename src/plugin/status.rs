@@ -148,7 +148,8 @@ impl Bars {
     fn set(&mut self, key: &str, name: &str, percent: Option<u64>, message: &str) {
         let bar = self.shown.entry(key.to_owned()).or_insert_with(|| {
             let bar = self.all.add(ProgressBar::new(100));
-            if let Ok(style) = ProgressStyle::with_template("{prefix:24!} {bar:24} {wide_msg}") {
+            // What names of nodes and caches have in common is at their beginning, so that nothing of them is cut off.
+            if let Ok(style) = ProgressStyle::with_template("{prefix:24} {bar:24} {wide_msg}") {
                 bar.set_style(style);
             }
             bar

@@ -1,13 +1,12 @@
 //! `suspend` and `resume`: nothing new is started for a cache, or again.
 
 use super::FIELD_MANAGER;
-use super::complete::caches as cache_names;
 use super::error::Error;
+use super::options::Chosen;
 use super::print;
 use super::session::{Session, full_name};
 use crate::api::ModelCache;
 use clap::Args;
-use clap_complete::engine::ArgValueCandidates;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -24,18 +23,6 @@ pub struct Suspend {
 pub struct Resume {
     #[command(flatten)]
     chosen: Chosen,
-}
-
-/// Caches that must be named.
-#[derive(Args, Debug)]
-struct Chosen {
-    /// Names of ModelCaches.
-    #[arg(value_name = "CACHE", required_unless_present = "all", add = ArgValueCandidates::new(cache_names))]
-    names: Vec<String>,
-
-    /// All caches of the namespace.
-    #[arg(long, conflicts_with = "names")]
-    all: bool,
 }
 
 impl Suspend {

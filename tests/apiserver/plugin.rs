@@ -206,7 +206,7 @@ async fn suspend_and_resume_write_one_field_under_their_own_name_and_leave_nothi
     let get = ["get", "mcache", "here", "-n", plugin.namespace, "--show-managed-fields", "-o", "json"];
     let object: Value = serde_json::from_str(&plugin.plane.kubectl(&get)).unwrap();
     let managers = object["metadata"]["managedFields"].as_array().unwrap();
-    let ours = managers.iter().find(|it| it["manager"] == "kubectl-modelcache").unwrap();
+    let ours = managers.iter().find(|it| it["manager"] == "modelcache-plugin").unwrap();
     assert_eq!(ours["fieldsV1"], json!({"f:spec": {"f:suspend": {}}}));
     plugin.ok(&["resume", "here"]);
     assert_eq!(plugin.field("here", ".spec.suspend"), "");

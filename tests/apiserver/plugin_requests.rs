@@ -154,6 +154,35 @@ async fn a_dry_run_prints_what_each_copy_would_remove_and_why() {
 }
 
 #[tokio::test]
+async fn a_format_is_honoured_or_refused_and_never_taken_for_a_table() {
+    let plugin = Plugin::new("plugin-formats").await;
+    plugin.cache("here");
+    for (arguments, instead) in [
+        (vec!["warm", "here", "-o", "json"], "leave out --output"),
+        (vec!["verify", "here", "-o", "name"], "leave out --output"),
+        (vec!["suspend", "here", "-o", "yaml"], "leave out --output"),
+        (vec!["logs", "here", "-o", "json"], "leave out --output"),
+        (vec!["env", "here", "-o", "yaml"], "it has json"),
+        (vec!["describe", "here", "-o", "name"], "it has json, yaml"),
+        (vec!["backup", "here", "-o", "wide"], "it has json, yaml, name"),
+    ] {
+        let (code, said) = plugin.fails(&arguments);
+        let format = arguments.last().unwrap();
+        assert_eq!(said, format!("error: this command has no output `{format}`: {instead}\n"), "{arguments:?}");
+        assert_eq!(code, 2, "{arguments:?}");
+    }
+    let (code, said) = plugin.fails(&["verify"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("required") && said.contains("CACHE"), "hashing terabytes is asked for by name: {said}");
+    plugin.ok(&["verify", "--all"]);
+    let restored = plugin.ok(&["restore", "here", "--name", "back", "-o", "json"]);
+    let restored: Value = serde_json::from_str(&restored).unwrap();
+    assert_eq!((&restored["kind"], &restored["metadata"]["name"]), (&json!("ModelCacheRestore"), &json!("back")));
+    let name = plugin.ok(&["restore", "here", "--name", "again", "-o", "name"]);
+    assert_eq!(name, "modelcacherestore.modelcache.dev/again\n");
+}
+
+#[tokio::test]
 async fn a_reset_asks_before_and_is_refused_where_a_pod_has_a_copy() {
     let plugin = Plugin::new("plugin-reset").await;
     plugin.cache("here");

@@ -1,12 +1,15 @@
-//! With Helm from an empty cluster: install, a cache that becomes Ready, test, upgrade, rollback, uninstall, install again.
-//! Every cache, child and byte stays.
+//! With Helm from an empty cluster, as the first day of a user goes: install, the sample of a cache until kstatus calls it Current, the
+//! sample of a Deployment that loads it offline, a look at its status, test, upgrade, rollback, uninstall, install again.
+//! Every cache, child and byte stays, and so do the pods that use them.
 
 use crate::commands::root;
 use crate::helm::{CHART, helm};
-use crate::manifests::{cache, hugging_face};
+use crate::plugin::on_a_terminal;
 use crate::rights;
 use crate::runner::Scenario;
+use crate::sample::{self, CACHE, DEPLOYMENT};
 use crate::scenario;
+use crate::tools::kstatus;
 use crate::wait::until;
 use crate::world::{SOON, World};
 use modelcache::api::condition::ConditionType;
@@ -26,7 +29,7 @@ retry: {firstSeconds: 2, mostSeconds: 8, stalledSeconds: 10}
 jobs:
   podTemplate: {labels: {from: the-chart}}
 pools:
-  helm: {gpu: NVIDIA, path: /var/lib/modelcache, capacity: 10Gi, minFree: 50Mi}
+  gpu-nvme: {gpu: NVIDIA, path: /var/lib/modelcache, capacity: 100Gi, minFree: 50Mi}
 podDisruptionBudget: {enabled: true}
 networkPolicy: {enabled: true}
 dashboard: {enabled: true}
@@ -49,15 +52,28 @@ async fn helm_installs_upgrades_rolls_back_and_uninstalls_and_every_cache_child_
 
     let said = run(&["install", "modelcache", &older, "--values", values, "--wait", "--timeout", "8m"]);
     assert!(said.contains("helm test modelcache"), "the notes say what to do next: {said}");
-    world.namespace("studio");
+    world.namespace(sample::NAMESPACE);
     let hub = world.hub();
-    world.apply(&cache("studio", "tiny", "helm", "100Mi", &[hugging_face("tiny", &hub.url, "demo/tiny-llm", "")], ""));
-    let found = world.ready("studio", "tiny").await;
-    let conditions = found.status.unwrap().conditions;
-    let abnormal = ["Reconciling", "Stalled"];
-    assert!(
-        conditions.iter().all(|it| !abnormal.contains(&it.type_.as_str()) || it.status != "True"),
-        "{conditions:?}"
+    world.apply(&sample::cache(&hub));
+    world.apply(&sample::deployment());
+    until("kstatus to call the sample Current", SOON, || async {
+        let stored = world.kubectl(&["-n", sample::NAMESPACE, "get", "mcache", CACHE, "-o", "json"]);
+        let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+        // Until the operator has looked at it there is no status, which kstatus takes for Current.
+        let seen = stored["status"]["observedGeneration"].is_i64();
+        let answer = kstatus(std::iter::once(&stored)).remove(0);
+        assert_ne!(answer.status, "Failed", "{stored}");
+        if seen && answer.status == "Current" { Ok(()) } else { Err(answer.message) }
+    })
+    .await;
+    world.ready("studio", CACHE).await;
+    let pods = loaded(&world).await;
+    let shown = on_a_terminal(&world, (80, 24), "studio", "status").await;
+    assert_eq!(
+        plain(&shown),
+        "CACHE         STATE   NODES  DONE  RATE  ETA  PROBLEMS\n\
+         image-studio  Warmed  1/1    100%  -     -    -\n",
+        "{shown:?}"
     );
     run(&["test", "modelcache", "--timeout", "8m"]);
     let jobs = world.jobs("studio").await;
@@ -86,13 +102,37 @@ async fn helm_installs_upgrades_rolls_back_and_uninstalls_and_every_cache_child_
     let left = world.kubectl(&["get", "clusterrole,validatingadmissionpolicy", "-o", "name"]);
     assert!(!left.contains("modelcache"), "{left}");
     assert_eq!(Kept::look(&world, hub.counters().bytes_sent).await, before, "after uninstall");
+    assert_eq!(sample::pods(&world).await, pods, "pods go on where no operator is");
 
     run(&["install", "modelcache", CHART, "--values", values, "--wait", "--timeout", "8m"]);
     same("a second install", &world, &before, hub.counters().bytes_sent).await;
     run(&["test", "modelcache", "--timeout", "8m"]);
+    assert_eq!(sample::pods(&world).await, pods, "no pod was ever disturbed");
     rights::check(&world, false);
-    world.kubectl(&["-n", "studio", "delete", "mcache", "tiny", "--wait=false"]);
-    world.cache_gone("studio", "tiny").await;
+    world.kubectl(&["-n", "studio", "delete", "deployment", DEPLOYMENT, "--cascade=foreground"]);
+    world.kubectl(&["-n", "studio", "delete", "mcache", CACHE, "--wait=false"]);
+    world.cache_gone("studio", CACHE).await;
+}
+
+/// Waits until both pods of the Deployment have loaded the model, which is all that `exclude` leaves of it.
+async fn loaded(world: &World) -> Vec<(String, i32, String)> {
+    until("both pods of the sample to have loaded the model", SOON, || async {
+        let pods = sample::pods(world).await;
+        let ready = pods.iter().filter(|(_, _, said)| said == "LOADED 2\n").count();
+        if ready == 2 && pods.len() == 2 { Ok(pods) } else { Err(format!("{pods:?}")) }
+    })
+    .await
+}
+
+/// What a terminal shows, without colours and its line ends.
+fn plain(shown: &str) -> String {
+    let mut text = String::new();
+    let mut rest = shown.replace("\r\n", "\n");
+    while let Some((before, after)) = rest.clone().split_once('\u{1b}') {
+        text.push_str(before);
+        after.split_once('m').map_or("", |it| it.1).clone_into(&mut rest);
+    }
+    text + &rest
 }
 
 /// The chart as an earlier version of it: another number, and a kind that says less. Until one is published this stands for it.
@@ -144,7 +184,7 @@ impl Kept {
         let said = world.kubectl(&["-n", "studio", "get", kinds, "-o", line]);
         let mut objects: Vec<String> = said.lines().map(str::to_owned).collect();
         objects.sort();
-        let directory = world.directory("studio", "tiny", "models").await;
+        let directory = world.directory("studio", CACHE, "models").await;
         let hash = format!("cd {directory} && find . -type f -path '*huggingface*' -exec sha256sum {{}} + | sort -k2");
         let files = world.on_node("node-1", &["sh", "-c", &hash]);
         assert!(files.lines().count() > 2 && objects.len() > 8, "{files}\n{objects:?}");
@@ -156,8 +196,8 @@ impl Kept {
 async fn same(after: &str, world: &World, before: &Kept, sent: u64) {
     world.operator_ready();
     world.leader().await;
-    world.ready("studio", "tiny").await;
-    world.reason("studio", "tiny", ConditionType::Ready, "Warmed").await;
+    world.ready("studio", CACHE).await;
+    world.reason("studio", CACHE, ConditionType::Ready, "Warmed").await;
     let jobs = world.kubectl(&["get", "jobs", "-A", "-o", "name"]);
     assert!(jobs.is_empty(), "{after} made a Job: {jobs}");
     assert_eq!(Kept::look(world, sent).await, *before, "after {after}");

@@ -53,6 +53,7 @@ mod resume;
 mod revisions;
 mod rights;
 mod runner;
+mod sample;
 mod schedule;
 mod shared;
 mod wait;

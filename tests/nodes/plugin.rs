@@ -39,10 +39,11 @@ pub async fn plugin(world: &World, namespace: &str, arguments: &[&str]) -> Strin
     attempt(world, namespace, arguments).await.unwrap_or_else(|said| panic!("{arguments:?}: {said:?}"))
 }
 
-/// Runs the plugin on a terminal of 120 columns, to its end: what was written to it.
-async fn on_a_terminal(world: &World, namespace: &str, arguments: &str) -> String {
+/// Runs the plugin on a terminal of so many columns and rows, to its end: what was written to it.
+pub async fn on_a_terminal(world: &World, size: (u16, u16), namespace: &str, arguments: &str) -> String {
     let binary = env!("CARGO_BIN_EXE_modelcache");
-    let run = format!("stty cols 120 rows 40; exec {binary} kubectl -n {namespace} {arguments}");
+    let (columns, rows) = size;
+    let run = format!("stty cols {columns} rows {rows}; exec {binary} kubectl -n {namespace} {arguments}");
     let mut command = Command::new("script");
     command.args(["-qec", &run, "/dev/null"]).env("KUBECONFIG", &world.kubeconfig).env("TERM", "xterm-256color");
     command.env_remove("NO_COLOR").stdin(Stdio::null());
@@ -74,7 +75,7 @@ async fn a_warm_up_is_watched_as_bars_and_its_logs_name_their_node(world: Arc<Wo
     let mut follow = command(&world, namespace);
     follow.args(["logs", "studio", "--follow", "--job", "warm-up"]).stdout(std::fs::File::create(&file).unwrap());
     let follow = Running(follow.spawn().unwrap());
-    let watched = on_a_terminal(&world, namespace, "status studio --watch");
+    let watched = on_a_terminal(&world, (120, 40), namespace, "status studio --watch");
     let lines = until("a line of the log of each node", SOON, || async {
         let said = std::fs::read_to_string(&file).unwrap();
         let both =

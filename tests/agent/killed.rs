@@ -41,7 +41,7 @@ impl Moments {
     }
 
     /// The next number, by splitmix64.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -54,7 +54,7 @@ impl Moments {
         let Self { seed, killed, tried, wanted, .. } = *self;
         assert!(tried <= wanted * TRIES, "seed {seed}: {killed} of {tried} runs were there to be killed");
         let within = u64::try_from(within.as_micros()).unwrap().max(1);
-        let at = Instant::now() + Duration::from_micros(self.next() % within);
+        let at = Instant::now() + Duration::from_micros(self.number() % within);
         while Instant::now() < at && child.try_wait().unwrap().is_none() {
             std::thread::sleep(at.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)));
         }
@@ -66,7 +66,7 @@ impl Moments {
 }
 
 /// Whether a file's bytes are these.
-fn is(path: &Path, content: &Content) -> bool {
+pub fn is(path: &Path, content: &Content) -> bool {
     std::fs::read(path).is_ok_and(|bytes| hex(&Sha256::digest(bytes)) == content.hashes().sha256)
 }
 
@@ -86,6 +86,8 @@ struct Victim {
     /// Files of each commit.
     commits: BTreeMap<String, BTreeMap<String, Content>>,
     wanted: String,
+    /// What the volume said to be complete before that.
+    before: Option<String>,
 }
 
 impl Victim {
@@ -94,7 +96,7 @@ impl Victim {
         bench.hub.repo("org/x=large.bin:6Mi,b/c.bin:1Mi,deep/er/tokenizer.json:70Ki,small.json@12:300");
         bench.cache(&[bench.repo("x", "org/x", &json!({}))]);
         bench.hub.control("throttle?bytesPerSecond=8000000");
-        let mut victim = Self { bench, commits: BTreeMap::new(), wanted: String::new() };
+        let mut victim = Self { bench, commits: BTreeMap::new(), wanted: String::new(), before: None };
         victim.look_at_hub();
         victim
     }
@@ -108,6 +110,7 @@ impl Victim {
 
     /// From now on every file is another.
     fn moves_on(&mut self) {
+        self.before = self.bench.current();
         self.bench.hub.control("move?repo=org/x");
         self.look_at_hub();
     }
@@ -136,9 +139,10 @@ impl Victim {
         let repository = self.bench.volume().join("huggingface/hub/models--org--x");
         for name in paths(&repository.join("blobs")) {
             let bytes = std::fs::read(repository.join("blobs").join(&name)).unwrap();
-            let hash = match name.len() {
-                64 => hex(&Sha256::digest(&bytes)),
-                _ => hex(&Sha1::digest([format!("blob {}\0", bytes.len()).as_bytes(), &bytes].concat())),
+            let hash = if name.len() == 64 {
+                hex(&Sha256::digest(&bytes))
+            } else {
+                hex(&Sha1::digest([format!("blob {}\0", bytes.len()).as_bytes(), &bytes].concat()))
             };
             assert_eq!(hash, name, "{when}");
         }
@@ -156,7 +160,11 @@ impl Victim {
         if self.bench.current().is_some() {
             assert!(!branch.is_empty(), "{when}");
             let ran = self.bench.run(&["verify"]);
-            assert_eq!(ran.code, 0, "{when}: {}", ran.message());
+            // Between its branch and its manifest a new revision is whole, as was seen above, and verify knows the old one.
+            let damage = ran.one()["damage"].as_array().cloned().unwrap_or_default();
+            let between = branch == self.wanted && self.bench.current() == self.before;
+            let is_branch = damage.len() == 1 && damage[0]["kind"] == "ref";
+            assert!(ran.code == 0 || (between && is_branch), "{when}: {}", ran.message());
         }
     }
 
@@ -170,13 +178,17 @@ impl Victim {
 
     fn phase(&self) -> Phase {
         let staged = paths(&self.bench.volume().join(".modelcache/studio/staging"));
-        let is_branch = self.bench.main("org/x") == self.wanted;
-        match () {
-            () if is_branch && self.bench.current().is_some() => Phase::Complete,
-            () if is_branch => Phase::Branch,
-            () if self.has_links() => Phase::Links,
-            () if staged.iter().any(|it| it.contains('.') && it.len() > 40) => Phase::Fetching,
-            () => Phase::NothingYet,
+        let current = self.bench.current();
+        if current.is_some() && current != self.before {
+            Phase::Complete
+        } else if self.bench.main("org/x") == self.wanted {
+            Phase::Branch
+        } else if self.has_links() {
+            Phase::Links
+        } else if staged.iter().any(|it| it.contains('.') && it.len() > 40) {
+            Phase::Fetching
+        } else {
+            Phase::NothingYet
         }
     }
 
@@ -202,7 +214,7 @@ fn killed_at_random(kills: usize) -> BTreeMap<Phase, usize> {
     while moments.to_come() {
         let mut child = victim.start();
         // Every third is aimed at what comes after the fetching.
-        let aimed = moments.next() % 3 == 0;
+        let aimed = moments.number() % 3 == 0;
         if aimed {
             until("links or the end", || victim.has_links() || child.try_wait().unwrap().is_some());
         }
@@ -216,7 +228,7 @@ fn killed_at_random(kills: usize) -> BTreeMap<Phase, usize> {
             victim.is_whole(&victim.wanted, &when);
             victim.moves_on();
             // Sometimes there is no old revision.
-            if moments.next() % 3 == 0 {
+            if moments.number() % 3 == 0 {
                 std::fs::remove_dir_all(victim.bench.volume()).unwrap();
             }
         }

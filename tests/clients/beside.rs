@@ -14,9 +14,10 @@ fn every_blob_is_what_its_name_says(blobs: &Path, when: &str) {
     for name in ending(blobs, "").into_iter().filter(|it| [40, 64].contains(&it.len())) {
         // It may be put in the place of one with the same bytes at any time.
         let bytes = std::fs::read(blobs.join(&name)).unwrap();
-        let hash = match name.len() {
-            64 => hex(&Sha256::digest(&bytes)),
-            _ => hex(&Sha1::digest([format!("blob {}\0", bytes.len()).as_bytes(), &bytes].concat())),
+        let hash = if name.len() == 64 {
+            hex(&Sha256::digest(&bytes))
+        } else {
+            hex(&Sha1::digest([format!("blob {}\0", bytes.len()).as_bytes(), &bytes].concat()))
         };
         assert_eq!(hash, name, "{when}: {} bytes", bytes.len());
     }
@@ -45,7 +46,7 @@ fn together(version: Version, ours_first: bool) {
         if ours { !ending(&staging, ".journal").is_empty() } else { !ending(&blobs, ".incomplete").is_empty() }
     };
     let begin = |ours: bool| {
-        let child = start(if ours { both.ours("prefetch") } else { both.theirs(&["download", "org/x"]) });
+        let child = start(&mut if ours { both.ours("prefetch") } else { both.theirs(&["download", "org/x"]) });
         until(&format!("{when}: ours {ours} is at work"), || at_work(ours));
         child
     };
@@ -74,7 +75,8 @@ fn together(version: Version, ours_first: bool) {
 #[test]
 fn a_download_of_hf_beside_ours_harms_neither_whoever_came_first() {
     // A partial of the first one has a name that another process may take up, of the others one of its own.
-    for (version, ours_first) in [(VERSIONS[0], true), (VERSIONS[2], false), (VERSIONS[3], true), (VERSIONS[3], false)] {
+    for (version, ours_first) in [(VERSIONS[0], true), (VERSIONS[2], false), (VERSIONS[3], true), (VERSIONS[3], false)]
+    {
         together(version, ours_first);
     }
 }

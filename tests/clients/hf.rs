@@ -149,7 +149,7 @@ pub fn result(output: &Output, code: i32) -> Value {
 }
 
 /// A process with its outputs kept.
-pub fn start(mut command: Command) -> Child {
+pub fn start(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -2,17 +2,18 @@
 //! byte right, lists and removes it; and what it removes, the agent sees and brings again.
 
 use crate::hf::{Both, VERSIONS, Version};
+use crate::hub::content::Content;
 use serde_json::json;
 
 /// Deletes as the menu of old clients does, for which a person is needed.
-const DELETE: &str = r#"
+const DELETE: &str = "
 from huggingface_hub import scan_cache_dir
 cache = scan_cache_dir()
 assert not cache.warnings, cache.warnings
 commits = [it.commit_hash for repo in cache.repos if repo.repo_id in @REPOS for it in repo.revisions]
 assert commits
 cache.delete_revisions(*commits).execute()
-"#;
+";
 
 fn warmed(version: Version) -> Both {
     let both = Both::new(version, &|hub| {
@@ -65,7 +66,7 @@ fn is_mended(both: &Both, what: &str, damaged: &str, bytes: u64) {
 fn bytes_of(both: &Both, repo: &str) -> u64 {
     let inner = both.hub.state.lock();
     let repo = inner.repos.values().find(|it| it.id == repo).unwrap();
-    repo.commits[&repo.refs["main"]].values().map(|it| it.size()).sum()
+    repo.commits[&repo.refs["main"]].values().map(Content::size).sum()
 }
 
 #[test]

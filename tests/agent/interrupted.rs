@@ -78,32 +78,3 @@ fn a_run_that_is_told_to_stop_ends_at_once_and_keeps_what_it_has() {
         assert!(sent * 10 <= SIZE * 11, "{sent} bytes were sent for {SIZE}");
     }
 }
-
-#[test]
-fn killed_at_many_moments_the_end_is_the_same() {
-    let bench = Bench::new();
-    bench.hub.repo("org/x=a.bin:6Mi,b/c.bin:2Mi,d.json@10:300");
-    bench.cache(&[bench.repo("x", "org/x", &json!({}))]);
-    bench.hub.control("throttle?bytesPerSecond=8000000");
-    for round in 1..=8 {
-        let mut child = bench.start(&["prefetch"]);
-        let until = Instant::now() + Duration::from_millis(round * 37);
-        while Instant::now() < until && child.try_wait().unwrap().is_none() {
-            std::thread::yield_now();
-        }
-        let _ = child.kill();
-        child.wait().unwrap();
-        if let Some(commit) = Some(bench.main("org/x")).filter(|it| !it.is_empty()) {
-            // Whoever sees the branch sees everything.
-            assert!(bench.snapshot("org/x", &commit, "a.bin").exists());
-        }
-    }
-    bench.hub.control("throttle?bytesPerSecond=0");
-    bench.prefetch();
-    let commit = bench.main("org/x");
-    for file in ["a.bin", "b/c.bin", "d-00010.json"] {
-        let bytes = std::fs::read(bench.snapshot("org/x", &commit, file)).unwrap();
-        assert!(bytes == bench.hub.content("org/x", file).bytes(), "{file}");
-    }
-    assert_eq!(bench.run(&["verify"]).code, 0);
-}

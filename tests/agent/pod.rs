@@ -6,6 +6,8 @@ use modelcache::api::source::Source;
 use modelcache::contract::outcome::Outcome;
 use modelcache::contract::plan::{Plan, PlannedSource};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
 
 /// Resolves a source as a resolve Job does.
 fn resolve(bench: &Bench, source: &Value) -> (Ran, Outcome) {
@@ -16,19 +18,26 @@ fn resolve(bench: &Bench, source: &Value) -> (Ran, Outcome) {
     (ran, Outcome::parse(&std::fs::read_to_string(message).unwrap()).unwrap())
 }
 
-/// Prefetches a plan as attempt `number` of a warm-up Job does.
-fn prefetch(bench: &Bench, plan: &Plan, number: u64) -> (Ran, Outcome) {
-    let (message, file) = (bench.path("termination-log"), bench.path("plan.json"));
+/// `prefetch` of a plan as attempt `number` of a warm-up Job runs it; its outcome goes to this file.
+pub fn attempt(bench: &Bench, plan: &Plan, number: u64, message: &Path) -> Command {
+    let file = bench.path("plan.json");
     std::fs::write(&file, plan.to_json()).unwrap();
     std::fs::create_dir_all(bench.volume()).unwrap();
     let mut command = bare(&["prefetch", "-o", "json", "--owner", "0b7c-uid", "--attempt", &number.to_string()]);
     command.arg("--plan").arg(file).arg("--volumes-dir").arg(bench.path("volumes"));
-    command.arg("--secrets-dir").arg(bench.path("secrets")).arg("--termination-message").arg(&message);
-    let ran = ran(command.output().unwrap());
+    command.arg("--secrets-dir").arg(bench.path("secrets")).arg("--termination-message").arg(message);
+    command
+}
+
+/// Prefetches a plan as attempt `number` of a warm-up Job does.
+fn prefetch(bench: &Bench, plan: &Plan, number: u64) -> (Ran, Outcome) {
+    let message = bench.path("termination-log");
+    let ran = ran(attempt(bench, plan, number, &message).output().unwrap());
     (ran, Outcome::parse(&std::fs::read_to_string(message).unwrap()).unwrap())
 }
 
-fn plan(bench: &Bench, source: &Value) -> Plan {
+/// The plan of one source, as the operator makes it of what a resolve Job said.
+pub fn plan(bench: &Bench, source: &Value) -> Plan {
     let (ran, outcome) = resolve(bench, source);
     assert_eq!(ran.code, 0, "{}", outcome.message);
     let source: Source = serde_json::from_value(source.clone()).unwrap();

@@ -1,9 +1,11 @@
 //! Archives whose content is wanted: what is on the volume, what is fetched again, what readers see meanwhile.
 
 use crate::bench::{Bench, until};
+use crate::killed::Moments;
 use serde_json::{Value, json};
 use std::io::{Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 /// A zip file of these files.
 pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -187,18 +189,28 @@ fn killed_at_any_moment_a_reader_sees_one_version_and_the_next_run_ends_well() {
     bench.cache(&[archive(&bench, "a", &json!({"path": "t"}))]);
     bench.hub.put("a.zip", version(0));
     bench.prefetch();
-    for round in 1..9_u8 {
+    let (mut moments, mut round) = (Moments::new(30), 0_u8);
+    let refresh = |round: u8| {
         bench.hub.put("a.zip", version(round));
-        let mut child = bench.start(&["prefetch", "--refresh"]);
-        std::thread::sleep(std::time::Duration::from_millis(u64::from(round) * 25));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let started = Instant::now();
+        let child = bench.start(&["prefetch", "--refresh"]);
+        (child, started)
+    };
+    let (mut child, started) = refresh(1);
+    assert!(child.wait().unwrap().success());
+    let undisturbed = started.elapsed();
+    while moments.to_come() {
+        round = round % 200 + 1;
+        let (mut child, _) = refresh(round);
+        moments.strike(&mut child, undisturbed);
+        let when = format!("seed {}, after {} kills", moments.seed, moments.killed);
         let seen: std::collections::BTreeSet<u8> =
             files(&bench).iter().map(|it| std::fs::read(bench.volume().join(it)).unwrap()[0]).collect();
-        assert_eq!((seen.len(), files(&bench).len()), (1, 200), "round {round}: {seen:?}");
+        assert_eq!((seen.len(), files(&bench).len()), (1, 200), "{when}: {seen:?}");
         // Also when what was wanted before is wanted: nothing of the new version passes for it.
-        assert_eq!(bench.run(&["prefetch", "--refresh"]).code, 0);
-        assert_eq!(bench.run(&["verify"]).code, 0, "round {round}");
+        assert_eq!(bench.run(&["prefetch", "--refresh"]).code, 0, "{when}");
+        assert_eq!(bench.run(&["verify"]).code, 0, "{when}");
+        assert_eq!(std::fs::read(bench.volume().join("t/d0/f0")).unwrap()[0], round, "{when}");
     }
     until("nothing is left aside", || !bench.volume().join(".modelcache/studio/unpack").exists());
 }

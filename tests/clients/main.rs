@@ -10,8 +10,12 @@
 mod hub;
 
 mod archives;
+mod beside;
 mod from_a_claim;
+mod hf;
+mod materialized;
 mod nltk;
+mod online;
 mod python;
 mod restored;
 mod speech;

@@ -71,6 +71,14 @@ impl Python {
         String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned()
     }
 
+    /// A program of these packages, with the network, and with nothing of this machine's environment.
+    pub fn program(&self, packages: &Path, name: &str) -> Command {
+        let mut command = Command::new(Path::new(&self.prefix).join(format!("bin/python{}", self.version)));
+        command.arg(packages.join("bin").join(name)).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1").env("HOME", &self.aside);
+        command
+    }
+
     /// Directory with these packages, installed once.
     pub fn packages(&self, packages: &[String]) -> PathBuf {
         self.cached(&packages.join("+").replace("==", "-"), |partial| {

@@ -5,7 +5,8 @@ use super::output::{Done, Output};
 use super::seed::Seed;
 use super::serve::serve;
 use crate::agent::failure::Failure;
-use crate::agent::fetch::{FetchOptions, Writer};
+use crate::agent::fetch::{FetchOptions, Staging, Writer};
+use crate::agent::layout;
 use crate::agent::layout::safe_path::Root;
 use crate::agent::local::{self, Pins};
 use crate::agent::prefetch::Prefetch as Work;
@@ -182,6 +183,9 @@ impl Prefetch {
         make(&path)?;
         let root = Root::open(&path)?;
         let access = |source: &Source| self.network.local(source, file);
+        // Before anybody is asked and before the pins change: what another process works on stays what it began with, and two
+        // that begin together do not write the pins into each other's hands.
+        let writing = Staging::open(&path, Path::new(&layout::staging(name)), Writer::Local)?;
         let mut pins = Pins::read(&root, name)?;
         let mut plan = Plan { directories: volume.directories.clone(), ..Plan::new(name, &volume.name) };
         let (mut unresolved, mut listed) = (Vec::new(), BTreeMap::new());
@@ -204,6 +208,8 @@ impl Prefetch {
             }
         }
         pins.write(&root, name)?;
+        // What comes now takes the right to write itself.
+        drop(writing);
         if self.anew {
             if let Some(failure) = unresolved.first() {
                 return Err(Failure {

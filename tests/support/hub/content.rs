@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 
 /// Length of the random pattern that a generated file repeats, each time with another stamp.
-const TILE: u64 = 1 << 20;
+pub const TILE: u64 = 1 << 20;
 /// Bytes at the start of each tile that say which tile it is: a part in the wrong place is a wrong part.
-const STAMP: u64 = 16;
+pub const STAMP: u64 = 16;
 /// Largest piece that is handed to a connection at once: what a killed reader can leave unread.
 const PIECE: u64 = 64 << 10;
 
@@ -49,6 +49,12 @@ impl Content {
     pub fn with_head(head: Bytes, seed: u64, rest: u64) -> Self {
         let size = head.len() as u64 + rest;
         Self { head, tile: tile(seed), seed, size, hashes: Arc::default() }
+    }
+
+    /// `size` bytes that are all zero but for the stamps: a file that hardly takes space, however large.
+    pub fn sparse(seed: u64, size: u64) -> Self {
+        let tile = Bytes::from(vec![0; at(TILE)]);
+        Self { head: Bytes::new(), tile, seed, size, hashes: Arc::default() }
     }
 
     /// Length in bytes.

@@ -297,7 +297,8 @@ impl Asked<'_> {
             set(&mut answer, "location", location);
             return answer;
         }
-        let tag = quoted(plain.content.hashes().sha256.get(..32).unwrap_or_default());
+        let of_content = || plain.content.hashes().sha256.get(..32).unwrap_or_default().to_owned();
+        let tag = quoted(&plain.etag.clone().unwrap_or_else(of_content));
         let headers = match plain.tag {
             Tag::Strong => vec![("etag", tag)],
             Tag::Weak => vec![("etag", format!("W/{tag}"))],

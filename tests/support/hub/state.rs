@@ -38,6 +38,8 @@ pub struct Inner {
 pub struct Plain {
     pub content: Content,
     pub tag: Tag,
+    /// The ETag, in place of one that is made of the content's hash.
+    pub etag: Option<String>,
     /// Whether `Range` is understood.
     pub ranges: bool,
     /// Only holders of a known token get it.
@@ -51,7 +53,7 @@ pub struct Plain {
 impl Plain {
     /// A file for everybody, at its own address.
     pub fn of(content: Content) -> Self {
-        Self { content, tag: Tag::Strong, ranges: true, private: false, login_page: false, leads_to: None }
+        Self { content, tag: Tag::Strong, etag: None, ranges: true, private: false, login_page: false, leads_to: None }
     }
 }
 

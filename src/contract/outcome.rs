@@ -407,6 +407,8 @@ mod tests {
             gained_bytes: most,
         });
         checked.verify = Some(VerifyEvidence { files: u64::MAX, bytes: u64::MAX, damaged: u64::MAX, deep: true });
+        // A backup resolves nothing.
+        backed_up.pin = None;
         backed_up.backup = Some(Backup {
             snapshot: "s".repeat(64),
             files: u64::MAX,

@@ -117,7 +117,7 @@ fn killed_at_fifty_points_on_its_way_to_a_bucket_it_leaves_no_snapshot_that_lack
     let begun = Instant::now();
     backup(&place);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut killing = Killing::new(KILLS, 0xb0c4e7, begun.elapsed());
+    let mut killing = Killing::new(KILLS, 0x00b0_c4e7, begun.elapsed());
     let mut last = 0;
     while let Some(round) = killing.next() {
         last = u64::from(round);

@@ -94,10 +94,10 @@ fn below_1_36_only_the_policies_for_labelled_pods_are_left_out_and_below_1_33_th
         let older = names(version, "");
         let left_out: Vec<&String> = whole.iter().filter(|it| !older.contains(it)).collect();
         let expected = [
-            "MutatingAdmissionPolicy/modelcache-pods",
-            "MutatingAdmissionPolicyBinding/modelcache-pods",
-            "ValidatingAdmissionPolicy/modelcache-pods",
-            "ValidatingAdmissionPolicyBinding/modelcache-pods",
+            "MutatingAdmissionPolicy modelcache-pods",
+            "MutatingAdmissionPolicyBinding modelcache-pods",
+            "ValidatingAdmissionPolicy modelcache-pods",
+            "ValidatingAdmissionPolicyBinding modelcache-pods",
         ];
         let mut left_out: Vec<&str> = left_out.iter().map(|it| it.as_str()).collect();
         left_out.sort_unstable();

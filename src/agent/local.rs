@@ -90,7 +90,7 @@ fn unknown_below(at: &str, value: &Value, schema: &Value) -> Option<String> {
 }
 
 /// The rules of the CRD that the agent relies on: names and paths become paths on the disk.
-fn check(cache: &ModelCache) -> Result<(), String> {
+pub(in crate::agent) fn check(cache: &ModelCache) -> Result<(), String> {
     let name = cache.metadata.name.as_deref().unwrap_or_default();
     if !is_label(name) {
         return Err(format!("metadata.name must be a DNS label of at most 63 characters, not {name:?}"));

@@ -50,11 +50,11 @@ pub fn standing(
     let said: Vec<Copy> = copies.iter().map(|it| copy(deed, asked, it)).collect();
     let open = said.contains(&Copy::Open);
     for cache in caches {
-        if open || !is_seen(deed, asked, cache) {
-            still_asked(deed, asked, cache)?;
-        }
         let of_it = |it: &&ModelCacheReplica| it.spec.cache == cache.name_any();
         let waits = copies.iter().zip(&said).any(|(it, said)| of_it(&it) && *said == Copy::Open);
+        if waits || !is_seen(deed, asked, cache) {
+            still_asked(deed, asked, cache)?;
+        }
         let copies: Vec<&ModelCacheReplica> = copies.iter().filter(of_it).collect();
         if waits || copies.is_empty() || !is_seen(deed, asked, cache) {
             hopeless(deed, asked, cache, &copies)?;

@@ -85,6 +85,25 @@ fn environment(objects: &[Value]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn a_policy_with_parameters_looks_at_nothing_that_is_not_ours_or_in_a_namespace_of_ours() {
+    // Where the parameter or its kind is gone, all that a policy matches is refused, before any condition of it is asked.
+    let mut seen = 0;
+    for object in
+        rendered(EVERYTHING).iter().chain(&rendered(&format!("{EVERYTHING}\nwatch: {{namespaces: [studio]}}\n")))
+    {
+        let spec = &object["spec"];
+        if !object["kind"].as_str().unwrap().ends_with("AdmissionPolicy") || spec["paramKind"].is_null() {
+            continue;
+        }
+        seen += 1;
+        let matches = &spec["matchConstraints"];
+        let narrow = ["objectSelector", "namespaceSelector"].iter().any(|it| matches[it].is_object());
+        assert!(narrow, "{} matches what others make", name(object));
+    }
+    assert!(seen >= 10, "{seen}");
+}
+
+#[test]
 fn below_1_36_only_the_policies_for_labelled_pods_are_left_out_and_below_1_33_the_chart_is_refused() {
     let names = |kubernetes: &str, values: &str| -> Vec<String> {
         all(&template_for(kubernetes, "models", values).unwrap()).iter().map(name).collect()

@@ -3,6 +3,7 @@
 use crate::ground::{Ground, file, noise, sha256, tree};
 use modelcache::agent::backup::repository::list::{At, Entry, What};
 use modelcache::agent::backup::repository::seal::Form;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Changes one bit of a file.
@@ -104,6 +105,32 @@ fn planted_names_are_refused_and_so_is_everything_beside_them() {
         );
         ground.run(&["restore"]).failed(31, "ListingMismatch", &["nothing was restored"]);
         assert!(ground.on_volume().is_empty() && !outside.exists(), "{name:?}");
+    }
+}
+
+#[test]
+fn names_in_a_planted_spec_do_not_become_paths_of_volumes_or_of_secrets() {
+    let ground = Ground::new();
+    let spec = |volume: &str, source: &str| {
+        json!({
+            "volumes": [{"name": volume, "shared": {"size": "10Gi"}}],
+            "sources": [{"name": source, "http": {"url": "https://evil.example/a", "tokenSecretRef": {"name": "a", "key": "b"}}}]
+        })
+    };
+    let planted = [
+        ("data", spec("data", ".backup")),
+        ("data", spec("data", "../var/run/secrets/kubernetes.io/serviceaccount")),
+        ("../../outside", spec("../../outside", "a")),
+        ("../../outside", spec("data", "a")),
+        ("data", json!({"volumes": [{"name": "data", "shared": {"size": "10Gi"}, "directories": ["../outside"]}]})),
+    ];
+    for (day, (volume, spec)) in planted.into_iter().enumerate() {
+        ground.planted_spec(&format!("2026-03-{:02}T00:00:00Z", day + 1), volume, spec.clone());
+        for arguments in [&["restore"][..], &["restore", "--volumes-of-snapshot"]] {
+            let ran = ground.run(arguments);
+            ran.failed(30, "ChecksumMismatch", &["is not understood", "nothing was restored"]);
+        }
+        assert!(ground.on_volume().is_empty(), "{spec}");
     }
 }
 

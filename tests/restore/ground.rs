@@ -161,6 +161,13 @@ impl Ground {
         self.block_on(self.write(&repository, time.parse().unwrap(), entries))
     }
 
+    /// A snapshot with a spec and a name of a volume that somebody else made up.
+    pub fn planted_spec(&self, time: &str, volume: &str, spec: Value) -> String {
+        let repository = self.repository();
+        let volume = VolumeSnapshot { name: volume.into(), ..Default::default() };
+        self.block_on(self.write_volume(&repository, time.parse().unwrap(), Vec::new(), volume, spec))
+    }
+
     /// A snapshot of what `prefetch` put on the volume, with our manifests and pins. `bytes`: of every file; otherwise what
     /// sources list comes from their origin again.
     pub fn of_volume(&self, time: &str, source: &Value, bytes: bool) -> String {

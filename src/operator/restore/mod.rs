@@ -73,7 +73,7 @@ pub async fn reconcile(restore: Arc<ModelCacheRestore>, context: Arc<Context>) -
     {
         step = Step::Wait(problem, None);
     }
-    // Only now: from the moment that the claims are taken no other clean-up begins.
+    // Only now: once the claims are taken no Job of ours cleans up, and the schedule is suspended by the cache's own reconcile.
     if let Step::CreateJob(_) = step
         && let Some(problem) = cleaned::obstacle(&observe::clean_jobs(cluster, &namespace).await?, &claims)
     {

@@ -32,6 +32,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,13 +40,14 @@ use std::time::Duration;
 const POOL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs all controllers until their streams end, which they do only when the process does. `there` are those of the namespaces
-/// that are to be served which there are.
+/// that are to be served which there are; `begun` is set once everything in them has been seen.
 pub(super) async fn run(
     client: Client,
     cluster: Cluster,
     settings: Settings,
     there: &BTreeSet<String>,
     health: Arc<Health>,
+    begun: &AtomicBool,
 ) {
     let places = Place::all(&settings.scope, there);
     let Feeds { stores, used, feed } = feeds(&client, &places, settings.track_use, &health);
@@ -69,6 +71,7 @@ pub(super) async fn run(
     let work = async {
         // Before the first look everything that is there must have been seen.
         stores.wait_until_ready().await;
+        begun.store(true, Ordering::Relaxed);
         health.ready();
         tracing::info!(namespaces = %scope, "has seen everything, and works");
         let (wake, freed): (Vec<Wake>, Vec<_>) = places.iter().map(wake).unzip();

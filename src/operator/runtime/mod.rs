@@ -25,6 +25,7 @@ use crate::operator::cluster::{Cluster, Leadership};
 use crate::operator::options::OperatorOptions;
 use health::Health;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What ends the operator.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +101,10 @@ pub async fn run(options: OperatorOptions) -> Result<(), RunError> {
         }
     }
     let cluster = Cluster::new(client.clone(), &options.identity);
+    let begun = AtomicBool::new(false);
     let result = tokio::select! {
-        () = controllers::run(client.clone(), cluster, options.settings(), &there, health.clone()) => Ok(()),
-        () = permissions::keep_checking(client, health.clone(), &options, &there) => Ok(()),
+        () = controllers::run(client.clone(), cluster, options.settings(), &there, health.clone(), &begun) => Ok(()),
+        () = permissions::keep_checking(client, health.clone(), &options, &there, &begun) => Ok(()),
         () = leadership.lost() => Err(RunError::LeaseLost),
         () = &mut shutdown => Ok(()),
     };

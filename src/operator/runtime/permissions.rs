@@ -14,6 +14,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Between two looks while something is missing.
@@ -66,12 +67,14 @@ fn whole(there: &BTreeSet<String>, missing: &[Missing]) -> Option<BTreeSet<Strin
     Some(there.difference(&lacking?).cloned().collect())
 }
 
-/// Keeps looking for as long as the process leads, and returns when another namespace can be served: nothing watches it yet.
+/// Keeps looking for as long as the process leads, and returns when another set of namespaces is to be served: one more can be, which
+/// nothing watches yet; or one is gone before everything had been seen, which is waited for in vain.
 pub(super) async fn keep_checking(
     client: Client,
     health: Arc<Health>,
     options: &OperatorOptions,
     served: &BTreeSet<String>,
+    begun: &AtomicBool,
 ) {
     let rarely = 1 + served.len() / READ_AT_ONCE;
     let mut known: Vec<Missing> = vec![];
@@ -80,6 +83,10 @@ pub(super) async fn keep_checking(
         let (there, mut missing) = namespaces(&client, &options.namespaces).await;
         if missing.is_empty() {
             say_absent(&health, &options.namespaces, &there);
+            if !begun.load(Ordering::Relaxed) && !served.is_subset(&there) {
+                tracing::info!("a namespace went before everything in it was seen: ends, to begin anew without it");
+                return;
+            }
         }
         let new: BTreeSet<String> = there.difference(served).cloned().collect();
         if !new.is_empty() {

@@ -6,6 +6,7 @@ use crate::agent::backup::repository::Repository;
 use crate::agent::backup::repository::snapshot::Snapshot;
 use crate::agent::command::output::{Done, Output};
 use crate::agent::failure::Failure;
+use crate::agent::local;
 use crate::agent::prefetch::report::Report;
 use crate::agent::restore::choice::Choice;
 use crate::agent::restore::origin::{self, Reach};
@@ -13,10 +14,10 @@ use crate::agent::restore::room;
 use crate::agent::restore::volume::{Prepared, Staged, VolumeRestore, damage};
 use crate::agent::source::Origins;
 use crate::agent::source::access::Access;
-use crate::api::Reason;
 use crate::api::model_cache::ModelCacheSpec;
 use crate::api::quantity::human;
 use crate::api::source::Source;
+use crate::api::{ModelCache, Reason};
 use crate::contract::outcome::{Outcome, Restored};
 use crate::contract::plan::Pin;
 use std::collections::BTreeMap;
@@ -178,11 +179,20 @@ fn pins_of(work: &VolumeRestore<'_>) -> BTreeMap<String, Pin> {
     origin::pins(work.target, work.then, work.from)
 }
 
+/// The spec that a snapshot carries. Whoever can write at the place of the backups may have written it, so it is held to what the
+/// API server and the schema would have refused: names become paths, of volumes and of Secrets.
 fn spec_of(snapshot: &Snapshot) -> Result<ModelCacheSpec, Failure> {
-    serde_json::from_value(snapshot.spec.clone()).map_err(|error| {
-        let message = format!("the spec in snapshot {} is not understood: {error}", snapshot.id);
+    let refused = |why: String| {
+        let message = format!("the spec in snapshot {} is not understood: {why}; nothing was restored", snapshot.id);
         Failure::new(Reason::ChecksumMismatch, message)
-    })
+    };
+    let spec = serde_json::from_value(snapshot.spec.clone()).map_err(|error| refused(error.to_string()))?;
+    let cache = ModelCache::new(&snapshot.cache, spec);
+    local::check(&cache).map_err(refused)?;
+    if let Some(volume) = snapshot.volumes.iter().find(|it| !local::is_label(&it.name)) {
+        return Err(refused(format!("the name of a volume must be a DNS label, not {:?}", volume.name)));
+    }
+    Ok(cache.spec)
 }
 
 fn of_volume(failure: &Failure, volume: &str) -> Failure {

@@ -5,6 +5,7 @@ use super::layout;
 use super::layout::publish::Publisher;
 use super::layout::safe_path::Root;
 use super::source::name;
+use crate::api::name::is_label;
 use crate::api::pod_template::ConfigMapKeyRef;
 use crate::api::source::Source;
 use crate::api::timetable::Timetable;
@@ -148,11 +149,6 @@ fn with_credentials(at: &str, value: &Value) -> Option<String> {
         }
         _ => None,
     }
-}
-
-pub(in crate::agent) fn is_label(name: &str) -> bool {
-    let inner = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    inner && (1..=63).contains(&name.len()) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// What the sources of a cache resolved to when they were last resolved: what the plan `ConfigMap` is in a cluster.

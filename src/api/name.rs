@@ -15,6 +15,13 @@ const REPLICA_NAME_LIMIT: usize = JOB_NAME_LIMIT - 8;
 /// (<https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/>).
 const CRON_JOB_NAME_LIMIT: usize = 52;
 
+/// Whether this is a DNS label, as names of namespaces are, and of volumes and sources
+/// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>).
+pub fn is_label(name: &str) -> bool {
+    let inner = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    inner && (1..=63).contains(&name.len()) && !name.starts_with('-') && !name.ends_with('-')
+}
+
 /// The claim that pods mount: `<cache>-<volume>`. Known to users and to the admission policy, so never hashed.
 /// Two caches can want the same name (`a-b` + `c`, `a` + `b-c`); the second one is told `ClaimConflict`.
 pub fn claim(cache: &str, volume: &str) -> String {

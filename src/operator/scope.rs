@@ -24,7 +24,7 @@ impl Scope {
     pub fn parse(text: &str) -> Result<Self, InvalidNamespace> {
         let names: BTreeSet<String> =
             text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
-        match names.iter().find(|it| !is_namespace(it)) {
+        match names.iter().find(|it| !name::is_label(it)) {
             Some(wrong) => Err(InvalidNamespace(wrong.clone())),
             None => Ok(Self(Some(names).filter(|it| !it.is_empty()))),
         }
@@ -69,11 +69,6 @@ impl fmt::Display for Scope {
             Some(names) => formatter.write_str(&names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
         }
     }
-}
-
-fn is_namespace(text: &str) -> bool {
-    let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

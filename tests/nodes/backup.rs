@@ -249,15 +249,7 @@ async fn a_backup_that_was_due_while_no_operator_ran_is_made_all_the_same_and_re
     let place = directory(&world, namespace, "studio-assets");
     world.on_node("node-1", &["sh", "-c", &format!("echo mine > {place}/mine.txt")]);
     scheduled(&world, namespace).await;
-    let scale = |count: &str| {
-        world.kubectl(&["-n", "modelcache-system", "scale", "deployment/modelcache-operator", "--replicas", count]);
-    };
-    scale("0");
-    until("the operator to be gone", SOON, || async {
-        let left = world.pods("modelcache-system").await.len();
-        if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
-    })
-    .await;
+    world.operator_away().await;
     let known: Vec<String> = backups(&world, namespace).await.iter().map(ResourceExt::name_any).collect();
     let left_alone = jiff::Timestamp::now();
     let due_of = |job: &Job| job.annotations().get(annotation::CRON_JOB_SCHEDULED)?.parse::<jiff::Timestamp>().ok();
@@ -270,7 +262,7 @@ async fn a_backup_that_was_due_while_no_operator_ran_is_made_all_the_same_and_re
     .await;
     let still: Vec<String> = backups(&world, namespace).await.iter().map(ResourceExt::name_any).collect();
     assert_eq!(still, known, "there is nobody to record it");
-    scale("1");
+    world.scale_operator(1);
     world.operator_ready();
     let recorded = || async {
         let time = |it: &ModelCacheBackup| it.status.clone()?.scheduled_time?.parse::<jiff::Timestamp>().ok();

@@ -167,15 +167,7 @@ async fn an_operator_that_was_away_makes_up_for_what_it_missed_with_one_check(wo
         if still && done { Ok(()) } else { Err(format!("{due:?}")) }
     })
     .await;
-    let scale = |count: &str| {
-        world.kubectl(&["-n", "modelcache-system", "scale", "deployment/modelcache-operator", "--replicas", count]);
-    };
-    scale("0");
-    until("the operator to be gone", SOON, || async {
-        let left = world.pods("modelcache-system").await.len();
-        if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
-    })
-    .await;
+    world.operator_away().await;
     let before = copy(&world, "away").await;
     let due: jiff::Timestamp = next(&before).unwrap().parse().unwrap();
     until("the time to pass while nobody is there", SOON, || async {
@@ -184,7 +176,7 @@ async fn an_operator_that_was_away_makes_up_for_what_it_missed_with_one_check(wo
     .await;
     let asleep = copy(&world, "away").await;
     assert_eq!(last_deep(&asleep), last_deep(&before), "nobody checks while the operator is away");
-    scale("1");
+    world.scale_operator(1);
     world.operator_ready();
     let after = until("the check that was missed", SOON, || async {
         let copy = copy(&world, "away").await;

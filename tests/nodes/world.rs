@@ -147,6 +147,22 @@ impl World {
         ]);
     }
 
+    /// So many operators.
+    pub fn scale_operator(&self, count: u8) {
+        let count = count.to_string();
+        self.kubectl(&["-n", "modelcache-system", "scale", "deployment/modelcache-operator", "--replicas", &count]);
+    }
+
+    /// Takes the operator away, and waits until it is gone.
+    pub async fn operator_away(&self) {
+        self.scale_operator(0);
+        until("the operator to be gone", SOON, || async {
+            let left = self.pods("modelcache-system").await.len();
+            if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
+        })
+        .await;
+    }
+
     /// The pod that holds the Lease and runs, once there is one.
     pub async fn leader(&self) -> String {
         let path = "jsonpath={.spec.holderIdentity}";

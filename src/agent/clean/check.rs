@@ -1,10 +1,10 @@
 //! Can the rules be carried out? What the API server checks by the CRD's rules, checked where there is none.
 
-use super::super::local::is_label;
 use super::globs::Globs;
 use super::work::{duration_of, quantity_of};
 use crate::api::ModelCacheSpec;
 use crate::api::cleanup::{Cleanup, Deed};
+use crate::api::name::is_label;
 use std::collections::BTreeSet;
 
 /// The first rule that cannot, and why.

@@ -36,10 +36,7 @@ pub(super) async fn run(
     // Those of the place that a change concerns.
     let here = |caches: &Seen<ModelCache>| {
         let (caches, place) = (caches.clone(), place.clone());
-        move |concerns: &dyn Fn(&ModelCache) -> bool| {
-            let all = caches.state().into_iter().filter(|it| place.has(it.metadata.namespace.as_deref()));
-            all.filter(|it| concerns(it)).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
-        }
+        move |concerns: &dyn Fn(&ModelCache) -> bool| caches.concerned(&place, concerns)
     };
     let (on_pool, on_node, on_restore) = (here(caches), here(caches), here(caches));
     let on_volume = caches.clone();
@@ -100,10 +97,10 @@ pub(super) async fn freed(client: &Client, place: &Place, caches: &Seen<ModelCac
 }
 
 fn wake_others(uid: Option<&str>, caches: &Seen<ModelCache>, wake: &[Wake]) {
-    for cache in caches.state().iter().filter(|it| it.uid().as_deref() != uid) {
-        for (_, here) in wake.iter().filter(|(place, _)| place.has(cache.metadata.namespace.as_deref())) {
+    for (place, here) in wake {
+        for cache in caches.concerned(place, |it| it.uid().as_deref() != uid) {
             // Nobody listens any more when the process ends.
-            let _ = here.unbounded_send(ObjectRef::from_obj(cache.as_ref()));
+            let _ = here.unbounded_send(cache);
         }
     }
 }

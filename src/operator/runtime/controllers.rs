@@ -116,10 +116,7 @@ async fn replica_controller(client: &Client, place: &Place, replicas: &Seen<Mode
     // Those of the place that a change concerns.
     let here = || {
         let (replicas, place) = (replicas.clone(), place.clone());
-        move |concerns: &dyn Fn(&ModelCacheReplica) -> bool| {
-            let all = replicas.state().into_iter().filter(|it| place.has(it.metadata.namespace.as_deref()));
-            all.filter(|it| concerns(it)).map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
-        }
+        move |concerns: &dyn Fn(&ModelCacheReplica) -> bool| replicas.concerned(&place, concerns)
     };
     let (on_node, on_cache) = (here(), here());
     let work = of_roles(&[JobRole::WarmUp, JobRole::Verify, JobRole::Clean]);
@@ -144,7 +141,7 @@ async fn replica_controller(client: &Client, place: &Place, replicas: &Seen<Mode
 async fn pool_controller(client: &Client, places: &[Place], pools: &Seen<NodeCachePool>, context: Arc<Context>) {
     let all = |pools: &Seen<NodeCachePool>| {
         let pools = pools.clone();
-        move || pools.state().into_iter().map(|it| ObjectRef::from_obj(it.as_ref())).collect::<Vec<_>>()
+        move || pools.concerned(&Place::Everywhere, |_| true)
     };
     let on_node = all(pools);
     let throttle = Arc::new(Throttle::new(POOL_INTERVAL));

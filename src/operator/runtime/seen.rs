@@ -5,7 +5,7 @@ use super::place::Place;
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Node;
-use kube::runtime::reflector::{Store, store};
+use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -28,6 +28,12 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Seen<K> {
     /// The first for which this holds.
     pub fn find(&self, is_it: impl Fn(&K) -> bool) -> Option<Arc<K>> {
         self.stores.iter().find_map(|it| it.find(&is_it))
+    }
+
+    /// Those of a place that a change concerns: they are what it wakes.
+    pub(super) fn concerned(&self, place: &Place, concerns: impl Fn(&K) -> bool) -> Vec<ObjectRef<K>> {
+        let here = self.state().into_iter().filter(|it| place.has(it.meta().namespace.as_deref()));
+        here.filter(|it| concerns(it)).map(|it| ObjectRef::from_obj(it.as_ref())).collect()
     }
 
     /// Waits until every watch has seen everything once.

@@ -95,17 +95,15 @@ where
 {
     events.inspect(move |event| {
         let Ok(event) = event else { return };
-        let caches = caches.state();
-        let here = caches.iter().filter(|it| place.has(it.metadata.namespace.as_deref()));
-        for cache in here.filter(|it| concerns(event, it)) {
+        for cache in caches.concerned(&place, |it| concerns(event, it)) {
             // Nobody listens any more when the process ends.
-            let _ = wake.unbounded_send(ObjectRef::from_obj(cache.as_ref()));
+            let _ = wake.unbounded_send(cache);
         }
     })
 }
 
 /// Whether an event may change who uses a cache. A list that was read anew may change it for all.
-fn concerns(event: &Event<MountingPod>, cache: &Arc<ModelCache>) -> bool {
+fn concerns(event: &Event<MountingPod>, cache: &ModelCache) -> bool {
     match event {
         Event::Init | Event::InitApply(_) => false,
         Event::InitDone => true,

@@ -15,6 +15,7 @@ use crate::agent::restore::volume::{Prepared, Staged, VolumeRestore, damage};
 use crate::agent::source::Origins;
 use crate::agent::source::access::Access;
 use crate::api::model_cache::ModelCacheSpec;
+use crate::api::name::is_label;
 use crate::api::quantity::human;
 use crate::api::source::Source;
 use crate::api::{ModelCache, Reason};
@@ -189,7 +190,7 @@ fn spec_of(snapshot: &Snapshot) -> Result<ModelCacheSpec, Failure> {
     let spec = serde_json::from_value(snapshot.spec.clone()).map_err(|error| refused(error.to_string()))?;
     let cache = ModelCache::new(&snapshot.cache, spec);
     local::check(&cache).map_err(refused)?;
-    if let Some(volume) = snapshot.volumes.iter().find(|it| !local::is_label(&it.name)) {
+    if let Some(volume) = snapshot.volumes.iter().find(|it| !is_label(&it.name)) {
         return Err(refused(format!("the name of a volume must be a DNS label, not {:?}", volume.name)));
     }
     Ok(cache.spec)
